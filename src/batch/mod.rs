@@ -1,0 +1,9 @@
+//! Record batches: what they weigh, where they come from, how their rows hash.
+//!
+//! Everything between operators is an Arrow [`RecordBatch`] of a known schema. This module must not know plans or
+//! operators.
+
+mod source;
+
+pub use arrow::record_batch::RecordBatch;
+pub use source::{Source, SourceRef, Split, Statistics};

@@ -1,0 +1,1 @@
+//! Settings with human units, the same for the library's builder, the program's flags and `SET`.

@@ -1,0 +1,278 @@
+//! The one error type: a stable code, one sentence, where it happened, and what to try.
+//!
+//! Invariant: an error is a value to the end. The first one wins; each layer adds its context once (operator, file,
+//! row, column) and never rewrites the code.
+
+use std::fmt;
+
+use arrow::error::ArrowError;
+use datafusion_common::DataFusionError;
+use parquet::errors::ParquetError;
+
+/// The result of everything in floe that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What class of failure an error is. The text forms are stable: programs may match on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// The SQL text is not a statement.
+    Syntax,
+    /// A table, view or file of that name is not known.
+    UnknownTable,
+    /// No column of that name is in scope, or more than one is.
+    UnknownColumn,
+    /// No function of that name and those argument types.
+    UnknownFunction,
+    /// No setting or reader option of that name.
+    UnknownSetting,
+    /// A setting or reader option has a value it cannot take.
+    InvalidSetting,
+    /// The statement is well formed but means nothing (types, grouping, arity).
+    InvalidQuery,
+    /// The statement is understood but not built yet.
+    NotSupported,
+    /// A name is taken already.
+    AlreadyExists,
+    /// A glob without a match, or a path that is not there.
+    FileNotFound,
+    /// The operating system or the object store refused.
+    Io,
+    /// A file holds what its format or its declared types do not allow.
+    InvalidData,
+    /// An integer or decimal result does not fit its type.
+    Overflow,
+    /// A value cannot be converted to the asked type.
+    InvalidCast,
+    /// Division of an integer or decimal by zero.
+    DivisionByZero,
+    /// The memory limit leaves no room even after everything that can wait was written to disk.
+    OutOfMemory,
+    /// The spill directory is full, unwritable or over its cap.
+    SpillFailed,
+    /// The caller cancelled the query.
+    Cancelled,
+    /// A defect of floe.
+    Internal,
+}
+
+impl Code {
+    /// The stable text form, as the machine protocol prints it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Code::Syntax => "SYNTAX_ERROR",
+            Code::UnknownTable => "UNKNOWN_TABLE",
+            Code::UnknownColumn => "UNKNOWN_COLUMN",
+            Code::UnknownFunction => "UNKNOWN_FUNCTION",
+            Code::UnknownSetting => "UNKNOWN_SETTING",
+            Code::InvalidSetting => "INVALID_SETTING",
+            Code::InvalidQuery => "INVALID_QUERY",
+            Code::NotSupported => "NOT_SUPPORTED",
+            Code::AlreadyExists => "ALREADY_EXISTS",
+            Code::FileNotFound => "FILE_NOT_FOUND",
+            Code::Io => "IO_ERROR",
+            Code::InvalidData => "INVALID_DATA",
+            Code::Overflow => "OVERFLOW",
+            Code::InvalidCast => "INVALID_CAST",
+            Code::DivisionByZero => "DIVISION_BY_ZERO",
+            Code::OutOfMemory => "OUT_OF_MEMORY",
+            Code::SpillFailed => "SPILL_FAILED",
+            Code::Cancelled => "CANCELLED",
+            Code::Internal => "INTERNAL_ERROR",
+        }
+    }
+}
+
+/// A place in SQL text: line and column from 1, length in characters (0 when unknown).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    pub line: u64,
+    pub column: u64,
+    pub length: u64,
+}
+
+/// An error with a stable [`Code`], a sentence, and optionally context, a SQL span and a hint.
+///
+/// ```
+/// use floe::error::{Code, Error};
+/// let error = Error::new(Code::FileNotFound, "no file matches 'logs/*.csv'")
+///     .hint("globs are relative to the working directory");
+/// assert_eq!(error.code(), Code::FileNotFound);
+/// assert!(error.to_string().starts_with("FILE_NOT_FOUND: no file matches"));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug, Clone)]
+struct Inner {
+    code: Code,
+    message: String,
+    context: Vec<String>,
+    span: Option<Span>,
+    hint: Option<String>,
+}
+
+impl Error {
+    /// A new error of class `code` with one sentence `message`.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Error(Box::new(Inner { code, message, context: Vec::new(), span: None, hint: None }))
+    }
+
+    /// A defect of floe: something that its own invariants rule out.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Error::new(Code::Internal, message).hint("this is a defect of floe; please report it with the statement")
+    }
+
+    /// Something that parses and is understood, but that floe does not do yet.
+    pub fn not_supported(what: impl fmt::Display) -> Self {
+        Error::new(Code::NotSupported, format!("{what} is not supported yet"))
+    }
+
+    /// The query was cancelled.
+    pub fn cancelled() -> Self {
+        Error::new(Code::Cancelled, "the query was cancelled")
+    }
+
+    /// Adds where it happened, innermost first: an operator, a file, a row.
+    #[must_use]
+    pub fn context(mut self, place: impl Into<String>) -> Self {
+        self.0.context.push(place.into());
+        self
+    }
+
+    /// Sets what the user can try; the first hint stays.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint.get_or_insert_with(|| hint.into());
+        self
+    }
+
+    /// Sets the place in the SQL text; the first one stays.
+    #[must_use]
+    pub fn span(mut self, span: Span) -> Self {
+        self.0.span.get_or_insert(span);
+        self
+    }
+
+    /// The class of the failure.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// The sentence alone, without code, context and hint.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Where in the SQL text, when known.
+    pub fn sql_span(&self) -> Option<Span> {
+        self.0.span
+    }
+
+    /// What to try, when known.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    /// The sentence with its context, without the code and the hint.
+    pub fn full_message(&self) -> String {
+        let mut text = self.0.message.clone();
+        for place in &self.0.context {
+            text.push_str("; in ");
+            text.push_str(place);
+        }
+        text
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.code.as_str(), self.full_message())?;
+        if let Some(hint) = &self.0.hint {
+            write!(f, "\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<ArrowError> for Error {
+    fn from(error: ArrowError) -> Self {
+        match error {
+            ArrowError::ArithmeticOverflow(text) => Error::new(Code::Overflow, text),
+            ArrowError::DivideByZero => Error::new(Code::DivisionByZero, "division by zero"),
+            ArrowError::CastError(text) | ArrowError::ParseError(text) => Error::new(Code::InvalidCast, text),
+            ArrowError::NotYetImplemented(text) => Error::new(Code::NotSupported, text),
+            ArrowError::MemoryError(text) => Error::new(Code::OutOfMemory, text),
+            ArrowError::IoError(text, error) => Error::new(Code::Io, format!("{text}: {error}")),
+            ArrowError::InvalidArgumentError(text) => Error::new(Code::InvalidQuery, text),
+            ArrowError::ExternalError(error) => from_boxed(error),
+            other => Error::new(Code::InvalidData, other.to_string()),
+        }
+    }
+}
+
+impl From<DataFusionError> for Error {
+    fn from(error: DataFusionError) -> Self {
+        match error {
+            DataFusionError::ArrowError(error, _) => (*error).into(),
+            DataFusionError::ParquetError(error) => (*error).into(),
+            DataFusionError::IoError(error) => error.into(),
+            DataFusionError::SQL(error, _) => Error::new(Code::Syntax, error.to_string()),
+            DataFusionError::NotImplemented(text) => Error::new(Code::NotSupported, text),
+            DataFusionError::Plan(text) => Error::new(Code::InvalidQuery, text),
+            DataFusionError::SchemaError(error, _) => Error::new(Code::UnknownColumn, error.to_string()),
+            DataFusionError::Execution(text) => Error::new(Code::InvalidQuery, text),
+            DataFusionError::ResourcesExhausted(text) => Error::new(Code::OutOfMemory, text),
+            DataFusionError::External(error) => from_boxed(error),
+            DataFusionError::Context(place, error) => Error::from(*error).context(place),
+            DataFusionError::Diagnostic(_, error) => Error::from(*error),
+            DataFusionError::Collection(mut errors) if !errors.is_empty() => Error::from(errors.swap_remove(0)),
+            DataFusionError::Shared(error) => Error::new(Code::InvalidQuery, error.to_string()),
+            other => Error::internal(other.to_string()),
+        }
+    }
+}
+
+/// A floe error that travelled through a foreign library comes back as itself.
+fn from_boxed(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    match error.downcast::<Error>() {
+        Ok(error) => *error,
+        Err(error) => match error.downcast::<DataFusionError>() {
+            Ok(error) => Error::from(*error),
+            Err(error) => Error::internal(error.to_string()),
+        },
+    }
+}
+
+impl From<Error> for DataFusionError {
+    fn from(error: Error) -> Self {
+        DataFusionError::External(Box::new(error))
+    }
+}
+
+impl From<Error> for ArrowError {
+    fn from(error: Error) -> Self {
+        ArrowError::ExternalError(Box::new(error))
+    }
+}
+
+impl From<ParquetError> for Error {
+    fn from(error: ParquetError) -> Self {
+        match error {
+            ParquetError::External(error) => from_boxed(error),
+            other => Error::new(Code::InvalidData, other.to_string()),
+        }
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        let code = match error.kind() {
+            std::io::ErrorKind::NotFound => Code::FileNotFound,
+            _ => Code::Io,
+        };
+        Error::new(code, error.to_string())
+    }
+}

@@ -1,0 +1,147 @@
+//! The physical operators, all behind one door.
+//!
+//! * [`Operator`] → [`Work`]: batches in, batches out, inside a pipeline (filter, project, limit …).
+//! * [`Sink`] → [`SinkWork`]: the end of a pipeline; what it collected becomes the next pipeline's [`Source`]
+//!   (aggregate, sort, …).
+//!
+//! The operator is immutable and shared; its work is one per lane, `&mut`, and owns no lock. Operators never learn
+//! where batches come from or go to, and a barrier is never inside one: the scheduler calls `combine` when every lane
+//! of a pipeline has finished.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+
+use crate::batch::SourceRef;
+use crate::error::{Error, Result};
+use crate::store::QueryContext;
+
+/// Whether an operator wants more input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on.
+    More,
+    /// Nothing that comes later in this split can matter.
+    Done,
+}
+
+/// Where a work puts its output; a fan-out is several calls. `Flow::Done` from it must be handed on.
+pub type Emit<'a> = dyn FnMut(RecordBatch) -> Result<Flow> + 'a;
+
+/// A streaming operator: immutable, shared by all lanes.
+pub trait Operator: Send + Sync {
+    /// The operator's name as EXPLAIN prints it, e.g. `Filter`.
+    fn name(&self) -> &'static str;
+
+    /// What it does, for EXPLAIN: expressions, keys.
+    fn describe(&self) -> String;
+
+    /// The schema of what it emits.
+    fn schema(&self) -> SchemaRef;
+
+    /// The state of one lane.
+    fn open(&self, context: &Arc<QueryContext>) -> Result<Box<dyn Work>>;
+}
+
+/// One lane's state of a streaming operator.
+pub trait Work: Send {
+    /// Takes one batch, emits any number of batches.
+    fn push(&mut self, batch: RecordBatch, out: &mut Emit) -> Result<Flow>;
+
+    /// After the lane's last batch: emits what is left.
+    fn finish(&mut self, _out: &mut Emit) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The end of a pipeline: immutable, shared by all lanes.
+///
+/// `Part` is what one lane leaves when it has finished; `combine` turns all lanes' parts into the next source.
+pub trait Sink: Send + Sync + 'static {
+    type Work: SinkWork<Part = Self::Part>;
+    type Part: Send + 'static;
+
+    /// The sink's name as EXPLAIN prints it, e.g. `HashAggregate`.
+    fn name(&self) -> &'static str;
+
+    /// What it does, for EXPLAIN.
+    fn describe(&self) -> String;
+
+    /// The schema of the source that `combine` gives.
+    fn schema(&self) -> SchemaRef;
+
+    /// The state of one lane.
+    fn open(&self, context: &Arc<QueryContext>) -> Result<Self::Work>;
+
+    /// All lanes have finished: what they collected, as a source. `parts` may be empty when there was no split.
+    fn combine(&self, context: &Arc<QueryContext>, parts: Vec<Self::Part>) -> Result<SourceRef>;
+}
+
+/// One lane's state of a sink.
+pub trait SinkWork: Send + 'static {
+    type Part: Send + 'static;
+
+    /// Takes one batch of split number `split` (batches of one split arrive in order, on one lane at a time).
+    fn push(&mut self, split: usize, batch: RecordBatch) -> Result<Flow>;
+
+    /// After the lane's last batch.
+    fn finish(self) -> Result<Self::Part>;
+}
+
+/// A [`Sink`] with its types erased, so that a pipeline can hold any. Implemented for every sink; nobody else
+/// implements it.
+pub trait DynSink: Send + Sync {
+    fn name(&self) -> &'static str;
+    fn describe(&self) -> String;
+    fn schema(&self) -> SchemaRef;
+    fn open(&self, context: &Arc<QueryContext>) -> Result<Box<dyn DynSinkWork>>;
+    fn combine(&self, context: &Arc<QueryContext>, parts: Vec<SinkPart>) -> Result<SourceRef>;
+}
+
+/// A [`SinkWork`] with its type erased.
+pub trait DynSinkWork: Send {
+    fn push(&mut self, split: usize, batch: RecordBatch) -> Result<Flow>;
+    fn finish(self: Box<Self>) -> Result<SinkPart>;
+}
+
+/// What a lane of some sink left.
+pub struct SinkPart(Box<dyn Any + Send>);
+
+impl<S: Sink> DynSink for S {
+    fn name(&self) -> &'static str {
+        Sink::name(self)
+    }
+
+    fn describe(&self) -> String {
+        Sink::describe(self)
+    }
+
+    fn schema(&self) -> SchemaRef {
+        Sink::schema(self)
+    }
+
+    fn open(&self, context: &Arc<QueryContext>) -> Result<Box<dyn DynSinkWork>> {
+        Ok(Box::new(Sink::open(self, context)?))
+    }
+
+    fn combine(&self, context: &Arc<QueryContext>, parts: Vec<SinkPart>) -> Result<SourceRef> {
+        let parts = parts
+            .into_iter()
+            .map(|part| part.0.downcast::<S::Part>().map(|part| *part))
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(|_| Error::internal(format!("{}: a part of another sink", Sink::name(self))))?;
+        Sink::combine(self, context, parts)
+    }
+}
+
+impl<W: SinkWork> DynSinkWork for W {
+    fn push(&mut self, split: usize, batch: RecordBatch) -> Result<Flow> {
+        SinkWork::push(self, split, batch)
+    }
+
+    fn finish(self: Box<Self>) -> Result<SinkPart> {
+        Ok(SinkPart(Box::new(SinkWork::finish(*self)?)))
+    }
+}

@@ -1,0 +1,9 @@
+//! From logical plan to pipelines: tables as data, our own logical rules, lowering, EXPLAIN.
+//!
+//! This module must not know sessions or tasks.
+
+mod physical;
+mod table;
+
+pub use physical::{Branch, Input, PhysicalPlan, Pipeline};
+pub use table::{FileTable, StoredTable};

@@ -1,0 +1,39 @@
+//! What lowering makes: pipelines with edges between them.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+
+use crate::batch::SourceRef;
+use crate::ops::{DynSink, Operator};
+
+/// A query as pipelines. Every pipeline but the last ends in a sink that a later one reads; the last one's batches are
+/// the query's result.
+pub struct PhysicalPlan {
+    /// In an order in which every pipeline stands behind those it reads.
+    pub pipelines: Vec<Pipeline>,
+    /// The schema of the result.
+    pub schema: SchemaRef,
+}
+
+/// Branches that feed one sink.
+pub struct Pipeline {
+    /// Their rows follow one another (UNION ALL); mostly there is one.
+    pub branches: Vec<Branch>,
+    /// `None` only for the last pipeline: its batches go to the caller.
+    pub sink: Option<Arc<dyn DynSink>>,
+}
+
+/// A source and the streaming operators over it, in the order in which a batch passes them.
+pub struct Branch {
+    pub input: Input,
+    pub operators: Vec<Arc<dyn Operator>>,
+}
+
+/// Where a branch's batches come from.
+pub enum Input {
+    /// A file scan or a stored table.
+    Source(SourceRef),
+    /// The output of the pipeline of that index.
+    Pipeline(usize),
+}

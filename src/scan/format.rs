@@ -1,0 +1,58 @@
+//! The door that every file format implements.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion_expr::Expr;
+
+use crate::batch::Split;
+use crate::error::Result;
+use crate::scan::spec::{FileEntry, Options, ScanSpec};
+use crate::store::QueryContext;
+
+/// What a format found out about its files before they are read.
+#[derive(Debug, Clone)]
+pub struct Inferred {
+    /// The columns in the files, without hive columns.
+    pub schema: SchemaRef,
+    /// Rows in all files, when the format knows without reading them.
+    pub rows: Option<u64>,
+    /// The options with everything that was detected filled in (delimiter, header …), so that reading needs no
+    /// second guess.
+    pub options: Options,
+}
+
+/// What a scan reads.
+#[derive(Debug, Clone)]
+pub struct ScanRequest {
+    pub spec: Arc<ScanSpec>,
+    /// Indexes into `spec.schema`, in the order in which the columns come out. May be empty: only rows are counted.
+    pub projection: Vec<usize>,
+    /// Conjuncts over columns of `spec.schema` (unqualified, in the spec's spelling). They allow the scan to leave rows
+    /// out but do not oblige it: the filter above stays.
+    pub filters: Vec<Expr>,
+    /// No more than so many rows are wanted from the whole scan.
+    pub limit: Option<usize>,
+}
+
+/// A file format: how to infer a schema and how to cut files into splits.
+pub trait FormatReader: Send + Sync {
+    /// The format's reader options, lower case, for the check that names unknown ones.
+    fn option_names(&self) -> &'static [&'static str];
+
+    /// Infers the schema common to all files.
+    fn infer(&self, files: &[FileEntry], options: &Options) -> Result<Inferred>;
+
+    /// Cuts the files into splits. `request.projection` holds only columns that are in the files (the caller adds hive
+    /// columns); every batch of every split has exactly those columns.
+    fn splits(&self, request: &ScanRequest, context: &Arc<QueryContext>) -> Result<Vec<Box<dyn SplitPlan>>>;
+}
+
+/// A part of one file that can be read on its own.
+pub trait SplitPlan: Send + Sync {
+    /// Index of the file in `spec.files`.
+    fn file(&self) -> usize;
+
+    /// Starts reading.
+    fn open(&self) -> Result<Box<dyn Split>>;
+}
