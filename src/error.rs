@@ -217,7 +217,6 @@ impl From<DataFusionError> for Error {
     fn from(error: DataFusionError) -> Self {
         match error {
             DataFusionError::ArrowError(error, _) => (*error).into(),
-            DataFusionError::ParquetError(error) => (*error).into(),
             DataFusionError::IoError(error) => error.into(),
             DataFusionError::SQL(error, _) => Error::new(Code::Syntax, error.to_string()),
             DataFusionError::NotImplemented(text) => Error::new(Code::NotSupported, text),
