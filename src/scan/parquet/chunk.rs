@@ -93,7 +93,9 @@ impl ChunkSource {
         let rest = chunk.range.end - start;
         let size = least.max(window.min(rest));
         chunk.bytes = Bytes::new();
-        if size > window && let Some(reservation) = &mut windows.reservation {
+        if size > window
+            && let Some(reservation) = &mut windows.reservation
+        {
             reservation.grow(slice_offset(size - window)?)?;
         }
         let bytes = self.read(start, size)?;
@@ -114,7 +116,11 @@ impl ChunkSource {
     /// Exactly `size` bytes from `start` on.
     fn read(&self, start: u64, size: u64) -> Result<Bytes> {
         if start.checked_add(size).is_none_or(|end| end > self.0.length) {
-            let message = format!("bytes {start} to {} are asked for, but the file ends at {}", start.saturating_add(size), self.0.length);
+            let message = format!(
+                "bytes {start} to {} are asked for, but the file ends at {}",
+                start.saturating_add(size),
+                self.0.length
+            );
             return Err(Error::new(Code::InvalidData, message).context(format!("file '{}'", self.0.path)));
         }
         let mut bytes = vec![0; slice_offset(size)?];

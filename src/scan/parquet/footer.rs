@@ -11,7 +11,6 @@ use std::time::SystemTime;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::basic::ConvertedType;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, ParquetStatisticsPolicy};
 use parquet::schema::types::SchemaDescriptor;
@@ -110,10 +109,11 @@ fn read(key: FileKey) -> Result<Footer> {
             .parse_and_finish(&source)?;
         check_chunks(&metadata, key.size)?;
         let metadata = Arc::new(metadata);
-        let declared = ArrowReaderMetadata::try_new(metadata.clone(), options.clone())
-            .or_else(|_| ArrowReaderMetadata::try_new(metadata.clone(), options.clone().with_skip_arrow_metadata(true)))?;
+        let declared = ArrowReaderMetadata::try_new(metadata.clone(), options.clone()).or_else(|_| {
+            ArrowReaderMetadata::try_new(metadata.clone(), options.clone().with_skip_arrow_metadata(true))
+        })?;
         let schema: SchemaRef = Arc::new(logical_schema(declared.schema()));
-        let reader = as_views(&metadata, &schema, &options).unwrap_or(declared);
+        let reader = as_views(declared, &schema, &options)?;
         let unchecked_text = unchecked_text(metadata.file_metadata().schema_descr());
         Ok::<_, Error>(Footer { key: key.clone(), reader, schema, unchecked_text, indexed: OnceLock::new() })
     })
@@ -123,16 +123,30 @@ fn options() -> ArrowReaderOptions {
     ArrowReaderOptions::new().with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
 }
 
-/// A reader that decodes straight into the types of `schema` wherever the decoder can.
+/// A reader that decodes straight into the types of `schema` wherever the decoder can, else into those `declared`.
 fn as_views(
-    metadata: &Arc<ParquetMetaData>,
+    declared: ArrowReaderMetadata,
     schema: &SchemaRef,
     options: &ArrowReaderOptions,
 ) -> parquet::errors::Result<ArrowReaderMetadata> {
-    let descriptor = metadata.file_metadata().schema_descr();
-    let levels = parquet_to_arrow_field_levels(descriptor, ProjectionMask::all(), Some(schema.fields()))?;
-    let physical = Arc::new(Schema::new(levels.fields));
-    ArrowReaderMetadata::try_new(metadata.clone(), options.clone().with_schema(physical))
+    let metadata = declared.metadata();
+    let with =
+        |schema: Schema| ArrowReaderMetadata::try_new(metadata.clone(), options.clone().with_schema(Arc::new(schema)));
+    if let Ok(reader) = with(schema.as_ref().clone()) {
+        return Ok(reader);
+    }
+    // Some column cannot be decoded as the engine wants it: find out which ones can, one by one.
+    let mut fields = declared.schema().fields().to_vec();
+    for (index, wanted) in schema.fields().iter().enumerate() {
+        let Some(field) = fields.get_mut(index) else { break };
+        let kept = std::mem::replace(field, wanted.clone());
+        if with(Schema::new(fields.clone())).is_err()
+            && let Some(field) = fields.get_mut(index)
+        {
+            *field = kept;
+        }
+    }
+    with(Schema::new(fields)).or(Ok(declared))
 }
 
 /// Row counts and byte ranges that cannot be: better refused here than met as an assertion later.
@@ -152,7 +166,8 @@ fn check_chunks(metadata: &ParquetMetaData, size: u64) -> Result<()> {
         for column in group.columns() {
             let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
             let end = start.checked_add(column.compressed_size());
-            let inside = start >= 0 && column.compressed_size() >= 0 && end.is_some_and(|end| end.unsigned_abs() <= size);
+            let inside =
+                start >= 0 && column.compressed_size() >= 0 && end.is_some_and(|end| end.unsigned_abs() <= size);
             if !inside {
                 let name = column.column_path().string();
                 let message = format!("row group {index}, column '{name}' lies outside of the file ({size} bytes)");

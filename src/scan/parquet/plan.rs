@@ -59,8 +59,7 @@ pub(super) fn splits(request: &ScanRequest, context: &Arc<QueryContext>) -> Resu
     let scan = Arc::new(Scan { request: request.clone(), schema, limit, context: context.clone() });
     let target = split_rows(request.spec.rows, context.threads);
     let files = 0..request.spec.files.len();
-    let planned =
-        files.into_par_iter().map(|file| plan_file(&scan, file, target)).collect::<Result<Vec<_>>>()?;
+    let planned = files.into_par_iter().map(|file| plan_file(&scan, file, target)).collect::<Result<Vec<_>>>()?;
     let mut splits: Vec<Box<dyn SplitPlan>> = Vec::new();
     let mut rows = 0;
     for (file, (key, parts)) in planned.into_iter().enumerate() {
@@ -203,12 +202,8 @@ pub(super) fn file_column(scan: &Scan, footer: &Footer, index: usize) -> Result<
 fn page_cuts(scan: &Scan, footer: &Footer, group: usize, target: u64) -> Option<Vec<Part>> {
     let rows = group_rows(footer, group);
     let indexed = footer.with_page_index()?;
-    let roots: Vec<usize> = scan
-        .request
-        .projection
-        .iter()
-        .filter_map(|index| file_column(scan, footer, *index).ok().flatten())
-        .collect();
+    let roots: Vec<usize> =
+        scan.request.projection.iter().filter_map(|index| file_column(scan, footer, *index).ok().flatten()).collect();
     let descriptor = indexed.parquet_schema();
     let (heaviest, _) = footer
         .metadata()
@@ -228,6 +223,7 @@ fn page_cuts(scan: &Scan, footer: &Footer, group: usize, target: u64) -> Option<
         }
     }
     let ends = starts.iter().skip(1).copied().chain([rows]);
-    let cut = |(start, end): (&u64, u64)| Part { groups: group..group + 1, rows: Some(*start..end), count: end - start };
+    let cut =
+        |(start, end): (&u64, u64)| Part { groups: group..group + 1, rows: Some(*start..end), count: end - start };
     Some(starts.iter().zip(ends).map(cut).collect())
 }

@@ -46,8 +46,7 @@ pub(super) struct Group<'a> {
 pub(super) fn groups(filters: &[Expr]) -> Vec<Group<'_>> {
     let mut groups: BTreeMap<Vec<String>, Vec<&Expr>> = BTreeMap::new();
     for conjunct in filters.iter().flat_map(split_conjunction) {
-        let mut columns: Vec<String> =
-            conjunct.column_refs().into_iter().map(|column| column.name.clone()).collect();
+        let mut columns: Vec<String> = conjunct.column_refs().into_iter().map(|column| column.name.clone()).collect();
         columns.sort_unstable();
         columns.dedup();
         groups.entry(columns).or_default().push(conjunct);
@@ -57,9 +56,8 @@ pub(super) fn groups(filters: &[Expr]) -> Vec<Group<'_>> {
 
 /// Whether some row can make every conjunct of `group` true, given what `column` says of each column.
 pub(super) fn may_match(group: &Group, column: &dyn Fn(&str) -> Typed) -> bool {
-    let all_true = |column: &dyn Fn(&str) -> Typed| {
-        group.conjuncts.iter().all(|conjunct| truth(conjunct, column).may_be_true)
-    };
+    let all_true =
+        |column: &dyn Fn(&str) -> Typed| group.conjuncts.iter().all(|conjunct| truth(conjunct, column).may_be_true);
     let [name] = group.columns.as_slice() else {
         let open = |name: &str| {
             let mut typed = column(name);
@@ -246,10 +244,9 @@ fn cast_range(inner: Typed, target: &DataType) -> Typed {
         Some(value) => value.cast_to(target).ok().filter(|value| !value.is_null()).map(Some),
     };
     match (through(inner.range.smallest), through(inner.range.largest)) {
-        (Some(smallest), Some(largest)) => Typed {
-            range: Range { smallest, largest, ..inner.range },
-            data_type: Some(target.clone()),
-        },
+        (Some(smallest), Some(largest)) => {
+            Typed { range: Range { smallest, largest, ..inner.range }, data_type: Some(target.clone()) }
+        }
         _ => Typed { range: Range::unknown(), data_type: Some(target.clone()) },
     }
 }

@@ -47,10 +47,9 @@ fn logical_type(data_type: &DataType) -> DataType {
         DataType::Dictionary(_, value) => logical_type(value),
         DataType::RunEndEncoded(_, value) => logical_type(value.data_type()),
         DataType::Float16 => DataType::Float32,
-        DataType::List(item)
-        | DataType::LargeList(item)
-        | DataType::ListView(item)
-        | DataType::LargeListView(item) => DataType::List(logical_item(item)),
+        DataType::List(item) | DataType::LargeList(item) | DataType::ListView(item) | DataType::LargeListView(item) => {
+            DataType::List(logical_item(item))
+        }
         DataType::FixedSizeList(item, size) => DataType::FixedSizeList(logical_item(item), *size),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(|field| logical_field(field)).collect()),
         DataType::Map(entries, sorted) => DataType::Map(logical_field(entries), *sorted),
@@ -95,7 +94,8 @@ pub(super) fn merge<'a>(files: impl Iterator<Item = (&'a str, &'a Schema)>, unio
                 }
                 None if number == 0 || union => {
                     let nullable = field.is_nullable() || number > 0;
-                    merged.push(Merged { field: field.as_ref().clone().with_nullable(nullable), path: path.to_owned() });
+                    merged
+                        .push(Merged { field: field.as_ref().clone().with_nullable(nullable), path: path.to_owned() });
                     present.push(true);
                 }
                 None => {
@@ -170,9 +170,10 @@ fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
         }
         (DataType::List(one), DataType::List(other)) => Some(DataType::List(common_field(one, other)?)),
         (DataType::Struct(one), DataType::Struct(other)) if one.len() == other.len() => {
-            let fields = one.iter().zip(other).map(|(one, other)| {
-                if one.name() == other.name() { common_field(one, other) } else { None }
-            });
+            let fields = one
+                .iter()
+                .zip(other)
+                .map(|(one, other)| if one.name() == other.name() { common_field(one, other) } else { None });
             Some(DataType::Struct(fields.collect::<Option<Fields>>()?))
         }
         _ => common_number(left, right),

@@ -13,6 +13,7 @@ use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, Schem
 use arrow::record_batch::RecordBatch;
 use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::execution_props::ExecutionProps;
+use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion_expr::{Expr, col, lit};
 use datafusion_physical_expr::create_physical_expr;
 use parquet::arrow::ArrowWriter;
@@ -119,16 +120,22 @@ impl Scanned {
 fn all_kinds_of_columns_come_back_without_metadata() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("a.parquet");
-    let list = ListArray::from_iter_primitive::<Int32Type, _, _>((0..250).map(|row| {
-        (row % 5 != 0).then(|| (0..row % 4).map(Some).collect::<Vec<_>>())
-    }));
-    let inner: ArrayRef = Arc::new(StringArray::from_iter((0..250).map(|row| (row % 3 != 0).then(|| format!("s{row}")))));
+    let list = ListArray::from_iter_primitive::<Int32Type, _, _>(
+        (0..250).map(|row| (row % 5 != 0).then(|| (0..row % 4).map(Some).collect::<Vec<_>>())),
+    );
+    let inner: ArrayRef =
+        Arc::new(StringArray::from_iter((0..250).map(|row| (row % 3 != 0).then(|| format!("s{row}")))));
     let nested = StructArray::from(vec![(Arc::new(Field::new("t", DataType::Utf8, true)), inner)]);
     let dictionary: DictionaryArray<Int32Type> = (0..250).map(|row| ["x", "y", "z"][row % 3]).collect();
     let decimal = Decimal128Array::from_iter_values((0..250).map(i128::from)).with_precision_and_scale(15, 2).unwrap();
     let written = batch(vec![
         ("Id", ints(0..250)),
-        ("name", Arc::new(LargeStringArray::from_iter((0..250).map(|row| (row % 7 != 0).then(|| "long enough to leave the view ".repeat(row % 3)))))),
+        (
+            "name",
+            Arc::new(LargeStringArray::from_iter(
+                (0..250).map(|row| (row % 7 != 0).then(|| "long enough to leave the view ".repeat(row % 3))),
+            )),
+        ),
         ("list", Arc::new(list)),
         ("nested", Arc::new(nested)),
         ("kind", Arc::new(dictionary)),
@@ -406,7 +413,8 @@ fn a_column_that_a_file_lacks_is_null_to_the_filter() {
 /// The rows of `batch` for which `filter` is true, by the engine's own evaluator.
 fn matching(batch: &RecordBatch, filter: &Expr) -> RecordBatch {
     let schema = DFSchema::try_from(batch.schema().as_ref().clone()).unwrap();
-    let physical = create_physical_expr(filter, &schema, &ExecutionProps::new()).unwrap();
+    let physical =
+        create_physical_expr(filter, &schema, &ExecutionProps::new(), &PhysicalPlanningContext::default()).unwrap();
     let mask = physical.evaluate(batch).unwrap().into_array(batch.num_rows()).unwrap();
     filter_record_batch(batch, mask.as_boolean()).unwrap()
 }
