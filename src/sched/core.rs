@@ -67,6 +67,8 @@ pub(super) struct Core<V, E> {
     pub(super) phase: Phase,
     pub(super) on_finish: Option<OnFinish<V, E>>,
     pub(super) result: Option<Result<Vec<Arc<V>>, E>>,
+    /// Nobody will take the result.
+    pub(super) abandoned: bool,
     /// Reused between events, as is `ids`.
     actions: Vec<Action>,
     ids: Vec<TaskId>,
@@ -74,8 +76,17 @@ pub(super) struct Core<V, E> {
 
 impl<V, E> Core<V, E> {
     pub(super) fn new(graph: Graph<V, E>, on_finish: Option<OnFinish<V, E>>) -> Self {
-        let (phase, result) = (Phase::Running, None);
-        Core { graph, seats: 0, active: 0, phase, on_finish, result, actions: Vec::new(), ids: Vec::new() }
+        Core {
+            graph,
+            seats: 0,
+            active: 0,
+            phase: Phase::Running,
+            on_finish,
+            result: None,
+            abandoned: false,
+            actions: Vec::new(),
+            ids: Vec::new(),
+        }
     }
 
     /// Whether the result lies ready and no task runs.

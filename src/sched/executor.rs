@@ -177,6 +177,22 @@ impl<V: Send + Sync + 'static, E: Send + 'static> Run<V, E> {
         self.core.lock().result.take()
     }
 
+    /// Nobody will take the result.
+    pub(super) fn abandon(&self) {
+        let result = {
+            let mut core = self.core.lock();
+            core.abandoned = true;
+            core.result.take()
+        };
+        guarded(|| drop(result));
+    }
+
+    /// How many slots the graph has, to see that its memory is bounded.
+    #[cfg(test)]
+    pub(super) fn slots(&self) -> usize {
+        self.core.lock().graph.machine.slots()
+    }
+
     fn poke(&self) {
         if self.pool.is_none() {
             *self.pokes.lock() += 1;
@@ -318,7 +334,11 @@ impl<V: Send + Sync + 'static, E: Send + 'static> Run<V, E> {
             guarded(|| on_finish(result.as_ref().map(Vec::as_slice)));
         }
         let mut core = self.core.lock();
-        core.result = Some(result);
+        if core.abandoned {
+            MutexGuard::unlocked(&mut core, || guarded(|| drop(result)));
+        } else {
+            core.result = Some(result);
+        }
         core.phase = Phase::Ended;
         if core.is_idle() {
             self.idle.notify_all();

@@ -55,6 +55,7 @@ impl<V: Send + Sync + 'static, E: Send + 'static> GraphHandle<V, E> {
 impl<V: Send + Sync + 'static, E: Send + 'static> Drop for GraphHandle<V, E> {
     fn drop(&mut self) {
         self.control.cancel();
+        self.control.0.abandon();
     }
 }
 
