@@ -2,8 +2,12 @@
 //!
 //! This module must not know sessions or tasks.
 
+mod explain;
+mod lower;
 mod physical;
 mod table;
 
+pub use explain::explain;
+pub use lower::lower;
 pub use physical::{Branch, Input, PhysicalPlan, Pipeline};
-pub use table::{FileTable, StoredTable};
+pub use table::{FileTable, StoredTable, with_names};
