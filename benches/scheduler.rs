@@ -12,12 +12,13 @@ use floe::sched::{Graph, Options, Outcome, Scheduler, Task, TaskContext};
 type Empty = Graph<u64, String>;
 type Build = fn(u64) -> Empty;
 
-const SHAPES: [(&str, Build); 5] = [
+const SHAPES: [(&str, Build); 6] = [
     ("independent", independent),
     ("producers", producers),
     ("chain", chain),
     ("continuation", continuation),
     ("tree", tree),
+    ("diamonds", diamonds),
 ];
 
 fn independent(tasks: u64) -> Empty {
@@ -73,6 +74,19 @@ fn tree(tasks: u64) -> Empty {
         level = level.chunks(2).map(sum).collect();
     }
     graph.want(level[0]);
+    graph
+}
+
+/// Forks of two that join again: work for the second worker comes and goes with every task.
+fn diamonds(tasks: u64) -> Empty {
+    let mut graph = Graph::new();
+    let sum = || Task::consumer("sum", |_, inputs| Ok(Outcome::Value(inputs.iter().map(|value| **value).sum())));
+    let mut last = graph.add(sum());
+    for _ in 0..tasks / 3 {
+        let sides = [graph.add(sum().input(last)), graph.add(sum().input(last))];
+        last = graph.add(sum().inputs(sides));
+    }
+    graph.want(last);
     graph
 }
 

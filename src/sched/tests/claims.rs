@@ -271,6 +271,45 @@ fn a_token_set_from_outside_cancels_at_the_next_task() {
 }
 
 #[test]
+fn a_task_that_waits_for_a_graph_gets_an_error_and_no_hang() {
+    watched(|| {
+        let scheduler = Scheduler::new(1).unwrap();
+        let inner = scheduler.clone();
+        let mut graph = Numbers::new();
+        graph.add(Task::consumer("outer", move |_, _| {
+            let mut graph = Numbers::new();
+            graph.add(constant(1));
+            inner.submit(graph, options()).wait().map(|_| Outcome::Value(0))
+        }));
+        let error = scheduler.submit(graph, options()).wait().unwrap_err();
+        assert_eq!(error, "wait panicked: a task must not wait for a graph of its own scheduler");
+    });
+}
+
+#[test]
+fn a_gate_that_knows_its_handle_leaks_nothing() {
+    struct Loop(std::sync::OnceLock<GraphControl<u64, String>>, #[expect(dead_code)] Tracked);
+    impl Gate for Loop {
+        fn admits(&self, _order: u64) -> bool {
+            true
+        }
+    }
+    watched(|| {
+        for scheduler in arms() {
+            let live = Arc::default();
+            let gate = Arc::new(Loop(std::sync::OnceLock::new(), Tracked::new(0, &live)));
+            let mut graph = Numbers::new();
+            graph.add(constant(1));
+            let handle = scheduler.submit(graph, options().gate(Arc::clone(&gate) as Arc<dyn Gate>));
+            assert!(gate.0.set(handle.control()).is_ok());
+            drop(gate);
+            handle.wait().unwrap();
+            assert_eq!(live.load(Ordering::SeqCst), 0);
+        }
+    });
+}
+
+#[test]
 fn a_graph_outlives_its_scheduler() {
     watched(|| {
         let scheduler = Scheduler::new(2).unwrap();
