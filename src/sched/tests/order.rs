@@ -47,7 +47,6 @@ fn a_tree_reduction_holds_as_many_values_as_it_is_deep() {
             assert!(peak <= 14 + 2, "{peak} values at once");
             for threads in [1, 2] {
                 let peak = peak_of_tree(&Scheduler::new(threads).unwrap(), 1 << 14, producers);
-                println!("PEAK {threads} {producers} {peak}");
                 // A worker that is preempted holds its subtree back while the other goes on to the next.
                 assert!(peak <= 14 * 16, "{peak} values at once on {threads} threads");
             }
