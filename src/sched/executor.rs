@@ -365,7 +365,15 @@ impl<V: Send + Sync + 'static, E: Send + 'static> Seated for Run<V, E> {
             state.seats += 1;
         }
         state.active += 1;
-        let again = self.work(&mut state);
+        let again = match catch_unwind(AssertUnwindSafe(|| self.work(&mut state))) {
+            Ok(again) => again,
+            // Nothing of the caller's tasks gets here: a defect, which must end this graph and not the process.
+            Err(panic) => {
+                let ending = state.end(Err(self.misuse(&panic_text(panic), "the scheduler")));
+                MutexGuard::unlocked(&mut state, || self.finish(ending));
+                false
+            }
+        };
         state.active -= 1;
         if !again {
             state.seats -= 1;

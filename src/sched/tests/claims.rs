@@ -160,6 +160,58 @@ fn one(scheduler: &Scheduler) -> Arc<u64> {
 }
 
 #[test]
+fn a_panic_that_no_task_made_ends_the_graph_and_not_the_process() {
+    fn on_panic(text: String, label: &Label) -> String {
+        assert_ne!(text, "fault", "twice");
+        format!("{label} panicked")
+    }
+    watched(|| {
+        for scheduler in arms() {
+            let mut graph = Numbers::new();
+            graph.add(Task::consumer("task", |_, _| std::panic::panic_any("fault")));
+            let result = scheduler.submit(graph, Options::new(on_panic, || "cancelled".to_string())).wait();
+            assert_eq!(result, Err("the scheduler panicked".to_string()));
+            assert_eq!(*one(&scheduler), 1);
+        }
+    });
+}
+
+#[test]
+fn values_and_closures_are_dropped_without_the_lock() {
+    /// Asks the graph something that needs its lock.
+    struct Curious(Arc<std::sync::OnceLock<GraphControl<Curious, String>>>);
+    impl Drop for Curious {
+        fn drop(&mut self) {
+            self.0.get().map(GraphControl::is_finished);
+        }
+    }
+    watched(|| {
+        for scheduler in arms() {
+            for failing in [None, Some(90), Some(199)] {
+                let control = Arc::new(std::sync::OnceLock::new());
+                let mut graph: Graph<Curious, String> = Graph::new();
+                let mut last = None;
+                for number in 0..200 {
+                    let capture = Curious(Arc::clone(&control));
+                    let task = Task::consumer("task", move |context, _| {
+                        capture.0.wait();
+                        let value = Curious(Arc::clone(&capture.0));
+                        let unused = Curious(Arc::clone(&capture.0));
+                        context.add(Task::producer("added", 0, move |_, _| Ok(Outcome::Value(unused))));
+                        if failing == Some(number) { Err("fault".to_string()) } else { Ok(Outcome::Value(value)) }
+                    });
+                    last = Some(graph.add(task.inputs(last.filter(|_| number % 3 > 0))));
+                }
+                last.into_iter().for_each(|last| graph.want(last));
+                let handle = scheduler.submit(graph, options());
+                assert!(control.set(handle.control()).is_ok());
+                assert_eq!(handle.wait().is_err(), failing.is_some());
+            }
+        }
+    });
+}
+
+#[test]
 fn depending_on_a_released_task_is_an_error_and_no_hang() {
     watched(|| {
         for scheduler in arms() {
@@ -347,7 +399,7 @@ fn the_callback_hears_of_success_failure_and_cancellation() {
                     handle.cancel();
                 }
                 let result = handle.wait().map(|values| *values[0]);
-                assert_eq!(*heard.lock(), [result.clone()]);
+                assert_eq!(*heard.lock(), std::slice::from_ref(&result));
                 let expected = if cancel {
                     Err("cancelled")
                 } else if value == 13 {
