@@ -305,6 +305,42 @@ fn dropping_the_handle_on_another_thread_cancels_without_waiting() {
 }
 
 #[test]
+fn a_result_that_nobody_can_take_is_dropped() {
+    watched(|| {
+        for scheduler in arms() {
+            for within_callback in [false, true] {
+                let live = Arc::default();
+                let mut graph: Graph<Tracked, String> = Graph::new();
+                let capture = Arc::clone(&live);
+                let make = move |_: &TaskContext<Tracked, String>, _| Ok(Outcome::Value(Tracked::new(1, &capture)));
+                let id = graph.add(Task::producer("make", 0, make));
+                graph.want(id);
+                let slot = Arc::new(Mutex::new(None::<GraphHandle<Tracked, String>>));
+                let door = Arc::clone(&slot);
+                // The handle is in the slot before this takes it: the lock is held during the submission.
+                let mut held = slot.lock();
+                let options = options().on_finish(move |_| {
+                    let handle = door.lock().take();
+                    if within_callback {
+                        drop(handle);
+                    } else {
+                        *door.lock() = handle;
+                    }
+                });
+                let handle = scheduler.submit(graph, options);
+                let control = handle.control();
+                *held = Some(handle);
+                drop(held);
+                control.wait_idle();
+                assert_eq!(live.load(Ordering::SeqCst), if within_callback { 0 } else { 1 });
+                drop(slot.lock().take());
+                assert_eq!(live.load(Ordering::SeqCst), 0);
+            }
+        }
+    });
+}
+
+#[test]
 fn a_token_set_from_outside_cancels_at_the_next_task() {
     watched(|| {
         for scheduler in arms() {
