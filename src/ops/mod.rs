@@ -8,6 +8,16 @@
 //! where batches come from or go to, and a barrier is never inside one: the scheduler calls `combine` when every lane
 //! of a pipeline has finished.
 
+pub mod filter;
+pub mod limit;
+pub mod project;
+pub mod sort;
+pub mod top_n;
+pub mod write;
+
+#[cfg(test)]
+pub mod testing;
+
 use std::any::Any;
 use std::sync::Arc;
 
@@ -75,6 +85,12 @@ pub trait Sink: Send + Sync + 'static {
     /// The state of one lane.
     fn open(&self, context: &Arc<QueryContext>) -> Result<Self::Work>;
 
+    /// Whether split `split` can still matter. Asked before a split is opened and, if one likes, between its batches;
+    /// once false it stays false, and leaving the split out changes nothing in the answer.
+    fn wants(&self, _split: usize) -> bool {
+        true
+    }
+
     /// All lanes have finished: what they collected, as a source. `parts` may be empty when there was no split.
     fn combine(&self, context: &Arc<QueryContext>, parts: Vec<Self::Part>) -> Result<SourceRef>;
 }
@@ -97,6 +113,7 @@ pub trait DynSink: Send + Sync {
     fn describe(&self) -> String;
     fn schema(&self) -> SchemaRef;
     fn open(&self, context: &Arc<QueryContext>) -> Result<Box<dyn DynSinkWork>>;
+    fn wants(&self, split: usize) -> bool;
     fn combine(&self, context: &Arc<QueryContext>, parts: Vec<SinkPart>) -> Result<SourceRef>;
 }
 
@@ -124,6 +141,10 @@ impl<S: Sink> DynSink for S {
 
     fn open(&self, context: &Arc<QueryContext>) -> Result<Box<dyn DynSinkWork>> {
         Ok(Box::new(Sink::open(self, context)?))
+    }
+
+    fn wants(&self, split: usize) -> bool {
+        Sink::wants(self, split)
     }
 
     fn combine(&self, context: &Arc<QueryContext>, parts: Vec<SinkPart>) -> Result<SourceRef> {
