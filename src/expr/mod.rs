@@ -1,55 +1,39 @@
-//! (stub until the real one is merged)
+//! Logical expression to evaluator over a batch; the only module that uses the physical-expr crates.
+//!
+//! * [`Compiler`] and [`Evaluator`]: scalar expressions and conditions ([`Selection`]).
+//! * [`AggregateCall`]: aggregates as [`GroupsAccumulator`]s.
+//! * [`functions`]: every function by name, with floe's own where the library's would be wrong or slow.
+//! * [`fold_checked`]: what makes arithmetic safe from the optimizer.
+//! * [`types`]: SQL type names.
+//!
+//! Invariant: integer and decimal results are exact or an error, here and in the aggregates.
 
-use std::sync::Arc;
+mod aggregate;
+mod arithmetic;
+mod compiler;
+mod evaluator;
+mod fold;
+mod functions;
+mod logic;
+mod predicate;
+mod rewrite;
+pub mod types;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray};
-use arrow::datatypes::{DataType, Schema};
-use arrow::record_batch::RecordBatch;
-use datafusion_common::DFSchema;
-use datafusion_expr::Expr;
-use datafusion_expr::execution_props::ExecutionProps;
-use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion_physical_expr::expressions::Column;
-use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
+#[cfg(test)]
+mod tests;
 
-use crate::error::Result;
+pub use aggregate::AggregateCall;
+pub use compiler::Compiler;
+pub use datafusion_expr::{EmitTo, GroupsAccumulator};
+pub use evaluator::Evaluator;
+pub use fold::{fold_checked, fold_checked_expr, unchecked};
+pub use functions::{FunctionRegistry, functions};
+pub use predicate::Selection;
 
-/// (stub)
-#[derive(Debug, Clone)]
-pub struct Evaluator {
-    inner: Arc<dyn PhysicalExpr>,
-    schema: Schema,
-}
+use datafusion_physical_expr::PhysicalExpr;
+use datafusion_physical_expr_common::physical_expr::fmt_sql;
 
-impl Evaluator {
-    pub fn compile(expr: &Expr, schema: &DFSchema) -> Result<Self> {
-        let props = ExecutionProps::new();
-        let inner = create_physical_expr(expr, schema, &props, &PhysicalPlanningContext::default())?;
-        Ok(Evaluator { inner, schema: schema.as_arrow().clone() })
-    }
-
-    pub fn evaluate(&self, batch: &RecordBatch) -> Result<ArrayRef> {
-        Ok(self.inner.evaluate(batch)?.into_array(batch.num_rows())?)
-    }
-
-    pub fn predicate(&self, batch: &RecordBatch) -> Result<BooleanArray> {
-        Ok(self.evaluate(batch)?.as_boolean().clone())
-    }
-
-    pub fn column(&self) -> Option<usize> {
-        let any: &dyn std::any::Any = self.inner.as_ref();
-        any.downcast_ref::<Column>().map(Column::index)
-    }
-
-    pub fn data_type(&self) -> DataType {
-        self.inner.data_type(&self.schema).unwrap_or(DataType::Null)
-    }
-
-    pub fn nullable(&self) -> bool {
-        self.inner.nullable(&self.schema).unwrap_or(true)
-    }
-
-    pub fn describe(&self) -> String {
-        self.inner.to_string()
-    }
+/// A compiled expression as SQL-like text: columns by name, without indexes.
+fn describe_physical(expr: &dyn PhysicalExpr) -> String {
+    fmt_sql(expr).to_string()
 }
