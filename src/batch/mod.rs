@@ -3,10 +3,8 @@
 //! Everything between operators is an Arrow [`RecordBatch`] of a known schema. This module must not know plans or
 //! operators.
 
-mod compact;
 mod source;
 pub mod text;
 
 pub use arrow::record_batch::RecordBatch;
-pub use compact::{compact, compact_array};
 pub use source::{Source, SourceRef, Split, Statistics};

@@ -7,12 +7,11 @@
 
 use std::sync::Arc;
 
-use arrow::compute::FilterBuilder;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 
 use crate::error::Result;
-use crate::expr::Evaluator;
+use crate::expr::{Evaluator, Selection};
 use crate::ops::{Emit, Flow, Operator, Work};
 use crate::store::QueryContext;
 
@@ -57,19 +56,10 @@ impl Work for FilterWork {
         if batch.num_rows() == 0 {
             return Ok(Flow::More);
         }
-        let mask = self.predicate.predicate(&batch)?;
-        let kept = mask.true_count();
-        if kept == 0 {
-            return Ok(Flow::More);
+        match self.predicate.predicate(&batch)? {
+            Selection::None => Ok(Flow::More),
+            selection => out(selection.apply(batch)?),
         }
-        if kept == batch.num_rows() {
-            return out(batch);
-        }
-        let mut filter = FilterBuilder::new(&mask);
-        if batch.num_columns() > 1 {
-            filter = filter.optimize();
-        }
-        out(filter.build().filter_record_batch(&batch)?)
     }
 }
 

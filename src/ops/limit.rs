@@ -13,13 +13,10 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use parking_lot::Mutex;
 
-use crate::batch::{Source, SourceRef, Split, Statistics};
+use crate::batch::SourceRef;
 use crate::error::Result;
 use crate::ops::{Flow, Sink, SinkWork};
-use crate::store::{Handle, QueryContext, Store, UseOrder};
-
-/// A part of the answer that one split of the resulting source reads: enough to be worth a task.
-const ROWS_PER_SPLIT: usize = 65_536;
+use crate::store::{Handle, QueryContext, Store, StoredRows, UseOrder};
 
 /// Keeps `fetch` rows after the first `skip`. One value serves one run of one query.
 #[derive(Debug)]
@@ -76,8 +73,8 @@ impl Sink for Limit {
         let mut kept: Vec<Kept> = parts.into_iter().flatten().collect();
         // Stable: the pieces of one split come from one lane, in their order.
         kept.sort_by_key(|piece| piece.split);
-        let slices = cut(kept, self.skip, self.fetch.unwrap_or(usize::MAX));
-        Ok(Arc::new(StoredSlices::new(self.schema.clone(), context.store.clone(), slices)))
+        let handles = cut(&context.store, kept, self.skip, self.fetch.unwrap_or(usize::MAX))?;
+        Ok(Arc::new(StoredRows::new(self.schema.clone(), handles, context.store.clone())))
     }
 }
 
@@ -130,6 +127,11 @@ pub struct Kept {
     rows: Handle,
 }
 
+/// The first splits are read first, so the last ones may go to disk first.
+fn use_order(split: usize) -> UseOrder {
+    UseOrder(u32::try_from(split).unwrap_or(u32::MAX))
+}
+
 /// One lane of a [`Limit`].
 pub struct LimitWork {
     progress: Arc<Mutex<Progress>>,
@@ -143,9 +145,7 @@ impl SinkWork for LimitWork {
     fn push(&mut self, split: usize, batch: RecordBatch) -> Result<Flow> {
         let (admitted, flow) = self.progress.lock().admit(split, batch.num_rows());
         if admitted > 0 {
-            // The first splits are read first, so the last ones may go to disk first.
-            let order = UseOrder(u32::try_from(split).unwrap_or(u32::MAX));
-            let rows = self.store.put(head(&batch, admitted)?, order)?;
+            let rows = self.store.put(batch.slice(0, admitted), use_order(split))?;
             self.kept.push(Kept { split, rows });
         }
         Ok(flow)
@@ -156,105 +156,24 @@ impl SinkWork for LimitWork {
     }
 }
 
-/// The first `rows` rows; copied when they are the smaller part, so that they do not hold the whole batch's memory.
-fn head(batch: &RecordBatch, rows: usize) -> Result<RecordBatch> {
-    let slice = batch.slice(0, rows);
-    if rows >= batch.num_rows() / 2 || batch.num_columns() == 0 {
-        return Ok(slice);
-    }
-    let copy = arrow::compute::concat_batches(&batch.schema(), [&slice])?;
-    crate::batch::compact(&copy)
-}
-
-/// A range of rows of a stored batch.
-struct Slice {
-    rows: Arc<Handle>,
-    offset: usize,
-    length: usize,
-}
-
 /// The rows `skip .. skip + fetch` of all pieces laid end to end.
-fn cut(kept: Vec<Kept>, mut skip: usize, mut fetch: usize) -> Vec<Slice> {
-    let mut slices = Vec::new();
+fn cut(store: &Store, kept: Vec<Kept>, mut skip: usize, mut fetch: usize) -> Result<Vec<Arc<Handle>>> {
+    let mut handles = Vec::new();
     for piece in kept {
         let rows = piece.rows.rows();
         let offset = skip.min(rows);
         let length = (rows - offset).min(fetch);
         skip -= offset;
         fetch -= length;
-        if length > 0 {
-            slices.push(Slice { rows: Arc::new(piece.rows), offset, length });
+        if length == rows {
+            handles.push(Arc::new(piece.rows));
+        } else if length > 0 {
+            let order = use_order(piece.split);
+            let edge = store.take(piece.rows)?.slice(offset, length);
+            handles.push(Arc::new(store.put(edge, order)?));
         }
     }
-    slices
-}
-
-/// Slices of stored batches as a source that can be read any number of times.
-struct StoredSlices {
-    schema: SchemaRef,
-    store: Store,
-    /// The slices of each split.
-    splits: Vec<Arc<[Slice]>>,
-    rows: usize,
-}
-
-impl StoredSlices {
-    fn new(schema: SchemaRef, store: Store, slices: Vec<Slice>) -> Self {
-        let mut splits: Vec<Vec<Slice>> = Vec::new();
-        let mut total = 0;
-        let mut rows_in_last = ROWS_PER_SPLIT;
-        for slice in slices {
-            total += slice.length;
-            if rows_in_last >= ROWS_PER_SPLIT {
-                splits.push(Vec::new());
-                rows_in_last = 0;
-            }
-            rows_in_last += slice.length;
-            if let Some(last) = splits.last_mut() {
-                last.push(slice);
-            }
-        }
-        StoredSlices { schema, store, splits: splits.into_iter().map(Arc::from).collect(), rows: total }
-    }
-}
-
-impl Source for StoredSlices {
-    fn describe(&self) -> String {
-        format!("limited rows ({})", self.rows)
-    }
-
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
-    }
-
-    fn split_count(&self) -> usize {
-        self.splits.len()
-    }
-
-    fn open(&self, index: usize) -> Result<Box<dyn Split>> {
-        let slices = self.splits.get(index).cloned().unwrap_or_default();
-        Ok(Box::new(SliceReader { store: self.store.clone(), slices, next: 0 }))
-    }
-
-    fn statistics(&self) -> Statistics {
-        Statistics { rows: u64::try_from(self.rows).ok(), bytes: None }
-    }
-}
-
-struct SliceReader {
-    store: Store,
-    slices: Arc<[Slice]>,
-    next: usize,
-}
-
-impl Split for SliceReader {
-    fn next(&mut self) -> Result<Option<RecordBatch>> {
-        let Some(slice) = self.slices.get(self.next) else { return Ok(None) };
-        self.next += 1;
-        self.store.prefetch(self.slices.get(self.next).map(|slice| slice.rows.as_ref()));
-        let batch = self.store.get(&slice.rows)?.into_batch();
-        Ok(Some(batch.slice(slice.offset, slice.length)))
-    }
+    Ok(handles)
 }
 
 #[cfg(test)]

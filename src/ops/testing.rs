@@ -141,7 +141,7 @@ pub mod relation {
     use std::sync::Arc;
 
     use arrow::array::{
-        Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int8Array, Int32Array,
+        ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int8Array, Int32Array,
         Int64Array, LargeStringArray, StringArray, StringViewArray, TimestampMicrosecondArray, UInt16Array,
         UInt64Array,
     };

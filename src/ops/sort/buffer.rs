@@ -8,10 +8,10 @@ use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
 use std::sync::Arc;
 
-use crate::batch::compact;
 use crate::error::{Error, Result};
 use crate::ops::sort::gather::gather;
 use crate::ops::sort::keys::{OrderedKeys, Prefix, SortKeys};
+use crate::store::compact;
 
 /// A row to be sorted.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +67,7 @@ impl SortBuffer {
         let small = std::mem::take(&mut self.small);
         self.small_rows = 0;
         let whole = concat_batches(self.keys.wide(), &small)?;
-        self.append(compact(&whole)?)
+        self.append(compact(whole))
     }
 
     fn append(&mut self, wide: RecordBatch) -> Result<()> {

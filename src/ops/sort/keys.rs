@@ -74,7 +74,7 @@ impl SortKeys {
         let mut columns = Vec::with_capacity(keys.len());
         let mut sort_fields = Vec::with_capacity(keys.len());
         for key in &keys {
-            let data_type = key.evaluator.data_type();
+            let data_type = key.evaluator.data_type().clone();
             let options = SortOptions { descending: key.descending, nulls_first: key.nulls_first };
             columns.push(key.evaluator.column().unwrap_or(fields.len()));
             if key.evaluator.column().is_none() {

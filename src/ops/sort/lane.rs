@@ -13,14 +13,13 @@ use arrow::array::BooleanArray;
 use arrow::compute::filter_record_batch;
 use arrow::record_batch::RecordBatch;
 
-use crate::batch::compact;
 use crate::error::Result;
 use crate::memory::Reservation;
 use crate::ops::sort::buffer::{BYTES_PER_ROW, SortBuffer, Sorted};
 use crate::ops::sort::keys::{OrderedKeys, SortKeys, sequence};
 use crate::ops::sort::run::{Run, piece_bytes, piece_rows};
 use crate::ops::{Flow, SinkWork};
-use crate::store::QueryContext;
+use crate::store::{QueryContext, batch_bytes, compact};
 
 /// A run has no more rows than this: sorting them takes about a quarter of a second, in which nothing can cancel it.
 const MAX_RUN_ROWS: usize = 4 << 20;
@@ -91,7 +90,7 @@ impl SortWork {
 
     /// Reserves room for `wide`, writing the buffer as a run when there is none.
     fn make_room(&mut self, wide: &RecordBatch) -> Result<()> {
-        let needed = wide.get_array_memory_size() + self.key_bytes(wide);
+        let needed = batch_bytes(wide) + self.key_bytes(wide);
         let share = self.context.budget.limit() / 100 * LANES_PERCENT / self.context.threads.max(1);
         let full = self.reservation.bytes().saturating_add(needed) > share
             || self.buffer.rows() + wide.num_rows() > MAX_RUN_ROWS;
@@ -187,7 +186,7 @@ impl SinkWork for SortWork {
         if wide.num_rows() == 0 {
             return Ok(Flow::More);
         }
-        let wide = compact(&wide)?;
+        let wide = compact(wide);
         self.make_room(&wide)?;
         self.buffer.add(wide)?;
         self.trim()?;
