@@ -1,9 +1,10 @@
-//! Record batches: what they weigh, where they come from, how their rows hash.
+//! Record batches: what they weigh, where they come from, how their rows hash, how their values read as text.
 //!
 //! Everything between operators is an Arrow [`RecordBatch`] of a known schema. This module must not know plans or
 //! operators.
 
 mod source;
+pub mod text;
 
 pub use arrow::record_batch::RecordBatch;
 pub use source::{Source, SourceRef, Split, Statistics};

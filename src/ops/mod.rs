@@ -9,7 +9,16 @@
 //! of a pipeline has finished.
 
 pub mod aggregate;
+pub mod filter;
+pub mod limit;
 pub mod partition;
+pub mod project;
+pub mod sort;
+pub mod top_n;
+pub mod write;
+
+#[cfg(test)]
+pub mod testing;
 
 use std::any::Any;
 use std::sync::Arc;
