@@ -178,7 +178,8 @@ impl SinkWork for AggregateLane {
         if spread && self.table.len() > 0 && !self.layout.keys.is_empty() {
             self.spread_table()?;
         }
-        let finish = |writer: Option<PartitionWriter>| writer.map_or(Ok(Partitions::default()), PartitionWriter::finish);
+        let finish =
+            |writer: Option<PartitionWriter>| writer.map_or(Ok(Partitions::default()), PartitionWriter::finish);
         let bits = if spread { partition_bits(&self.context) } else { 0 };
         let table = (!spread).then_some(self.table);
         Ok(AggregatePart { table, raw: finish(self.raw)?, partial: finish(self.partial)?, bits })

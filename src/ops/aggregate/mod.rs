@@ -15,8 +15,8 @@
 //! state in memory; it fails with OUT_OF_MEMORY where that does not fit.
 
 mod index;
-mod layout;
 mod lane;
+mod layout;
 mod source;
 mod table;
 #[cfg(test)]
@@ -90,4 +90,3 @@ impl Sink for HashAggregate {
         Ok(Arc::new(AggregateSource::new(self.layout.clone(), context.clone(), parts)?))
     }
 }
-

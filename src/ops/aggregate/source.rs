@@ -244,10 +244,8 @@ impl AggregateSplit {
         }
         let partial = spread_table(&self.layout, &self.context, &mut table, bits, RECURSION_BITS)?;
         drop(table);
-        let mut partial_writer =
-            PartitionWriter::new(&self.context, &self.layout.partial, bits, RECURSION_BITS, 0)?;
-        let mut raw_writer =
-            PartitionWriter::new(&self.context, &self.layout.raw, bits, RECURSION_BITS, 0)?;
+        let mut partial_writer = PartitionWriter::new(&self.context, &self.layout.partial, bits, RECURSION_BITS, 0)?;
+        let mut raw_writer = PartitionWriter::new(&self.context, &self.layout.raw, bits, RECURSION_BITS, 0)?;
         let mut hashes = Vec::new();
         let mut spread = |keys: Vec<ArrayRef>, columns: Vec<ArrayRef>, raw: bool| -> Result<()> {
             hash_rows(&keys, keys.first().map_or(0, |key| key.len()), &mut hashes)?;

@@ -254,10 +254,8 @@ fn partitions_that_do_not_fit_are_cut_again() {
 #[test]
 fn describes_keys_and_calls() {
     use crate::ops::Sink;
-    let schema = Arc::new(Schema::new(vec![
-        Field::new("k0", DataType::Int64, true),
-        Field::new("v", DataType::Int64, true),
-    ]));
+    let schema =
+        Arc::new(Schema::new(vec![Field::new("k0", DataType::Int64, true), Field::new("v", DataType::Int64, true)]));
     let text = sink(&schema, 1, &calls()[1..2], 10).describe();
     assert_eq!(text, "by k0: sum(v)");
 }
