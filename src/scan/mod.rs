@@ -3,6 +3,8 @@
 //! This module must not know operators or plans.
 
 mod format;
+pub mod json;
+pub mod parquet;
 mod spec;
 
 pub use format::{FormatReader, Inferred, ScanRequest, SplitPlan};
