@@ -108,6 +108,7 @@ struct Inner {
     message: String,
     context: Vec<String>,
     span: Option<Span>,
+    excerpt: Option<String>,
     hint: Option<String>,
 }
 
@@ -115,7 +116,7 @@ impl Error {
     /// A new error of class `code` with one sentence `message`.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         let message = message.into();
-        Error(Box::new(Inner { code, message, context: Vec::new(), span: None, hint: None }))
+        Error(Box::new(Inner { code, message, context: Vec::new(), span: None, excerpt: None, hint: None }))
     }
 
     /// A defect of floe: something that its own invariants rule out.
@@ -154,6 +155,20 @@ impl Error {
         self
     }
 
+    /// Sets the lines of the statement that show the place; the first ones stay.
+    #[must_use]
+    pub fn excerpt(mut self, lines: impl Into<String>) -> Self {
+        self.0.excerpt.get_or_insert_with(|| lines.into());
+        self
+    }
+
+    /// Moves the place in the SQL text, for a statement that does not begin its script.
+    #[must_use]
+    pub fn relocate(mut self, place: impl FnOnce(Span) -> Span) -> Self {
+        self.0.span = self.0.span.map(place);
+        self
+    }
+
     /// The class of the failure.
     pub fn code(&self) -> Code {
         self.0.code
@@ -167,6 +182,11 @@ impl Error {
     /// Where in the SQL text, when known.
     pub fn sql_span(&self) -> Option<Span> {
         self.0.span
+    }
+
+    /// The line of the statement and carets under the place, when known.
+    pub fn excerpt_text(&self) -> Option<&str> {
+        self.0.excerpt.as_deref()
     }
 
     /// What to try, when known.
@@ -188,6 +208,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.0.code.as_str(), self.full_message())?;
+        if let Some(excerpt) = &self.0.excerpt {
+            write!(f, "\n{excerpt}")?;
+        }
         if let Some(hint) = &self.0.hint {
             write!(f, "\nhint: {hint}")?;
         }

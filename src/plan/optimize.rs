@@ -1,0 +1,76 @@
+//! Logical plan to optimised logical plan: analysis (types, grouping), arithmetic made safe, and the rewrites.
+//!
+//! Invariant: the optimised plan has the schema of the analysed one, and neither pass reads data.
+
+use std::sync::Arc;
+
+use chrono::Utc;
+use datafusion_common::DataFusionError;
+use datafusion_common::config::ConfigOptions;
+use datafusion_expr::LogicalPlan;
+use datafusion_optimizer::{Analyzer, Optimizer, OptimizerContext};
+
+use super::rules;
+use crate::error::{Error, Result};
+
+/// The plan with its types made to agree; the schema of the result is known from here on.
+///
+/// # Errors
+/// `INVALID_QUERY` and the like: types without a common type, wrong arguments, a column outside of GROUP BY.
+pub fn analyze(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+    Analyzer::new().execute_and_check(plan, &options(), |_, _| {})
+}
+
+/// The plan that does the same with less work. Takes any plan, analysed or not.
+///
+/// # Errors
+/// As [`analyze`]; constant expressions may also fail here with the errors they would have at run time.
+pub fn optimize(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let analysed = analyze(plan).map_err(without_pass)?;
+    // Before the optimizer sees the plan: it folds constants, and its own arithmetic wraps around.
+    let checked = rules::fold_checked(analysed)?;
+    let context = OptimizerContext::new_with_config_options(options()).with_query_execution_start_time(Utc::now());
+    let optimizer = Optimizer::with_rules(rules::all());
+    optimizer.optimize(checked, &context, |_, _| {}).map_err(without_pass)
+}
+
+fn options() -> Arc<ConfigOptions> {
+    let mut options = ConfigOptions::default();
+    options.optimizer.skip_failed_rules = false;
+    Arc::new(options)
+}
+
+/// An error as ours, without the names of the optimizer's passes, which tell a user nothing.
+fn without_pass(error: DataFusionError) -> Error {
+    match error {
+        DataFusionError::Context(_, inner) => without_pass(*inner),
+        other => Error::from(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion_expr::{LogicalPlanBuilder, col, lit};
+
+    use super::*;
+
+    #[test]
+    fn types_agree_after_analysis_and_constants_are_folded() {
+        let plan = LogicalPlanBuilder::values(vec![vec![lit(1_i32)], vec![lit(2_i32)]])
+            .and_then(|builder| builder.filter(col("column1").gt(lit(1_i64)).and(lit(true))))
+            .and_then(|builder| builder.build())
+            .unwrap();
+        let optimised = optimize(plan).unwrap().display_indent().to_string();
+        assert!(optimised.contains("Filter") && !optimised.contains("true"), "{optimised}");
+    }
+
+    #[test]
+    fn an_error_does_not_name_the_pass_it_came_from() {
+        let plan = LogicalPlanBuilder::values(vec![vec![lit(1_i32)]])
+            .and_then(|builder| builder.filter(col("column1").eq(datafusion_functions_nested::expr_fn::make_array(vec![lit("a")]))))
+            .and_then(|builder| builder.build())
+            .unwrap();
+        let error = optimize(plan).unwrap_err();
+        assert!(!error.to_string().contains("type_coercion"), "{error}");
+    }
+}

@@ -1,0 +1,111 @@
+//! What a session owns: settings, budget, store, workers, tables.
+//!
+//! Invariant: a query keeps the workers and the batch size that it began with; the memory limit is shared and may change
+//! under it.
+
+use std::sync::Arc;
+
+use datafusion_expr::LogicalPlan;
+use parking_lot::RwLock;
+
+use super::catalog::Catalog;
+use super::relation::arrow_schema;
+use super::stream::ResultStream;
+use super::stub::{Runner, Settings, explain, lower};
+use crate::cancel::CancelToken;
+use crate::error::Result;
+use crate::memory::Budget;
+use crate::plan::{self, PhysicalPlan};
+use crate::store::{QueryContext, Store};
+
+/// The inside of a session.
+pub(crate) struct Engine {
+    settings: RwLock<Settings>,
+    budget: Budget,
+    store: Store,
+    runner: RwLock<Arc<Runner>>,
+    pub(crate) catalog: Catalog,
+}
+
+impl Engine {
+    pub(crate) fn new(settings: Settings) -> Result<Self> {
+        let budget = Budget::new(usize::try_from(settings.memory_limit).unwrap_or(usize::MAX));
+        let store = Store::new(budget.clone());
+        let runner = RwLock::new(Arc::new(Runner::new(settings.threads)));
+        Ok(Engine { settings: RwLock::new(settings), budget, store, runner, catalog: Catalog::default() })
+    }
+
+    /// A setting's text form.
+    pub(crate) fn setting(&self, name: &str) -> Result<String> {
+        self.settings.read().get(name)
+    }
+
+    /// All settings: name, value, description.
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String, &'static str)> {
+        self.settings.read().all()
+    }
+
+    /// Changes one setting and tells those whom it concerns.
+    pub(crate) fn set(&self, name: &str, value: &str) -> Result<()> {
+        let mut settings = self.settings.write();
+        let mut changed = settings.clone();
+        changed.set(name, value)?;
+        self.apply(&settings, &changed)?;
+        *settings = changed;
+        Ok(())
+    }
+
+    /// Sets one setting, or all, back to the default.
+    pub(crate) fn reset(&self, name: Option<&str>) -> Result<()> {
+        let defaults = Settings::default();
+        match name {
+            Some(name) => self.set(name, &defaults.get(name)?),
+            None => defaults.all().iter().try_for_each(|(name, value, _)| self.set(name, value)),
+        }
+    }
+
+    fn apply(&self, before: &Settings, after: &Settings) -> Result<()> {
+        if before.threads != after.threads {
+            *self.runner.write() = Arc::new(Runner::new(after.threads));
+        }
+        Ok(())
+    }
+
+    /// The surroundings of a query that begins now.
+    pub(crate) fn context(&self) -> Arc<QueryContext> {
+        let settings = self.settings.read();
+        Arc::new(QueryContext {
+            cancel: CancelToken::new(),
+            budget: self.budget.clone(),
+            store: self.store.clone(),
+            batch_size: settings.batch_size,
+            threads: settings.threads,
+        })
+    }
+
+    /// Where rows of tables wait.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Begins to run a plan.
+    pub(crate) fn run(&self, logical: &LogicalPlan) -> Result<ResultStream> {
+        let schema = arrow_schema(logical.schema());
+        let context = self.context();
+        let (_, physical) = self.lower(logical, &context)?;
+        let runner = self.runner.read().clone();
+        Ok(ResultStream::new(runner.run(physical, context)?, schema))
+    }
+
+    /// The plan as text, before and after lowering.
+    pub(crate) fn explain(&self, logical: &LogicalPlan) -> Result<String> {
+        let (optimised, physical) = self.lower(logical, &self.context())?;
+        Ok(explain(&optimised, &physical))
+    }
+
+    fn lower(&self, logical: &LogicalPlan, context: &Arc<QueryContext>) -> Result<(LogicalPlan, PhysicalPlan)> {
+        let optimised = plan::optimize(logical.clone())?;
+        let physical = lower(&optimised, context)?;
+        Ok((optimised, physical))
+    }
+}

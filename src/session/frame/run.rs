@@ -1,0 +1,87 @@
+//! What makes a frame run.
+
+use std::path::Path;
+
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
+use arrow::record_batch::RecordBatch;
+use datafusion_functions_aggregate::count::count_all;
+
+use super::DataFrame;
+use crate::error::{Error, Result};
+use crate::session::ResultStream;
+use crate::session::stub;
+
+impl DataFrame {
+    /// Begins to run the query: its batches as they come. Dropping the stream cancels the query.
+    ///
+    /// # Errors
+    /// `NOT_SUPPORTED` for what floe does not do yet. The stream itself gives the errors of running.
+    pub fn stream(&self) -> Result<ResultStream> {
+        self.session.engine().run(&self.plan)
+    }
+
+    /// Runs the query and keeps all of its batches. They are the caller's memory, not floe's.
+    ///
+    /// # Errors
+    /// Those of planning and running.
+    pub fn collect(&self) -> Result<Vec<RecordBatch>> {
+        self.stream()?.collect()
+    }
+
+    /// Runs the query and prints its first rows as a table.
+    ///
+    /// # Errors
+    /// Those of planning and running, and of the standard output.
+    pub fn show(&self) -> Result<()> {
+        stub::show(self.stream()?)
+    }
+
+    /// The number of rows.
+    ///
+    /// # Errors
+    /// Those of planning and running.
+    pub fn count(&self) -> Result<u64> {
+        let counted = self.group_by(Vec::<datafusion_expr::Expr>::new())?.agg([count_all().alias("rows")])?;
+        let mut rows = 0_u64;
+        for batch in counted.stream()? {
+            let batch = batch?;
+            let counts = batch.column(0).as_primitive_opt::<Int64Type>();
+            let counts = counts.ok_or_else(|| Error::internal("a count is not a BIGINT"))?;
+            rows += counts.values().iter().map(|count| u64::try_from(*count).unwrap_or(0)).sum::<u64>();
+        }
+        Ok(rows)
+    }
+
+    /// The plan as text.
+    ///
+    /// # Errors
+    /// Those of planning.
+    pub fn explain(&self) -> Result<String> {
+        self.session.engine().explain(&self.plan)
+    }
+
+    /// Runs the query and writes it as CSV with a header; gives the number of rows.
+    ///
+    /// # Errors
+    /// Those of planning and running, and `IO_ERROR`. A file that was begun is taken away again.
+    pub fn write_csv(&self, path: impl AsRef<Path>) -> Result<u64> {
+        stub::write(self.stream()?, crate::scan::Format::Csv, path.as_ref())
+    }
+
+    /// Runs the query and writes it as Parquet; gives the number of rows.
+    ///
+    /// # Errors
+    /// As [`write_csv`](DataFrame::write_csv).
+    pub fn write_parquet(&self, path: impl AsRef<Path>) -> Result<u64> {
+        stub::write(self.stream()?, crate::scan::Format::Parquet, path.as_ref())
+    }
+
+    /// Runs the query and writes it as JSON lines; gives the number of rows.
+    ///
+    /// # Errors
+    /// As [`write_csv`](DataFrame::write_csv).
+    pub fn write_json(&self, path: impl AsRef<Path>) -> Result<u64> {
+        stub::write(self.stream()?, crate::scan::Format::Json, path.as_ref())
+    }
+}

@@ -1,0 +1,80 @@
+//! What a statement may name: the catalog, and files. A view is planned where it is named.
+
+use std::sync::Arc;
+
+use datafusion_expr::LogicalPlan;
+use datafusion_sql::sqlparser::ast::Statement;
+
+use super::catalog::{Entry, View};
+use super::engine::Engine;
+use super::relation::{Relation, with_column_names};
+use super::sql::relations::Tables;
+use super::sql::{FileCall, Prepared, with_excerpt};
+use super::stub::resolve;
+use crate::error::{Code, Error, Result};
+use crate::scan::ScanSpec;
+
+/// The catalog as a statement, or a view within it, sees it.
+pub(crate) struct Scope<'a> {
+    engine: &'a Engine,
+    /// The views that are being planned, outermost first, in lower case.
+    views: Vec<String>,
+}
+
+impl<'a> Scope<'a> {
+    pub(crate) fn new(engine: &'a Engine) -> Self {
+        Scope { engine, views: Vec::new() }
+    }
+
+    /// The scope of the query of a view of that name.
+    pub(crate) fn inside(&self, view: &str) -> Scope<'a> {
+        let mut views = self.views.clone();
+        views.push(view.to_lowercase());
+        Scope { engine: self.engine, views }
+    }
+
+    /// Plans a view's query.
+    pub(crate) fn view(&self, name: &str, view: &View) -> Result<LogicalPlan> {
+        let inside = self.inside(name);
+        let plan = Prepared::new(&view.sql, &inside).and_then(|prepared| match &prepared.statement {
+            Statement::Query(query) => prepared.plan(query),
+            other => Err(Error::not_supported(format_args!("a view of {other}"))),
+        });
+        let plan = plan.map_err(|error| with_excerpt(error, &view.sql))?;
+        if view.columns.is_empty() {
+            return Ok(plan);
+        }
+        let count = plan.schema().fields().len();
+        if view.columns.len() != count {
+            let message = format!("view \"{name}\" names {} columns, its query has {count}", view.columns.len());
+            return Err(Error::new(Code::InvalidQuery, message));
+        }
+        with_column_names(plan, view.columns.iter().map(String::as_str))
+    }
+}
+
+impl Tables for Scope<'_> {
+    fn table(&self, name: &str) -> Option<Result<Relation>> {
+        let entry = self.engine.catalog.get(name)?;
+        Some(match entry {
+            Entry::Table(table) => Ok(Relation::Stored(table.snapshot())),
+            Entry::Frame(plan) => Ok(Relation::Query(plan)),
+            Entry::View(_) if self.views.contains(&name.to_lowercase()) => {
+                let message = format!("view \"{name}\" reads itself");
+                Err(Error::new(Code::InvalidQuery, message))
+            }
+            Entry::View(view) => {
+                let plan = self.view(name, &view).map_err(|error| error.context(format!("view {name}")));
+                plan.map(|plan| Relation::Query(Arc::new(plan)))
+            }
+        })
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.engine.catalog.names()
+    }
+
+    fn files(&self, call: &FileCall) -> Result<ScanSpec> {
+        resolve(&call.patterns, call.format, &call.options)
+    }
+}

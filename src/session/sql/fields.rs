@@ -1,0 +1,63 @@
+//! `s.field` and `s['field']` find a struct's field without regard to case.
+
+use arrow::datatypes::{DataType, Field};
+use datafusion_common::{Column, DFSchema, Result, ScalarValue, TableReference};
+use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawFieldAccessExpr};
+use datafusion_expr::{Expr, ExprSchemable, GetFieldAccess};
+use datafusion_functions::expr_fn::get_field;
+
+/// Plans field access by the type that is accessed; everything else it leaves to the planners behind it.
+#[derive(Debug)]
+pub(crate) struct FieldPlanner;
+
+impl ExprPlanner for FieldPlanner {
+    fn plan_field_access(
+        &self,
+        access: RawFieldAccessExpr,
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<RawFieldAccessExpr>> {
+        let GetFieldAccess::NamedStructField { name } = &access.field_access else {
+            return Ok(PlannerResult::Original(access));
+        };
+        let (ScalarValue::Utf8(Some(wanted)) | ScalarValue::Utf8View(Some(wanted))) = name else {
+            return Ok(PlannerResult::Original(access));
+        };
+        match spelled(&access.expr.get_type(schema)?, wanted) {
+            Some(field) => Ok(PlannerResult::Planned(get_field(access.expr, field.name().as_str()))),
+            None => Ok(PlannerResult::Original(access)),
+        }
+    }
+
+    fn plan_compound_identifier(
+        &self,
+        field: &Field,
+        qualifier: Option<&TableReference>,
+        nested_names: &[String],
+    ) -> Result<PlannerResult<Vec<Expr>>> {
+        let mut expr = Expr::Column(Column::from((qualifier, field)));
+        let mut data_type = field.data_type().clone();
+        for name in nested_names {
+            let inner = spelled(&data_type, name).cloned();
+            let spelling = inner.as_ref().map_or(name.as_str(), |inner| inner.name());
+            expr = get_field(expr, spelling);
+            data_type = inner.map_or(DataType::Null, |inner| inner.data_type().clone());
+        }
+        Ok(PlannerResult::Planned(expr))
+    }
+}
+
+/// The struct's field of that name: exactly, or else the only one regardless of case.
+fn spelled<'a>(data_type: &'a DataType, name: &str) -> Option<&'a Field> {
+    let DataType::Struct(fields) = data_type else {
+        return None;
+    };
+    if let Some(field) = fields.iter().find(|field| field.name() == name) {
+        return Some(field);
+    }
+    let lower = name.to_lowercase();
+    let mut matches = fields.iter().filter(|field| field.name().to_lowercase() == lower);
+    match (matches.next(), matches.next()) {
+        (Some(field), None) => Some(field),
+        _ => None,
+    }
+}

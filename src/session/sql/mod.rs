@@ -1,0 +1,119 @@
+//! SQL text to logical plans.
+//!
+//! `text → tokens → tree → names spelled alike → tree → relations put in → planner`. A statement is parsed twice: once
+//! to learn which tables it reads, and once more when every name has the one spelling that these tables give it (see
+//! [`spelling`]), because the planner compares names exactly.
+
+mod caret;
+mod dialect;
+mod errors;
+mod fields;
+mod functions;
+mod naming;
+mod parse;
+mod provider;
+mod reject;
+pub(crate) mod relations;
+mod script;
+pub(crate) mod spelling;
+mod suggest;
+mod table_function;
+
+use arrow::datatypes::Schema;
+use datafusion_common::config::ConfigOptions;
+use datafusion_expr::LogicalPlan;
+use datafusion_sql::planner::{NullOrdering, ParserOptions, SqlToRel};
+use datafusion_sql::sqlparser::ast::{ColumnDef, Query, Statement};
+use datafusion_sql::sqlparser::tokenizer::{Location, TokenWithSpan};
+
+pub use caret::excerpt;
+pub(crate) use caret::with_excerpt;
+pub(crate) use errors::{planning_error, unknown_column};
+pub(crate) use parse::span_of;
+pub use script::{Script, StatementText, split};
+pub(crate) use script::offset;
+pub(crate) use suggest::hint as suggestion;
+pub(crate) use table_function::FileCall;
+
+use crate::error::Result;
+use naming::Labels;
+use provider::Provider;
+use relations::{Relations, Tables};
+use spelling::Spelling;
+
+/// A statement that is ready to be planned.
+pub(crate) struct Prepared {
+    /// The tree as it was written.
+    pub written: Statement,
+    /// The tree with its names spelled alike and its files under names that the planner looks up.
+    pub statement: Statement,
+    tokens: Vec<TokenWithSpan>,
+    labels: Labels,
+    provider: Provider,
+}
+
+impl Prepared {
+    /// Reads `sql`, which must be one statement, and resolves what it reads.
+    pub(crate) fn new(sql: &str, tables: &dyn Tables) -> Result<Self> {
+        let mut tokens = parse::tokens(sql)?;
+        let written = parse::statement(&tokens)?;
+        Prepared::from_tokens(&mut tokens, written, tables)
+    }
+
+    fn from_tokens(tokens: &mut [TokenWithSpan], written: Statement, tables: &dyn Tables) -> Result<Self> {
+        reject::check(&written)?;
+        let relations = Relations::collect(&written, tables)?;
+        let mut spelling = Spelling::default();
+        relations.teach(&mut spelling);
+        spelling.learn_tokens(tokens);
+        spelling.apply(tokens);
+        let mut statement = parse::statement(tokens)?;
+        relations.replace(&mut statement, &spelling)?;
+        naming::name_columns(&mut statement);
+        let provider = Provider::new(relations.sources(&spelling), tables.names());
+        let labels = Labels::of(&written);
+        Ok(Prepared { written, statement, tokens: tokens.to_vec(), labels, provider })
+    }
+
+    /// The analysed plan of a query of this statement, its columns called as written.
+    pub(crate) fn plan(&self, query: &Query) -> Result<LogicalPlan> {
+        let statement = Statement::Query(Box::new(query.clone()));
+        let plan = self.planner().sql_statement_to_plan(statement).map_err(planning_error)?;
+        let plan = crate::plan::analyze(plan).map_err(planning_error)?;
+        self.labels.apply(plan)
+    }
+
+    /// The columns of a CREATE TABLE.
+    pub(crate) fn columns(&self, columns: &[ColumnDef]) -> Result<Schema> {
+        self.planner().build_schema(columns.to_vec()).map_err(planning_error)
+    }
+
+    /// Where the query of a CREATE VIEW begins: behind the first AS outside of parentheses.
+    pub(crate) fn view_body(&self) -> Option<Location> {
+        script::behind_as(&self.tokens)
+    }
+
+    fn planner(&self) -> SqlToRel<'_, Provider> {
+        SqlToRel::new_with_options(&self.provider, parser_options())
+    }
+}
+
+/// How the planner reads what the parser gives it.
+fn parser_options() -> ParserOptions {
+    ParserOptions::new()
+        .with_enable_ident_normalization(false)
+        .with_map_string_types_to_utf8view(true)
+        .with_collect_spans(true)
+        .with_default_null_ordering(NullOrdering::NullsMax)
+}
+
+/// What the planner asks of the options of an engine.
+fn planner_options() -> ConfigOptions {
+    let mut options = ConfigOptions::default();
+    // An aggregate whose result depends on the order of its rows may stand above a sorted subquery.
+    options.sql_parser.enable_subquery_sort_elimination = false;
+    options
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! Syntax that the parser and the planner take but would misread: refused here, so that it is never a wrong answer.
+//!
+//! Invariant: whatever the planner ignores in a syntax tree is either refused here or not enabled in the
+//! [dialect](super::dialect).
+
+use std::ops::ControlFlow;
+
+use datafusion_sql::sqlparser::ast::{
+    Expr, FunctionArg, FunctionArguments, Ident, Join, JoinConstraint, JoinOperator, Query, Select, SelectItem,
+    SetExpr, SetOperator, SetQuantifier, Spanned, Statement, TableFactor, TableWithJoins, Visit, Visitor,
+};
+
+use super::parse::span_of;
+use crate::error::{Code, Error, Result};
+
+/// Words that begin a kind of join or sampling elsewhere, but that the parser takes for a table's alias.
+const NOT_ALIASES: [&str; 8] = ["positional", "asof", "semi", "anti", "sample", "tablesample", "lateral", "window"];
+
+/// An error if the statement holds syntax that would be misread.
+pub(crate) fn check(statement: &Statement) -> Result<()> {
+    match statement.visit(&mut Rejections) {
+        ControlFlow::Break(error) => Err(*error),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+struct Rejections;
+
+type Verdict = ControlFlow<Box<Error>>;
+
+fn refuse(what: impl std::fmt::Display) -> Verdict {
+    ControlFlow::Break(Box::new(Error::not_supported(what)))
+}
+
+fn refuse_if(condition: bool, what: &str) -> Verdict {
+    if condition { refuse(what) } else { ControlFlow::Continue(()) }
+}
+
+impl Visitor for Rejections {
+    type Break = Box<Error>;
+
+    fn pre_visit_query(&mut self, query: &Query) -> Verdict {
+        refuse_if(!query.locks.is_empty(), "FOR UPDATE / FOR SHARE")?;
+        refuse_if(query.for_clause.is_some(), "FOR XML / FOR JSON")?;
+        refuse_if(query.settings.is_some(), "SETTINGS in a query")?;
+        refuse_if(query.format_clause.is_some(), "FORMAT in a query")?;
+        refuse_if(!query.pipe_operators.is_empty(), "the pipe operator |>")?;
+        if let Some(order) = &query.order_by {
+            refuse_if(order.interpolate.is_some(), "ORDER BY … INTERPOLATE")?;
+        }
+        set_operations(&query.body)
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> Verdict {
+        refuse_if(select.top.is_some(), "SELECT TOP")?;
+        refuse_if(select.into.is_some(), "SELECT INTO")?;
+        refuse_if(select.exclude.is_some(), "EXCLUDE behind the select list")?;
+        refuse_if(select.prewhere.is_some(), "PREWHERE")?;
+        refuse_if(!select.connect_by.is_empty(), "CONNECT BY")?;
+        refuse_if(!select.distribute_by.is_empty(), "DISTRIBUTE BY")?;
+        refuse_if(select.value_table_mode.is_some(), "SELECT AS STRUCT / AS VALUE")?;
+        refuse_if(select.select_modifiers.is_some(), "a modifier behind SELECT")?;
+        if select.projection.iter().any(|item| matches!(item, SelectItem::ExprWithAliases { .. })) {
+            return refuse("several aliases for one expression");
+        }
+        select.from.iter().try_for_each(table_with_joins)
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> Verdict {
+        match factor {
+            TableFactor::Table {
+                with_hints, version, with_ordinality, partitions, json_path, sample, index_hints, args, ..
+            } => {
+                refuse_if(sample.is_some(), "TABLESAMPLE")?;
+                refuse_if(version.is_some(), "a table version (time travel)")?;
+                refuse_if(*with_ordinality, "WITH ORDINALITY")?;
+                refuse_if(!partitions.is_empty(), "PARTITION behind a table's name")?;
+                refuse_if(json_path.is_some(), "a path behind a table's name")?;
+                refuse_if(!with_hints.is_empty() || !index_hints.is_empty(), "a table hint")?;
+                refuse_if(args.as_ref().is_some_and(|args| args.settings.is_some()), "SETTINGS in a table function")
+            }
+            TableFactor::Derived { sample, .. } => refuse_if(sample.is_some(), "TABLESAMPLE"),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> Verdict {
+        let Expr::Function(function) = expr else {
+            return ControlFlow::Continue(());
+        };
+        let FunctionArguments::List(list) = &function.args else {
+            return ControlFlow::Continue(());
+        };
+        let named = list.args.iter().any(|argument| !matches!(argument, FunctionArg::Unnamed(_)));
+        refuse_if(named, "a named argument of a scalar or aggregate function")
+    }
+}
+
+/// BY NAME is planned for UNION only; on the others the planner may not look at it.
+fn set_operations(body: &SetExpr) -> Verdict {
+    let SetExpr::SetOperation { op, set_quantifier, left, right } = body else {
+        return ControlFlow::Continue(());
+    };
+    let by_name = matches!(
+        set_quantifier,
+        SetQuantifier::ByName | SetQuantifier::AllByName | SetQuantifier::DistinctByName
+    );
+    if by_name && *op != SetOperator::Union {
+        return refuse(format_args!("{op} BY NAME"));
+    }
+    set_operations(left)?;
+    set_operations(right)
+}
+
+fn table_with_joins(from: &TableWithJoins) -> Verdict {
+    alias(&from.relation, !from.joins.is_empty())?;
+    let count = from.joins.len();
+    from.joins.iter().enumerate().try_for_each(|(index, join)| {
+        alias(&join.relation, index + 1 < count)?;
+        constraint(join)
+    })
+}
+
+/// `FROM a POSITIONAL JOIN b` parses as `a AS positional JOIN b`.
+fn alias(factor: &TableFactor, joined: bool) -> Verdict {
+    let alias = match factor {
+        TableFactor::Table { alias, .. } | TableFactor::Derived { alias, .. } | TableFactor::NestedJoin { alias, .. } => {
+            alias
+        }
+        _ => return ControlFlow::Continue(()),
+    };
+    let Some(alias) = alias.as_ref().filter(|alias| joined && !alias.explicit && alias.name.quote_style.is_none())
+    else {
+        return ControlFlow::Continue(());
+    };
+    let word = alias.name.value.to_lowercase();
+    if NOT_ALIASES.contains(&word.as_str()) {
+        return refuse_at(&alias.name, format!("{} JOIN", word.to_uppercase()));
+    }
+    ControlFlow::Continue(())
+}
+
+/// A join without a condition would be planned as a cross join.
+fn constraint(join: &Join) -> Verdict {
+    use JoinOperator as J;
+    let (J::Join(constraint)
+    | J::Inner(constraint)
+    | J::Left(constraint)
+    | J::LeftOuter(constraint)
+    | J::Right(constraint)
+    | J::RightOuter(constraint)
+    | J::FullOuter(constraint)
+    | J::LeftSemi(constraint)
+    | J::RightSemi(constraint)
+    | J::LeftAnti(constraint)
+    | J::RightAnti(constraint)) = &join.join_operator
+    else {
+        return ControlFlow::Continue(());
+    };
+    refuse_if(join.global, "GLOBAL JOIN")?;
+    if matches!(constraint, JoinConstraint::None) && !matches!(join.relation, TableFactor::UNNEST { .. }) {
+        let error = Error::new(Code::Syntax, "a join needs ON or USING")
+            .span(span_of(join.relation.span()))
+            .hint("write CROSS JOIN for every pair of rows");
+        return ControlFlow::Break(Box::new(error));
+    }
+    ControlFlow::Continue(())
+}
+
+fn refuse_at(name: &Ident, what: String) -> Verdict {
+    ControlFlow::Break(Box::new(Error::not_supported(what).span(span_of(name.span))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::sql::parse;
+
+    fn verdict(sql: &str) -> Result<()> {
+        check(&parse::tokens(sql).and_then(|tokens| parse::statement(&tokens))?)
+    }
+
+    #[test]
+    fn what_would_be_misread_is_refused() {
+        for (sql, word) in [
+            ("select * from a positional join b", "POSITIONAL JOIN"),
+            ("select * from a asof join b on a.x = b.x", "ASOF"),
+            ("select * from a join b", "ON or USING"),
+            ("select * from a left join b", "ON or USING"),
+            ("select * from t tablesample (10 percent)", "TABLESAMPLE"),
+            ("select * from t for update", "FOR UPDATE"),
+            ("select * into x from t", "SELECT INTO"),
+            ("select top 3 a from t", "TOP"),
+            ("select round(x, digits => 2) from t", "named argument"),
+            ("select a from t intersect by name select a from u", "BY NAME"),
+            ("select a from t distribute by a", "DISTRIBUTE BY"),
+            ("select * from t with ordinality", "ORDINALITY"),
+        ] {
+            let error = match verdict(sql) {
+                Err(error) => error,
+                Ok(()) => panic!("{sql} was taken"),
+            };
+            assert!(error.message().contains(word) || error.code() == Code::Syntax, "{sql}: {error}");
+        }
+    }
+
+    #[test]
+    fn also_inside_subqueries_and_ctes() {
+        assert!(verdict("with x as (select * from a join b) select 1").is_err());
+        assert!(verdict("select (select max(a) from t tablesample (10 percent))").is_err());
+    }
+
+    #[test]
+    fn the_same_words_are_fine_where_they_mean_what_they_say() {
+        for sql in [
+            "select * from a as positional join b on true",
+            "select * from a positional",
+            "select * from a cross join b",
+            "select * from a, b",
+            "select a from t union by name select a from u",
+        ] {
+            assert!(verdict(sql).is_ok(), "{sql}: {:?}", verdict(sql));
+        }
+    }
+}

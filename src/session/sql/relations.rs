@@ -1,0 +1,223 @@
+//! The tables and files that a statement reads: found in its syntax tree, resolved, and put back under names that the
+//! planner can look up.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use datafusion_expr::TableSource;
+use datafusion_sql::sqlparser::ast::{
+    Ident, ObjectName, ObjectNamePart, Spanned, Statement, TableAlias, TableFactor, TableFunctionArgs, Visit, VisitMut,
+    Visitor, VisitorMut,
+};
+
+use super::parse::span_of;
+use super::spelling::Spelling;
+use super::suggest;
+use super::table_function::{self, FileCall};
+use crate::error::{Code, Error, Result};
+use crate::plan::FileTable;
+use crate::scan::{Options, ScanSpec};
+use crate::session::relation::Relation;
+
+/// What a statement may read.
+pub(crate) trait Tables {
+    /// The table, view or frame of that name regardless of case.
+    fn table(&self, name: &str) -> Option<Result<Relation>>;
+
+    /// The names of all tables, views and frames.
+    fn names(&self) -> Vec<String>;
+
+    /// The files of a call.
+    fn files(&self, call: &FileCall) -> Result<ScanSpec>;
+}
+
+/// The relations of one statement.
+#[derive(Default)]
+pub(crate) struct Relations {
+    /// File relations in the order in which the tree is walked: the name for the planner and the alias.
+    files: Vec<(String, String)>,
+    /// Planner name in lower case → what it is. An error is kept until the planner asks: a CTE may shadow the name.
+    found: BTreeMap<String, Result<Relation>>,
+    /// The order in which relations were met, for spelling.
+    order: Vec<String>,
+}
+
+impl Relations {
+    /// Finds and resolves the relations of `statement`.
+    pub(crate) fn collect(statement: &Statement, tables: &dyn Tables) -> Result<Self> {
+        let mut collector = Collector { tables, relations: Relations::default(), calls: Vec::new() };
+        match statement.visit(&mut collector) {
+            ControlFlow::Break(error) => Err(*error),
+            ControlFlow::Continue(()) => Ok(collector.relations),
+        }
+    }
+
+    /// Teaches `spelling` the columns of every relation, in order, and then the aliases of the files.
+    pub(crate) fn teach(&self, spelling: &mut Spelling) {
+        for relation in self.order.iter().filter_map(|name| self.found.get(name)?.as_ref().ok()) {
+            spelling.learn_schema(&relation.schema());
+        }
+        self.files.iter().for_each(|(_, alias)| spelling.learn(alias));
+    }
+
+    /// Puts the planner's names into `statement`, the same tree as `collect` saw but for spelling.
+    pub(crate) fn replace(&self, statement: &mut Statement, spelling: &Spelling) -> Result<()> {
+        let mut replacer = Replacer { files: self.files.iter(), spelling };
+        match statement.visit(&mut replacer) {
+            ControlFlow::Break(error) => Err(*error),
+            ControlFlow::Continue(()) => Ok(()),
+        }
+    }
+
+    /// The relations as the planner sees them, by lower-case name.
+    pub(crate) fn sources(self, spelling: &Spelling) -> BTreeMap<String, Result<Arc<dyn TableSource>>> {
+        self.found
+            .into_iter()
+            .map(|(name, found)| {
+                let source = found.and_then(|relation| {
+                    let schema = spelling.rename(&relation.schema());
+                    relation.source(&schema)
+                });
+                (name, source)
+            })
+            .collect()
+    }
+
+    fn add(&mut self, name: String, relation: Result<Relation>) {
+        self.order.push(name.clone());
+        self.found.insert(name, relation);
+    }
+}
+
+struct Collector<'a> {
+    tables: &'a dyn Tables,
+    relations: Relations,
+    /// Calls that were resolved, so that the same files are looked at once.
+    calls: Vec<(FileCall, String)>,
+}
+
+impl Visitor for Collector<'_> {
+    type Break = Box<Error>;
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Box<Error>> {
+        match file_call_of(factor) {
+            Ok(Some(call)) => {
+                let place = span_of(factor.span());
+                match self.files(call) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(error) => ControlFlow::Break(Box::new(error.span(place))),
+                }
+            }
+            Ok(None) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(Box::new(error)),
+        }
+    }
+
+    fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<Box<Error>> {
+        if let [ObjectNamePart::Identifier(name)] = name.0.as_slice()
+            && name.quote_style != Some('\'')
+        {
+            let key = name.value.to_lowercase();
+            if !self.relations.found.contains_key(&key)
+                && let Some(found) = self.tables.table(&name.value)
+            {
+                self.relations.add(key, found);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Collector<'_> {
+    /// Resolves the files of a call, unless they are known from another mention.
+    fn files(&mut self, call: FileCall) -> Result<()> {
+        let alias = call.alias();
+        let known = self.calls.iter().find(|(other, _)| *other == call).map(|(_, name)| name.clone());
+        let name = match known {
+            Some(name) => name,
+            None => {
+                let spec = self.tables.files(&call)?;
+                let name = self.planner_name(&call);
+                self.relations.add(name.to_lowercase(), Ok(Relation::Files(FileTable::new(Arc::new(spec)))));
+                self.calls.push((call, name.clone()));
+                name
+            }
+        };
+        self.relations.files.push((name, alias));
+        Ok(())
+    }
+
+    /// The globs, and a number where the same globs are read with other options.
+    fn planner_name(&self, call: &FileCall) -> String {
+        let globs = call.patterns.join(", ");
+        let taken: HashSet<String> = self.calls.iter().map(|(_, name)| name.to_lowercase()).collect();
+        let mut name = format!("files {globs}");
+        let mut number = 2_usize;
+        while taken.contains(&name.to_lowercase()) {
+            name = format!("files {globs} #{number}");
+            number += 1;
+        }
+        name
+    }
+}
+
+/// The files that a table factor stands for, if it stands for files.
+fn file_call_of(factor: &TableFactor) -> Result<Option<FileCall>> {
+    let TableFactor::Table { name, args, .. } = factor else {
+        return Ok(None);
+    };
+    match (name.0.as_slice(), args) {
+        ([ObjectNamePart::Identifier(function)], Some(args)) => call_of(function, args).map(Some),
+        (_, Some(_)) => Err(unknown_function(name)),
+        ([ObjectNamePart::Identifier(glob)], None) if glob.quote_style == Some('\'') => {
+            Ok(Some(FileCall { patterns: vec![glob.value.clone()], format: None, options: Options::new() }))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn call_of(function: &Ident, args: &TableFunctionArgs) -> Result<FileCall> {
+    match table_function::format_of(&function.value) {
+        Some(format) => table_function::file_call(&function.value, format, &args.args),
+        None => Err(unknown_function(&ObjectName::from(vec![function.clone()]))),
+    }
+}
+
+fn unknown_function(name: &ObjectName) -> Error {
+    let error = Error::new(Code::UnknownFunction, format!("there is no table function named \"{name}\""))
+        .span(span_of(name.span()));
+    match suggest::hint(&name.to_string(), table_function::NAMES, "table functions") {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+struct Replacer<'a> {
+    files: std::slice::Iter<'a, (String, String)>,
+    spelling: &'a Spelling,
+}
+
+impl VisitorMut for Replacer<'_> {
+    type Break = Box<Error>;
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Box<Error>> {
+        if !matches!(file_call_of(factor), Ok(Some(_))) {
+            return ControlFlow::Continue(());
+        }
+        let (TableFactor::Table { name, args, alias, .. }, Some((planner_name, stem))) = (factor, self.files.next())
+        else {
+            return ControlFlow::Break(Box::new(Error::internal("the two passes over the statement disagree")));
+        };
+        let place = name.span();
+        *name = ObjectName::from(vec![Ident::with_quote_and_span('"', place, planner_name)]);
+        *args = None;
+        alias.get_or_insert_with(|| TableAlias {
+            explicit: true,
+            name: Ident::with_quote('"', self.spelling.of(stem)),
+            columns: Vec::new(),
+            at: None,
+        });
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,220 @@
+//! The arguments of `read_csv`, `read_parquet` and `read_json` as data.
+
+use datafusion_sql::sqlparser::ast::{
+    Array, BinaryOperator, Expr, FunctionArg, FunctionArgExpr, Spanned, UnaryOperator, Value, ValueWithSpan,
+};
+
+use super::parse::span_of;
+use crate::error::{Code, Error, Result};
+use crate::scan::{Format, OptionValue, Options};
+
+/// What is read: globs, the format where it is said, options.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FileCall {
+    pub patterns: Vec<String>,
+    /// `None`: from the files' names.
+    pub format: Option<Format>,
+    pub options: Options,
+}
+
+impl FileCall {
+    /// The name by which the files' columns can be qualified: the stem of the first glob, `flights` for
+    /// `data/flights.csv.gz`.
+    pub(crate) fn alias(&self) -> String {
+        let pattern = self.patterns.first().map_or("", String::as_str);
+        let file = pattern.rsplit(['/', '\\']).next().unwrap_or(pattern);
+        let stem = file.split('.').next().unwrap_or(file);
+        if stem.is_empty() { "files".to_string() } else { stem.to_string() }
+    }
+}
+
+/// Names of all table functions, for did-you-mean.
+pub(crate) const NAMES: [&str; 8] = [
+    "read_csv",
+    "read_csv_auto",
+    "read_parquet",
+    "parquet_scan",
+    "read_json",
+    "read_json_auto",
+    "read_ndjson",
+    "read_ndjson_auto",
+];
+
+/// The format that a table function of that name reads.
+pub(crate) fn format_of(name: &str) -> Option<Format> {
+    match name.to_lowercase().as_str() {
+        "read_csv" | "read_csv_auto" => Some(Format::Csv),
+        "read_parquet" | "parquet_scan" => Some(Format::Parquet),
+        "read_json" | "read_json_auto" | "read_ndjson" | "read_ndjson_auto" => Some(Format::Json),
+        _ => None,
+    }
+}
+
+/// Reads the arguments: first the glob or the list of globs, then `name => value`, `name = value` or `name := value`.
+pub(crate) fn file_call(name: &str, format: Format, arguments: &[FunctionArg]) -> Result<FileCall> {
+    let mut patterns = None;
+    let mut options = Options::new();
+    for argument in arguments {
+        match named(argument) {
+            Some((option, value)) => {
+                let option = option.to_lowercase();
+                let value = literal(value)?;
+                if options.insert(option.clone(), value).is_some() {
+                    return Err(invalid(argument, format!("{name}: option {option} is given twice")));
+                }
+            }
+            None if patterns.is_none() => patterns = Some(globs(name, argument)?),
+            None => {
+                let message = format!("{name} takes one glob or one list of globs, and then options by name");
+                return Err(invalid(argument, message).hint("write name => value, e.g. header => true"));
+            }
+        }
+    }
+    match patterns {
+        Some(patterns) if !patterns.is_empty() => Ok(FileCall { patterns, format: Some(format), options }),
+        _ => Err(Error::new(Code::InvalidQuery, format!("{name} needs a glob or a list of globs"))
+            .hint(format!("write {name}('folder/*.csv')"))),
+    }
+}
+
+/// The name and value of an argument in any of the ways to name one.
+fn named(argument: &FunctionArg) -> Option<(&str, &Expr)> {
+    match argument {
+        FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => Some((&name.value, value)),
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::BinaryOp { left, op: BinaryOperator::Eq, right })) => {
+            match left.as_ref() {
+                Expr::Identifier(name) => Some((&name.value, right)),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn globs(name: &str, argument: &FunctionArg) -> Result<Vec<String>> {
+    let value = match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => literal(value)?,
+        _ => return Err(invalid(argument, format!("{name}: {argument} is not a glob"))),
+    };
+    let texts = match value {
+        OptionValue::List(values) => values,
+        value => vec![value],
+    };
+    texts
+        .into_iter()
+        .map(|text| match text {
+            OptionValue::Text(text) => Ok(text),
+            _ => Err(invalid(argument, format!("{name}: a glob is a text in single quotes"))),
+        })
+        .collect()
+}
+
+/// A literal of the syntax tree as an option's value. Numbers with a fraction stay text.
+fn literal(expr: &Expr) -> Result<OptionValue> {
+    match expr {
+        Expr::Value(ValueWithSpan { value, .. }) => match value {
+            Value::SingleQuotedString(text)
+            | Value::EscapedStringLiteral(text)
+            | Value::UnicodeStringLiteral(text)
+            | Value::DoubleQuotedString(text) => Ok(OptionValue::Text(text.clone())),
+            Value::Boolean(value) => Ok(OptionValue::Bool(*value)),
+            Value::Number(text, _) => Ok(number(text)),
+            _ => Err(not_literal(expr)),
+        },
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => match literal(inner)? {
+            OptionValue::Int(value) => value.checked_neg().map(OptionValue::Int).ok_or_else(|| not_literal(expr)),
+            OptionValue::Text(text) if matches!(**inner, Expr::Value(_)) => Ok(OptionValue::Text(format!("-{text}"))),
+            _ => Err(not_literal(expr)),
+        },
+        Expr::Array(Array { elem, .. }) => elem.iter().map(literal).collect::<Result<_>>().map(OptionValue::List),
+        Expr::Dictionary(fields) => fields
+            .iter()
+            .map(|field| Ok((field.key.value.clone(), literal(&field.value)?)))
+            .collect::<Result<_>>()
+            .map(OptionValue::Struct),
+        Expr::Nested(inner) => literal(inner),
+        _ => Err(not_literal(expr)),
+    }
+}
+
+fn number(text: &str) -> OptionValue {
+    let plain = text.replace('_', "");
+    plain.parse().map_or(OptionValue::Text(plain), OptionValue::Int)
+}
+
+fn not_literal(expr: &Expr) -> Error {
+    Error::new(Code::InvalidQuery, format!("{expr} is not a literal")).span(span_of(expr.span()))
+}
+
+fn invalid(argument: &FunctionArg, message: String) -> Error {
+    Error::new(Code::InvalidQuery, message).span(span_of(argument.span()))
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion_sql::sqlparser::ast::{SetExpr, Statement, TableFactor};
+
+    use super::*;
+    use crate::session::sql::parse;
+
+    fn call(text: &str) -> Result<FileCall> {
+        let tokens = parse::tokens(&format!("select * from {text}"))?;
+        let Statement::Query(query) = parse::statement(&tokens)? else { unreachable!() };
+        let SetExpr::Select(select) = query.body.as_ref() else { unreachable!() };
+        let TableFactor::Table { args: Some(args), name, .. } = &select.from[0].relation else { unreachable!() };
+        let name = name.to_string();
+        file_call(&name, format_of(&name).unwrap(), &args.args)
+    }
+
+    #[test]
+    fn a_file_is_known_by_its_stem() {
+        let alias = |pattern: &str| {
+            FileCall { patterns: vec![pattern.to_string()], format: None, options: Options::new() }.alias()
+        };
+        assert_eq!(alias("data/flights.csv.gz"), "flights");
+        assert_eq!(alias("flights"), "flights");
+        assert_eq!(alias("s3://bucket/2013-*.parquet"), "2013-*");
+        assert_eq!(alias("data/"), "files");
+    }
+
+    fn text(value: &str) -> OptionValue {
+        OptionValue::Text(value.to_string())
+    }
+
+    #[test]
+    fn options_may_be_named_in_three_ways() {
+        let call = call("read_csv('*.csv', Delim => ';', header = false, skip := 3)").unwrap();
+        assert_eq!(call.patterns, ["*.csv"]);
+        assert_eq!(call.format, Some(Format::Csv));
+        assert_eq!(call.options["delim"], text(";"));
+        assert_eq!(call.options["header"], OptionValue::Bool(false));
+        assert_eq!(call.options["skip"], OptionValue::Int(3));
+    }
+
+    #[test]
+    fn lists_and_structs_are_values() {
+        let call = call("read_json_auto(['a', 'b'], columns => {'x': 'INT', y: 'TEXT'}, n => -2, f => 0.5)").unwrap();
+        assert_eq!(call.patterns, ["a", "b"]);
+        assert_eq!(call.format, Some(Format::Json));
+        let columns = vec![("x".to_string(), text("INT")), ("y".to_string(), text("TEXT"))];
+        assert_eq!(call.options["columns"], OptionValue::Struct(columns));
+        assert_eq!(call.options["n"], OptionValue::Int(-2));
+        assert_eq!(call.options["f"], text("0.5"));
+    }
+
+    #[test]
+    fn what_is_not_a_glob_or_literal_is_an_error_with_a_place() {
+        for sql in [
+            "read_csv()",
+            "read_csv([])",
+            "read_csv(3)",
+            "read_csv('a', 'b')",
+            "read_csv('a', header => x + 1)",
+            "read_csv('a', skip => 1, SKIP => 2)",
+        ] {
+            let error = call(sql).unwrap_err();
+            assert_eq!(error.code(), Code::InvalidQuery, "{sql}");
+        }
+        assert!(call("read_csv('a', 'b')").unwrap_err().sql_span().is_some());
+    }
+}

@@ -1,0 +1,99 @@
+//! One statement: queries become frames, everything else is done at once.
+
+mod describe;
+mod insert;
+mod settings;
+mod tables;
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion_expr::LogicalPlanBuilder;
+use datafusion_sql::sqlparser::ast::{ObjectName, Spanned, Statement};
+
+use super::rows::Answer;
+use super::scope::Scope;
+use super::sql::{Prepared, span_of};
+use super::{DataFrame, Session};
+use crate::error::{Code, Error, Result};
+use crate::plan::StoredTable;
+
+/// Runs `sql`, one statement.
+pub(super) fn run(session: &Session, sql: &str) -> Result<DataFrame> {
+    let prepared = Prepared::new(sql, &Scope::new(session.engine()))?;
+    let statement = Running { session, sql, prepared: &prepared };
+    match &prepared.statement {
+        Statement::Query(query) => Ok(DataFrame::new(session.clone(), prepared.plan(query)?)),
+        Statement::CreateTable(create) => statement.create_table(create),
+        Statement::CreateView(create) => statement.create_view(create),
+        Statement::Insert(insert) => statement.insert(insert),
+        Statement::Drop { .. } => statement.drop_names(),
+        Statement::Explain { .. } => statement.explain(),
+        Statement::ExplainTable { .. } => statement.describe_table(),
+        Statement::ShowTables { .. } => statement.show_tables(),
+        Statement::ShowColumns { .. } => statement.show_columns(),
+        Statement::ShowVariable { .. } => statement.show_setting(),
+        Statement::Set(_) => statement.set(),
+        Statement::Reset(_) => statement.reset(),
+        other => Err(not_supported(other)),
+    }
+}
+
+/// A statement and what it may use.
+struct Running<'a> {
+    session: &'a Session,
+    sql: &'a str,
+    prepared: &'a Prepared,
+}
+
+impl Running<'_> {
+    /// The frame of a statement that has no result.
+    fn nothing(&self) -> Result<DataFrame> {
+        let plan = LogicalPlanBuilder::empty(false).build()?;
+        Ok(DataFrame::new(self.session.clone(), plan))
+    }
+
+    /// A frame of texts, by columns.
+    fn answer(&self, columns: Vec<(&str, Vec<String>)>) -> Result<DataFrame> {
+        let rows = columns.first().map_or(0, |(_, values)| values.len());
+        let fields: Vec<Field> = columns.iter().map(|(name, _)| Field::new(*name, DataType::Utf8, false)).collect();
+        let arrays: Vec<ArrayRef> =
+            columns.into_iter().map(|(_, values)| Arc::new(StringArray::from(values)) as ArrayRef).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)?;
+        let table = StoredTable::new(Arc::new(Answer(batch)));
+        let plan = LogicalPlanBuilder::scan("answer", Arc::new(table), None)?.build()?;
+        Ok(DataFrame::new(self.session.clone(), plan))
+    }
+}
+
+/// The name of a table or view: one word, as written.
+fn simple_name(name: &ObjectName) -> Result<&str> {
+    match name.0.as_slice() {
+        [part] => match part.as_ident() {
+            Some(ident) if ident.quote_style != Some('\'') && !ident.value.is_empty() => Ok(&ident.value),
+            _ => Err(bad_name(name)),
+        },
+        _ => Err(bad_name(name)),
+    }
+}
+
+fn bad_name(name: &ObjectName) -> Error {
+    Error::new(Code::InvalidQuery, format!("{name} cannot be the name of a table or view"))
+        .span(span_of(name.span()))
+        .hint("a name is one word, or any text in double quotes; there are no schemas")
+}
+
+/// The error for a statement that floe does not do, by its first words.
+fn not_supported(statement: &Statement) -> Error {
+    let text = statement.to_string();
+    let words: Vec<&str> = text
+        .split_whitespace()
+        .take_while(|word| word.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+        .take(3)
+        .collect();
+    let name = if words.is_empty() { text.split_whitespace().next().unwrap_or("it").to_string() } else { words.join(" ") };
+    Error::not_supported(format_args!("the statement {name}"))
+}

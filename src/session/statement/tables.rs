@@ -1,0 +1,182 @@
+//! CREATE TABLE, CREATE VIEW, DROP.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema};
+use datafusion_sql::sqlparser::ast::helpers::stmt_create_table::CreateTableBuilder;
+use datafusion_sql::sqlparser::ast::{ColumnOption, CreateTable, CreateView, ObjectType, Statement};
+
+use super::{Running, not_supported, simple_name};
+use crate::error::{Code, Error, Result};
+use crate::session::DataFrame;
+use crate::session::catalog::{Entry, IfTaken, Table, View};
+use crate::session::rows::store_rows;
+use crate::session::scope::Scope;
+use crate::session::sql::offset;
+use crate::session::sql::spelling::distinct_names;
+
+impl Running<'_> {
+    /// `CREATE [OR REPLACE] [TEMP] TABLE [IF NOT EXISTS] name (columns) | AS query`.
+    pub(super) fn create_table(&self, create: &CreateTable) -> Result<DataFrame> {
+        let Statement::CreateTable(written) = &self.prepared.written else {
+            return Err(not_supported(&self.prepared.written));
+        };
+        let name = simple_name(&written.name)?;
+        only_what_is_read(create)?;
+        let if_taken = if_taken(create.or_replace, create.if_not_exists)?;
+        let engine = self.session.engine();
+        if !engine.catalog.check_free(name, "table", if_taken)? {
+            return self.nothing();
+        }
+        let table = match &create.query {
+            Some(query) if create.columns.is_empty() => {
+                let frame = DataFrame::new(self.session.clone(), self.prepared.plan(query)?);
+                let schema = Arc::new(table_schema(&frame.schema()));
+                let rows = store_rows(frame.stream()?, &schema, engine.store())?;
+                Table::new(schema, vec![rows])
+            }
+            Some(_) => {
+                return Err(Error::not_supported("CREATE TABLE with both columns and a query")
+                    .hint("give the names in the query: SELECT a AS x"));
+            }
+            None if create.columns.is_empty() => {
+                return Err(Error::new(Code::InvalidQuery, format!("table \"{name}\" needs columns or a query")));
+            }
+            None => Table::new(self.declared_schema(written)?, Vec::new()),
+        };
+        engine.catalog.create(name, Entry::Table(Arc::new(table)), if_taken)?;
+        self.nothing()
+    }
+
+    /// The columns as declared, in the spelling of the statement.
+    fn declared_schema(&self, create: &CreateTable) -> Result<Arc<Schema>> {
+        for column in &create.columns {
+            let other = column.options.iter().find(|option| {
+                !matches!(option.option, ColumnOption::NotNull | ColumnOption::Null) || option.name.is_some()
+            });
+            if let Some(option) = other {
+                return Err(Error::not_supported(format_args!("{option} of column \"{}\"", column.name.value)));
+            }
+        }
+        let schema = self.prepared.columns(&create.columns)?;
+        let names = distinct_names(schema.fields().iter().map(|field| field.name().as_str()));
+        match schema.fields().iter().zip(&names).find(|(field, name)| field.name() != *name) {
+            Some((field, _)) => {
+                Err(Error::new(Code::InvalidQuery, format!("two columns are called \"{}\"", field.name())))
+            }
+            None => Ok(Arc::new(schema)),
+        }
+    }
+
+    /// `CREATE [OR REPLACE] [TEMP] VIEW [IF NOT EXISTS] name [(columns)] AS query`.
+    pub(super) fn create_view(&self, create: &CreateView) -> Result<DataFrame> {
+        let Statement::CreateView(written) = &self.prepared.written else {
+            return Err(not_supported(&self.prepared.written));
+        };
+        let name = simple_name(&written.name)?;
+        let plain = CreateView {
+            or_replace: create.or_replace,
+            if_not_exists: create.if_not_exists,
+            temporary: create.temporary,
+            name_before_not_exists: create.name_before_not_exists,
+            ..plain_view(create)
+        };
+        if *create != plain || create.columns.iter().any(|column| column.data_type.is_some() || column.options.is_some()) {
+            return Err(Error::not_supported("an option of CREATE VIEW"));
+        }
+        let if_taken = if_taken(create.or_replace, create.if_not_exists)?;
+        let engine = self.session.engine();
+        if !engine.catalog.check_free(name, "view", if_taken)? {
+            return self.nothing();
+        }
+        let body = self.prepared.view_body().ok_or_else(|| Error::internal("CREATE VIEW without AS"))?;
+        let sql = self.sql.get(offset(self.sql, body)..).unwrap_or_default().trim().trim_end_matches(';');
+        let columns = written.columns.iter().map(|column| column.name.value.clone()).collect();
+        let view = View { sql: sql.to_string(), columns };
+        // A view is planned when it is made, so that its errors are the errors of CREATE VIEW. Its own name is not in
+        // scope, not even for what is replaced: it would read itself from then on.
+        let outer = Scope::new(engine);
+        if let Err(error) = self.prepared.plan(&create.query) {
+            return Err(error);
+        }
+        outer.view(name, &view)?;
+        engine.catalog.create(name, Entry::View(Arc::new(view)), if_taken)?;
+        self.nothing()
+    }
+
+    /// `DROP TABLE | VIEW [IF EXISTS] names`.
+    pub(super) fn drop_names(&self) -> Result<DataFrame> {
+        let Statement::Drop {
+            object_type, if_exists, names, cascade: false, restrict: _, purge: false, temporary: false, table: None,
+        } = &self.prepared.written
+        else {
+            return Err(Error::not_supported("an option of DROP"));
+        };
+        let kind = match object_type {
+            ObjectType::Table => "table",
+            ObjectType::View => "view",
+            _ => return Err(not_supported(&self.prepared.written)),
+        };
+        for name in names {
+            self.session.engine().catalog.remove(simple_name(name)?, kind, *if_exists)?;
+        }
+        self.nothing()
+    }
+}
+
+fn if_taken(replace: bool, keep: bool) -> Result<IfTaken> {
+    match (replace, keep) {
+        (false, false) => Ok(IfTaken::Fail),
+        (true, false) => Ok(IfTaken::Replace),
+        (false, true) => Ok(IfTaken::Keep),
+        (true, true) => Err(Error::new(Code::InvalidQuery, "OR REPLACE and IF NOT EXISTS contradict each other")),
+    }
+}
+
+/// An error if the statement says anything but name, columns and query.
+fn only_what_is_read(create: &CreateTable) -> Result<()> {
+    let plain = CreateTableBuilder::new(create.name.clone())
+        .or_replace(create.or_replace)
+        .temporary(create.temporary)
+        .if_not_exists(create.if_not_exists)
+        .columns(create.columns.clone())
+        .query(create.query.clone())
+        .hive_formats(create.hive_formats.clone().filter(|formats| *formats == Default::default()))
+        .build();
+    if *create == plain { Ok(()) } else { Err(Error::not_supported("an option or constraint of CREATE TABLE")) }
+}
+
+/// The view without anything but name, columns and query.
+fn plain_view(create: &CreateView) -> CreateView {
+    CreateView {
+        or_alter: false,
+        or_replace: false,
+        materialized: false,
+        secure: false,
+        name: create.name.clone(),
+        name_before_not_exists: false,
+        columns: create.columns.clone(),
+        query: create.query.clone(),
+        options: Default::default(),
+        cluster_by: Vec::new(),
+        comment: None,
+        with_no_schema_binding: false,
+        if_not_exists: false,
+        temporary: false,
+        copy_grants: false,
+        to: None,
+        params: None,
+    }
+}
+
+/// The schema of a table made of a query's rows: names that differ, and every column may be NULL.
+fn table_schema(schema: &Schema) -> Schema {
+    let names = distinct_names(schema.fields().iter().map(|field| field.name().as_str()));
+    let fields: Vec<Field> = schema
+        .fields()
+        .iter()
+        .zip(names)
+        .map(|(field, name)| Field::new(name, field.data_type().clone(), true))
+        .collect();
+    Schema::new(fields)
+}

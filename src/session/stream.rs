@@ -1,0 +1,56 @@
+//! The batches of a result as they come.
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+
+use super::stub::BatchStream;
+use crate::cancel::CancelToken;
+use crate::error::{Error, Result};
+
+/// An iterator over a running query's batches. Dropping it cancels the query.
+pub struct ResultStream {
+    inner: BatchStream,
+    /// The schema that the logical plan promises: names and nullability may differ from those that operators use.
+    schema: SchemaRef,
+}
+
+impl ResultStream {
+    pub(crate) fn new(inner: BatchStream, schema: SchemaRef) -> Self {
+        ResultStream { inner, schema }
+    }
+
+    /// The schema of every batch.
+    pub fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    /// Cancels the query from elsewhere.
+    pub fn cancel_token(&self) -> CancelToken {
+        self.inner.cancel_token()
+    }
+}
+
+impl Iterator for ResultStream {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.inner.next()?.and_then(|batch| with_schema(batch, &self.schema)))
+    }
+}
+
+/// The same columns under another schema of the same types.
+pub(crate) fn with_schema(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    if batch.schema_ref() == schema {
+        return Ok(batch);
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let (_, columns, _) = batch.into_parts();
+    RecordBatch::try_new_with_options(schema.clone(), columns, &options)
+        .map_err(|error| Error::internal(format!("a batch does not have its plan's schema: {error}")))
+}
+
+impl std::fmt::Debug for ResultStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResultStream").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
