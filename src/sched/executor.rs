@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::graph::{Body, Graph};
+use super::graph::{Body, Graph, Payload};
 use super::handle::GraphHandle;
 use super::machine::TaskId;
 use super::observer::{Change, Event, Observer};
@@ -97,13 +97,15 @@ pub(super) struct Run<V, E> {
 
 impl<V: Send + Sync + 'static, E: Send + 'static> Run<V, E> {
     fn begin(self: &Arc<Self>) {
-        let mut state = self.state.lock();
         if self.observer.is_some() {
-            for payload in 0..state.graph.payloads.len() {
-                let id = state.graph.machine.id(payload as u32);
-                self.observe(id, state.graph.label(id), Change::Added);
-            }
+            let state = self.state.lock();
+            let task =
+                |(slot, payload): (usize, &Payload<V, E>)| (state.graph.machine.id(slot as u32), payload.label.clone());
+            let tasks: Vec<(TaskId, Label)> = state.graph.payloads.iter().enumerate().map(task).collect();
+            drop(state);
+            tasks.iter().for_each(|(id, label)| self.observe(*id, label, Change::Added));
         }
+        let mut state = self.state.lock();
         let ending = state.begin(self.on_panic);
         let seats = self.take_seats(&mut state);
         drop(state);
