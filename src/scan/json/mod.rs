@@ -14,9 +14,9 @@ mod records;
 mod settings;
 mod shape;
 mod split;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::sync::Arc;
 

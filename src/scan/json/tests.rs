@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatchOptions};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, Schema, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, Schema, TimestampMicrosecondType,
+};
 use arrow::record_batch::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
 use proptest::prelude::*;
@@ -127,8 +129,14 @@ fn types_follow_the_values_and_keys_their_first_appearance() {
     let found: Vec<_> = schema.fields().iter().map(|field| field.data_type()).collect();
     let micros = DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, None);
     let expected = [
-        DataType::Int64, DataType::Boolean, DataType::Float64, DataType::Date32, micros, DataType::Utf8View,
-        DataType::Utf8View, DataType::Decimal128(38, 0),
+        DataType::Int64,
+        DataType::Boolean,
+        DataType::Float64,
+        DataType::Date32,
+        micros,
+        DataType::Utf8View,
+        DataType::Utf8View,
+        DataType::Decimal128(38, 0),
     ];
     assert_eq!(found, expected.iter().collect::<Vec<_>>());
     assert_eq!(batch.column(0).as_primitive::<Int64Type>().values(), &[1, 2]);
@@ -148,8 +156,14 @@ fn mixed_values_become_text_with_strings_unquoted() {
         "{\"a\": 1.5}\n{}\n{\"a\": false}",
     ));
     let expected = [
-        Some("te\"xt"), Some("7"), Some("{\"k\":[1,\"q\\\"\",null,true],\"e\":{}}"), Some("[]"), None, Some("1.5"),
-        None, Some("false"),
+        Some("te\"xt"),
+        Some("7"),
+        Some("{\"k\":[1,\"q\\\"\",null,true],\"e\":{}}"),
+        Some("[]"),
+        None,
+        Some("1.5"),
+        None,
+        Some("false"),
     ];
     assert_eq!(texts(&batch, 0), expected);
 }
@@ -219,7 +233,11 @@ fn an_array_of_objects_is_rows_however_it_is_laid_out() {
 #[test]
 fn a_broken_array_says_where() {
     let cases = [
-        ("[{\"a\": 1}\n {\"a\": 2}]", "expected ',' or ']' behind an element of the array, found '{\"a\": 2}]'", "line 2"),
+        (
+            "[{\"a\": 1}\n {\"a\": 2}]",
+            "expected ',' or ']' behind an element of the array, found '{\"a\": 2}]'",
+            "line 2",
+        ),
         ("[{\"a\": 1},\n]", "expected an element of the array behind ','", "line 2"),
         ("[{\"a\": 1}\n\n", "found the end of the file", "line 3"),
         ("[{\"a\": 1}] x", "expected nothing behind the end of the array, found 'x'", "line 1"),
