@@ -64,12 +64,13 @@ pub(super) fn write_coldest(keeper: &Keeper, keep: Keep) -> Result<Option<usize>
 /// Encodes all members into one buffer and writes that.
 fn write(keeper: &Keeper, members: &[(Arc<Entry>, Arc<Resident>)]) -> Result<Vec<Extent>> {
     let expected = members.iter().map(|(_, resident)| resident.bytes()).sum();
+    let compression = keeper.space.compression();
     keeper.buffers.with(expected, |buffer| {
         let mut lengths = Vec::with_capacity(members.len());
         let mut end = 0;
         for (entry, resident) in members {
             let start = end;
-            end = block::encode_block(resident.batch(), BlockId(entry.key.1), buffer, start)?;
+            end = block::encode_block(resident.batch(), BlockId(entry.key.1), compression, buffer, start)?;
             lengths.push((end - start) as u64);
         }
         let mut whole = keeper.space.write(buffer.get(..end).unwrap_or_default())?;
