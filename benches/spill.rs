@@ -11,7 +11,8 @@ use arrow::ipc::CompressionType;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use floe::store::{BlockId, Compression, batch_bytes, decode_block, encode_block};
+use floe::memory::Budget;
+use floe::store::{BlockId, Compression, Store, UseOrder, batch_bytes, decode_block, encode_block};
 
 const ROWS: i64 = 8192;
 
@@ -93,5 +94,22 @@ fn spill(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, spill);
+/// Two hundred megabytes through a store of sixteen: put all, then take all.
+fn through_the_store(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("store");
+    for (name, batch) in [("partials", partials()), ("comments", comments())] {
+        let count = (200 << 20) / batch_bytes(&batch);
+        group.throughput(Throughput::Bytes((count * batch_bytes(&batch)) as u64)).sample_size(10);
+        let run = || -> floe::Result<usize> {
+            let store = Store::new(Budget::new(16 << 20));
+            let put = (0..count).map(|_| store.put(batch.clone(), UseOrder(0)));
+            let handles = put.collect::<floe::Result<Vec<_>>>()?;
+            handles.into_iter().map(|handle| store.take(handle).map(|loaded| loaded.num_rows())).sum()
+        };
+        group.bench_function(name, |b| b.iter(|| run().expect("there is room on the disk")));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, spill, through_the_store);
 criterion_main!(benches);
