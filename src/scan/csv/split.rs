@@ -97,7 +97,9 @@ impl SplitPlan for CsvSplitPlan {
         let columns = Columns::new(plan, places);
         let tokenizer = Tokenizer::new(settings.record_dialect(head.columns), head.columns, &columns.wanted);
         let stop = self.file.boundaries.stop(self.index);
-        let window = self.window(head, stop, &tokenizer)?;
+        let mut window = self.window(head, stop, &tokenizer)?;
+        // The window comes first: batches can be smaller, it cannot.
+        window.fill()?;
         let records = Records::new(window, tokenizer, stop, head.columns, settings.ignore_errors);
         // A file without a record has nothing to tokenize.
         let finished = head.columns == 0;
