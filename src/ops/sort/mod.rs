@@ -1,8 +1,8 @@
 //! Sort, out of core: `ORDER BY`, with or without a limit.
 //!
-//! * [`keys`]: key expressions → bytes in the order of the rows; ties are broken by where a row stood in the input.
-//! * [`lane`]: each lane gathers rows in a reserved buffer and writes it as a sorted [`run`] into the store when full.
-//! * [`merge`]: the runs are merged while they are read, as many at once as memory allows; if there are more, some are
+//! * `keys`: key expressions → bytes in the order of the rows; ties are broken by where a row stood in the input.
+//! * `lane`: each lane gathers rows in a reserved buffer and writes it as a sorted `run` into the store when full.
+//! * `merge`: the runs are merged while they are read, as many at once as memory allows; if there are more, some are
 //!   merged into longer runs first.
 //!
 //! Invariant: the output is the one total order of the input's rows, whatever the threads, batches and budget.
