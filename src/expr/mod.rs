@@ -1,1 +1,39 @@
-//! (to come)
+//! Logical expression to evaluator over a batch; the only module that uses the physical-expr crates.
+//!
+//! * [`Compiler`] and [`Evaluator`]: scalar expressions and conditions ([`Selection`]).
+//! * [`AggregateCall`]: aggregates as [`GroupsAccumulator`]s.
+//! * [`functions`]: every function by name, with floe's own where the library's would be wrong or slow.
+//! * [`fold_checked`]: what makes arithmetic safe from the optimizer.
+//! * [`types`]: SQL type names.
+//!
+//! Invariant: integer and decimal results are exact or an error, here and in the aggregates.
+
+mod aggregate;
+mod arithmetic;
+mod compiler;
+mod evaluator;
+mod fold;
+mod functions;
+mod logic;
+mod predicate;
+mod rewrite;
+pub mod types;
+
+#[cfg(test)]
+mod tests;
+
+pub use aggregate::AggregateCall;
+pub use compiler::Compiler;
+pub use datafusion_expr::{EmitTo, GroupsAccumulator};
+pub use evaluator::Evaluator;
+pub use fold::{fold_checked, fold_checked_expr, unchecked};
+pub use functions::{FunctionRegistry, functions};
+pub use predicate::Selection;
+
+use datafusion_physical_expr::PhysicalExpr;
+use datafusion_physical_expr_common::physical_expr::fmt_sql;
+
+/// A compiled expression as SQL-like text: columns by name, without indexes.
+fn describe_physical(expr: &dyn PhysicalExpr) -> String {
+    fmt_sql(expr).to_string()
+}

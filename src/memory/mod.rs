@@ -3,6 +3,16 @@
 //! Invariant: a working set is reserved before it is allocated. `try_grow` first makes the store evict, then refuses; a
 //! refused operator flushes what it has into the store and goes on.
 
+mod allocator;
 mod budget;
+mod pages;
+mod reservation;
 
-pub use budget::{Budget, Reservation};
+#[cfg(test)]
+mod tests;
+
+pub use crate::config::bytes;
+pub use allocator::{CountingAllocator, allocated};
+pub use budget::{Budget, Evict};
+pub use pages::{HUGE_PAGES_FROM, refuse_huge_pages};
+pub use reservation::Reservation;

@@ -16,6 +16,7 @@
 mod builder;
 mod catalog;
 mod engine;
+pub mod format;
 mod frame;
 mod read;
 mod relation;
@@ -24,7 +25,6 @@ mod scope;
 mod sql;
 mod statement;
 mod stream;
-mod stub;
 
 pub use builder::SessionBuilder;
 pub use frame::{DataFrame, GroupedFrame, col};

@@ -1,0 +1,50 @@
+//! The one place where the program touches the library's session.
+//!
+//! Invariant: a statement's answer is a schema and a stream of batches that has that schema.
+
+use std::path::PathBuf;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use floe::{Error, Result};
+
+/// What the command line says about the session; `None` leaves the session's default.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    pub memory_limit: Option<String>,
+    pub threads: Option<usize>,
+    pub spill_dir: Option<PathBuf>,
+    pub max_spill_size: Option<String>,
+}
+
+/// What one statement gives: no columns where it has no result set.
+pub struct Answer {
+    pub schema: SchemaRef,
+    pub batches: Box<dyn Iterator<Item = Result<RecordBatch>>>,
+}
+
+/// What the program needs of a session.
+pub trait Engine: Send + Sync {
+    /// Starts one statement. The answer is read to its end, or dropped, before the next statement starts.
+    fn run(&self, statement: &str) -> Result<Answer>;
+
+    /// Cancels the statement that runs, from another thread; it ends with `CANCELLED` within 200 ms.
+    fn interrupt(&self);
+}
+
+/// The library's session.
+pub struct SessionEngine {}
+
+impl SessionEngine {
+    pub fn new(_settings: &Settings) -> Result<Self> {
+        Ok(SessionEngine {})
+    }
+}
+
+impl Engine for SessionEngine {
+    fn run(&self, _statement: &str) -> Result<Answer> {
+        Err(Error::not_supported("running a statement"))
+    }
+
+    fn interrupt(&self) {}
+}

@@ -1,0 +1,82 @@
+//! Ctrl-C and requests to end.
+//!
+//! Invariant: the first Ctrl-C while a statement runs cancels it; any other, and every request to end, ends the program
+//! at once after removing the unfinished output file. (Spill files belong to the session, which leaves none behind.)
+
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use floe::Result;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::low_level::pipe;
+
+use super::INTERRUPTED;
+use super::engine::Engine;
+use super::output::Unfinished;
+
+/// Exit code after a request to end, as shells expect it (128 + SIGTERM).
+const TERMINATED: u8 = 143;
+
+/// What the signals have done so far.
+#[derive(Clone)]
+pub struct Interrupts {
+    running: Arc<AtomicBool>,
+    pressed: Arc<AtomicBool>,
+}
+
+impl Interrupts {
+    /// Starts to listen. `unfinished` is removed when the program is ended.
+    ///
+    /// # Errors
+    /// `IO_ERROR` when the system refuses a handler or a thread.
+    pub fn install(engine: Arc<dyn Engine>, unfinished: Unfinished) -> Result<Self> {
+        let interrupts = Interrupts { running: Arc::default(), pressed: Arc::default() };
+        let heard = interrupts.clone();
+        let remains = unfinished.clone();
+        listen("ctrl-c", &[SIGINT], move || {
+            if heard.running.load(Ordering::SeqCst) && !heard.pressed.swap(true, Ordering::SeqCst) {
+                engine.interrupt();
+            } else {
+                end(&remains, INTERRUPTED);
+            }
+        })?;
+        listen("terminate", &[SIGTERM, SIGHUP], move || end(&unfinished, TERMINATED))?;
+        Ok(interrupts)
+    }
+
+    /// A statement starts: the next Ctrl-C is for it.
+    pub fn statement_starts(&self) {
+        self.pressed.store(false, Ordering::SeqCst);
+        self.running.store(true, Ordering::SeqCst);
+    }
+
+    /// The statement has ended; true when Ctrl-C was pressed meanwhile.
+    pub fn statement_ends(&self) -> bool {
+        self.running.store(false, Ordering::SeqCst);
+        self.pressed.load(Ordering::SeqCst)
+    }
+}
+
+/// Calls `act` on a thread of its own each time that one of the signals arrives.
+fn listen(name: &str, signals: &[i32], act: impl Fn() + Send + 'static) -> io::Result<()> {
+    let (mut receiver, sender) = UnixStream::pair()?;
+    for signal in signals {
+        pipe::register(*signal, sender.try_clone()?)?;
+    }
+    let wait = move || {
+        let mut byte = [0];
+        while matches!(receiver.read(&mut byte), Ok(1)) {
+            act();
+        }
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(wait)?;
+    Ok(())
+}
+
+fn end(unfinished: &Unfinished, code: u8) {
+    drop(unfinished.lock().take());
+    std::process::exit(code.into());
+}

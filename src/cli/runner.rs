@@ -1,0 +1,133 @@
+//! Runs statement after statement and prints what they give.
+//!
+//! Invariant: one statement at a time; each is printed to its end, or its error is, before the next one starts.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use floe::session::format::{Format, Limits, ResultWriter, write_error, writer};
+use floe::{Error, Result};
+
+use super::arguments::{Arguments, OnError};
+use super::diagnostic::{self, note};
+use super::engine::Engine;
+use super::input::Input;
+use super::interrupt::Interrupts;
+use super::output::{Output, terminal_width};
+use super::statements::Statement;
+
+/// How it all ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    Succeeded,
+    Failed,
+    /// Ctrl-C.
+    Interrupted,
+    /// The reader of the output has gone, as `head` does.
+    OutputClosed,
+}
+
+/// Statements, engine and output brought together.
+pub struct Runner {
+    engine: Arc<dyn Engine>,
+    format: Format,
+    output: Output,
+    writer: Box<dyn ResultWriter>,
+    interrupts: Interrupts,
+    on_error: Option<OnError>,
+    timer: bool,
+}
+
+impl Runner {
+    pub fn new(
+        engine: Arc<dyn Engine>,
+        format: Format,
+        output: Output,
+        interrupts: Interrupts,
+        arguments: Arguments,
+    ) -> Self {
+        let width = if arguments.output.is_none() { terminal_width() } else { None };
+        let writer = writer(format, Limits { width, ..Limits::default() }, output.clone());
+        Runner { engine, format, output, writer, interrupts, on_error: arguments.on_error, timer: arguments.timer }
+    }
+
+    /// Runs every statement of the input, as far as errors and interruptions let it.
+    ///
+    /// # Errors
+    /// Only what has to do with no statement: input that cannot be read, output that cannot be written.
+    pub fn run(&mut self, input: &mut Input) -> Result<Ending> {
+        let stops = match self.on_error {
+            Some(action) => action == OnError::Stop,
+            None => !input.is_interactive(),
+        };
+        let mut ending = Ending::Succeeded;
+        loop {
+            let error = match input.next() {
+                Ok(None) => return Ok(ending),
+                Ok(Some(statement)) => {
+                    let ended = self.statement(&statement)?;
+                    match ended {
+                        Ending::Succeeded => continue,
+                        Ending::Interrupted if input.is_interactive() => continue,
+                        Ending::Interrupted | Ending::OutputClosed => return Ok(ended),
+                        Ending::Failed => None,
+                    }
+                }
+                Err(error) => Some(error),
+            };
+            if let Some(error) = error {
+                let unreadable = error.code() != floe::error::Code::Syntax;
+                self.report(&error, None)?;
+                if unreadable {
+                    return Ok(Ending::Failed);
+                }
+            }
+            ending = Ending::Failed;
+            if stops {
+                return Ok(ending);
+            }
+        }
+    }
+
+    fn statement(&mut self, statement: &Statement) -> Result<Ending> {
+        let start = Instant::now();
+        self.interrupts.statement_starts();
+        let result = self.answer(&statement.text);
+        let interrupted = self.interrupts.statement_ends();
+        if self.timer {
+            note(&format!("time: {:.3} s\n", start.elapsed().as_secs_f64()));
+        }
+        let Err(error) = result else {
+            return Ok(if interrupted { Ending::Interrupted } else { Ending::Succeeded });
+        };
+        self.writer.abandon();
+        if self.output.is_closed() {
+            return Ok(Ending::OutputClosed);
+        }
+        self.report(&error, Some(statement))?;
+        match interrupted {
+            _ if self.output.is_closed() => Ok(Ending::OutputClosed),
+            true => Ok(Ending::Interrupted),
+            false => Ok(Ending::Failed),
+        }
+    }
+
+    fn answer(&mut self, text: &str) -> Result<()> {
+        let answer = self.engine.run(text)?;
+        self.writer.begin(&answer.schema)?;
+        for batch in answer.batches {
+            self.writer.batch(&batch?)?;
+        }
+        self.writer.end()
+    }
+
+    /// Tells of an error where the format says: on the output for programs, on standard error for people.
+    fn report(&mut self, error: &Error, statement: Option<&Statement>) -> Result<()> {
+        if self.format != Format::JsonCompact {
+            diagnostic::print(error, statement);
+            return Ok(());
+        }
+        let written = write_error(&mut self.output, error);
+        if self.output.is_closed() { Ok(()) } else { written }
+    }
+}

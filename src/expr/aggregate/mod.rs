@@ -1,0 +1,9 @@
+//! Aggregate calls: from the logical expression to grouped accumulators.
+
+mod adapter;
+mod call;
+
+#[cfg(test)]
+mod tests;
+
+pub use call::AggregateCall;

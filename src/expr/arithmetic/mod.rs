@@ -1,0 +1,12 @@
+//! Integer and decimal arithmetic that is exact or an error: as functions of the logical plan, as nodes of compiled
+//! expressions, and the loops under both.
+
+mod function;
+mod kernels;
+mod operator;
+mod physical;
+
+pub(crate) use function::{as_operators, checked_call, checked_operator};
+pub(crate) use kernels::DECIMAL128_LIMIT;
+pub(crate) use operator::CheckedOperator;
+pub(crate) use physical::CheckedArithmetic;

@@ -1,0 +1,97 @@
+//! Arithmetic made safe from the optimizer.
+//!
+//! [`fold_checked`] runs between the analyzer and the optimizer. It does not fold anything itself: it replaces
+//! integer (and widest-decimal) `+ - *` and unary minus by checked functions, which the optimizer then folds with
+//! exact results only. `SELECT 9223372036854775807 + 1` keeps its call and raises at run time; the same in a branch
+//! of CASE or COALESCE that no row takes raises nothing. The names of the output columns stay as they are.
+
+use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion_common::{DFSchema, Result as DataFusionResult};
+use datafusion_expr::expr_rewriter::NamePreserver;
+use datafusion_expr::utils::merge_schema;
+use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan};
+
+use crate::error::Result;
+use crate::expr::arithmetic::{CheckedOperator, as_operators, checked_call};
+
+/// `plan` (analysed, with coerced types, not yet optimised) with arithmetic that the optimizer cannot wrap, in
+/// subqueries too.
+pub fn fold_checked(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let rewritten = plan.transform_up_with_subqueries(|plan| {
+        let has_arithmetic = std::cell::Cell::new(false);
+        plan.apply_expressions(|expr| {
+            has_arithmetic.set(has_arithmetic.get() || expr.exists(|expr| Ok(is_arithmetic(expr)))?);
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        if !has_arithmetic.get() {
+            return Ok(Transformed::no(plan));
+        }
+        let schema = input_schema(&plan)?;
+        // Only ORDER BY inside of windows and aggregates shows in a name that needs restoring.
+        let names = NamePreserver::new(&plan);
+        plan.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let rewritten = expr.transform_up(|expr| check_expr(expr, &schema))?;
+            Ok(rewritten.update_data(|expr| name.restore(expr)))
+        })
+    })?;
+    Ok(rewritten.data)
+}
+
+/// `expr` with checked functions in place of arithmetic that could wrap; for expressions outside of a plan.
+pub fn fold_checked_expr(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+    Ok(expr.transform_up(|expr| check_expr(expr, schema))?.data)
+}
+
+/// `expr` with plain operators in place of checked functions: to print it, or to send it to another engine.
+pub fn unchecked(expr: Expr) -> Result<Expr> {
+    Ok(as_operators(expr)?)
+}
+
+fn is_arithmetic(expr: &Expr) -> bool {
+    matches!(expr, Expr::Negative(_))
+        || matches!(expr, Expr::BinaryExpr(binary) if CheckedOperator::from_binary(binary.op).is_some())
+}
+
+/// The columns that the plan's expressions may name.
+fn input_schema(plan: &LogicalPlan) -> DataFusionResult<DFSchema> {
+    let mut schema = merge_schema(&plan.inputs());
+    if let LogicalPlan::TableScan(scan) = plan {
+        let source = DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?;
+        schema.merge(&source);
+    }
+    Ok(schema)
+}
+
+/// One node. A node whose types are unknown here (or not coerced yet) stays: what it compiles to is checked anyway.
+fn check_expr(expr: Expr, schema: &DFSchema) -> DataFusionResult<Transformed<Expr>> {
+    let (operator, may_be_wrong) = match &expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let Some(operator) = CheckedOperator::from_binary(*op) else { return Ok(Transformed::no(expr)) };
+            let (Ok(left), Ok(right), Ok(result)) =
+                (left.get_type(schema), right.get_type(schema), expr.get_type(schema))
+            else {
+                return Ok(Transformed::no(expr));
+            };
+            let covered = (left.is_integer() || left.is_decimal()) && (right.is_integer() || right.is_decimal());
+            (operator, covered && operator.folding_may_be_wrong(&result))
+        }
+        Expr::Negative(inner) => {
+            let operator = CheckedOperator::Negate;
+            (operator, inner.get_type(schema).is_ok_and(|result| operator.folding_may_be_wrong(&result)))
+        }
+        _ => return Ok(Transformed::no(expr)),
+    };
+    if !may_be_wrong {
+        return Ok(Transformed::no(expr));
+    }
+    let arguments = match &expr {
+        Expr::BinaryExpr(binary) => vec![binary.left.as_ref().clone(), binary.right.as_ref().clone()],
+        Expr::Negative(inner) => vec![inner.as_ref().clone()],
+        _ => Vec::new(),
+    };
+    Ok(match checked_call(operator, arguments) {
+        Some(call) => Transformed::yes(call),
+        None => Transformed::no(expr),
+    })
+}

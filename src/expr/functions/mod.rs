@@ -1,0 +1,15 @@
+//! Every function by name: the library's, with floe's own where the library's would wrap or be slow.
+//!
+//! Own: `sum` (widens, exact or an error), `avg` of integers (exact sum).
+
+mod average;
+mod average_accumulators;
+mod count;
+mod groups;
+mod registry;
+mod sum;
+mod sum_accumulators;
+mod totals;
+
+pub(super) use count::CountGroups;
+pub use registry::{FunctionRegistry, functions};

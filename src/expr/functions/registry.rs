@@ -1,0 +1,95 @@
+//! The functions by name.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use datafusion_expr::planner::ExprPlanner;
+use datafusion_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
+
+use super::average::Average;
+use super::sum::Sum;
+
+/// Every function that SQL can call, under its lower-case names and aliases.
+#[derive(Debug)]
+pub struct FunctionRegistry {
+    pub scalar: HashMap<String, Arc<ScalarUDF>>,
+    /// Functions that take a lambda (`array_transform(xs, x -> x + 1)`).
+    pub higher_order: HashMap<String, Arc<HigherOrderUDF>>,
+    pub aggregate: HashMap<String, Arc<AggregateUDF>>,
+    pub window: HashMap<String, Arc<WindowUDF>>,
+    /// What turns SQL syntax (`a[1]`, `EXTRACT`, `POSITION`, `count(*)`) into function calls, in order.
+    pub expr_planners: Vec<Arc<dyn ExprPlanner>>,
+}
+
+/// The functions of this build, made on first use.
+pub fn functions() -> &'static FunctionRegistry {
+    static REGISTRY: LazyLock<FunctionRegistry> = LazyLock::new(FunctionRegistry::new);
+    &REGISTRY
+}
+
+impl FunctionRegistry {
+    fn new() -> Self {
+        let scalar = datafusion_functions::all_default_functions()
+            .into_iter()
+            .chain(datafusion_functions_nested::all_default_nested_functions());
+        // Own functions come last, so that they take the place of the library's.
+        let aggregate = datafusion_functions_aggregate::all_default_aggregate_functions().into_iter().chain([
+            Arc::new(AggregateUDF::new_from_impl(Sum::new())),
+            Arc::new(AggregateUDF::new_from_impl(Average::new())),
+        ]);
+        FunctionRegistry {
+            scalar: by_name(scalar, |function| (function.name(), function.aliases())),
+            higher_order: by_name(datafusion_functions_nested::all_default_higher_order_functions(), |function| {
+                (function.name(), function.aliases())
+            }),
+            aggregate: by_name(aggregate, |function| (function.name(), function.aliases())),
+            window: by_name(datafusion_functions_window::all_default_window_functions(), |function| {
+                (function.name(), function.aliases())
+            }),
+            expr_planners: expr_planners(),
+        }
+    }
+}
+
+fn by_name<F>(
+    functions: impl IntoIterator<Item = Arc<F>>,
+    names: impl Fn(&F) -> (&str, &[String]),
+) -> HashMap<String, Arc<F>> {
+    let mut map = HashMap::new();
+    for function in functions {
+        let (name, aliases) = names(&function);
+        for name in std::iter::once(name).chain(aliases.iter().map(String::as_str)) {
+            map.insert(name.to_lowercase(), function.clone());
+        }
+    }
+    map
+}
+
+fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
+    vec![
+        Arc::new(datafusion_functions::core::planner::CoreFunctionPlanner::default()),
+        Arc::new(datafusion_functions_nested::planner::NestedFunctionPlanner),
+        Arc::new(datafusion_functions_nested::planner::FieldAccessPlanner),
+        Arc::new(datafusion_functions::datetime::planner::DatetimeFunctionPlanner),
+        Arc::new(datafusion_functions::unicode::planner::UnicodeFunctionPlanner),
+        Arc::new(datafusion_functions_aggregate::planner::AggregateFunctionPlanner),
+        Arc::new(datafusion_functions_window::planner::WindowFunctionPlanner),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aliases_and_own_functions_are_found() {
+        let registry = functions();
+        assert!(registry.scalar.contains_key("substring"));
+        assert!(registry.scalar.contains_key("sha256"));
+        assert!(registry.scalar.contains_key("array_length"));
+        assert!(registry.window.contains_key("row_number"));
+        assert!(registry.higher_order.contains_key("array_transform"));
+        assert!(registry.aggregate["sum"].inner().is::<Sum>());
+        assert_eq!(registry.aggregate["mean"], registry.aggregate["avg"]);
+    }
+}

@@ -1,0 +1,187 @@
+//! Positioned reads of one split's column chunks, a window per chunk.
+//!
+//! Invariant: a window never reaches past its column chunk, and all windows of a split together hold at most
+//! [`WINDOW_BYTES`] beyond single pages that are larger. Reads never move a shared file position, so that any number
+//! of splits may read one open file.
+
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use parquet::errors::Result as ParquetResult;
+use parquet::file::reader::{ChunkReader, Length};
+
+use crate::error::{Code, Error, Result};
+use crate::memory::Reservation;
+use crate::scan::parquet::fault::carried;
+
+/// Bytes that the read-ahead windows of one split may hold together.
+pub(super) const WINDOW_BYTES: u64 = 8 << 20;
+/// No window is smaller, so that a page header and a small page come with one read.
+const LEAST_WINDOW: u64 = 64 << 10;
+/// No window is larger: beyond this a read costs what its bytes cost.
+const GREATEST_WINDOW: u64 = 1 << 20;
+
+/// A file read by position. Clones share the windows.
+#[derive(Debug, Clone)]
+pub(super) struct ChunkSource(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    file: File,
+    path: String,
+    length: u64,
+    /// Behind a lock only because the parquet crate reads through `&self`; one split is read by one worker at a time.
+    windows: Mutex<Windows>,
+}
+
+#[derive(Debug)]
+struct Windows {
+    chunks: Vec<Chunk>,
+    window: u64,
+    /// Counts the windows and the pages larger than one; `None` while only a footer is read.
+    reservation: Option<Reservation>,
+}
+
+/// A column chunk and what of it has been read ahead.
+#[derive(Debug)]
+struct Chunk {
+    range: Range<u64>,
+    start: u64,
+    bytes: Bytes,
+}
+
+impl ChunkSource {
+    /// The file at `path` without read-ahead.
+    ///
+    /// # Errors
+    /// `FILE_NOT_FOUND` or `IO_ERROR`, naming the path.
+    pub(super) fn open(path: &str) -> Result<Self> {
+        Self::with_chunks(path, Vec::new(), None)
+    }
+
+    /// The file at `path`, reading ahead within `ranges`, accounted in `reservation`.
+    pub(super) fn with_chunks(path: &str, ranges: Vec<Range<u64>>, reservation: Option<Reservation>) -> Result<Self> {
+        let failed = |error: std::io::Error| Error::from(error).context(format!("file '{path}'"));
+        let file = File::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        let window = window_bytes(ranges.len());
+        let mut chunks: Vec<Chunk> =
+            ranges.into_iter().map(|range| Chunk { start: range.start, range, bytes: Bytes::new() }).collect();
+        chunks.sort_by_key(|chunk| chunk.range.start);
+        let windows = Mutex::new(Windows { chunks, window, reservation });
+        Ok(ChunkSource(Arc::new(Shared { file, path: path.to_owned(), length, windows })))
+    }
+
+    /// Up to `wanted` bytes from `start` on and at least `least`, out of a window where there is one.
+    fn fetch(&self, start: u64, least: u64, wanted: u64) -> Result<Bytes> {
+        let mut windows = self.0.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let window = windows.window;
+        let found = windows.chunks.partition_point(|chunk| chunk.range.start <= start);
+        let chunk = found.checked_sub(1).and_then(|index| windows.chunks.get_mut(index));
+        let Some(chunk) = chunk.filter(|chunk| start < chunk.range.end) else {
+            return self.read(start, wanted.min(self.0.length.saturating_sub(start)).max(least));
+        };
+        let available = (chunk.start + chunk.bytes.len() as u64).saturating_sub(start);
+        if start >= chunk.start && available >= least.max(1) {
+            let from = slice_offset(start - chunk.start)?;
+            return Ok(chunk.bytes.slice(from..));
+        }
+        let rest = chunk.range.end - start;
+        let size = least.max(window.min(rest));
+        chunk.bytes = Bytes::new();
+        if size > window
+            && let Some(reservation) = &mut windows.reservation
+        {
+            reservation.grow(slice_offset(size - window)?)?;
+        }
+        let bytes = self.read(start, size)?;
+        if size > window {
+            // One page larger than a window: handed on whole, nothing is kept of it.
+            if let Some(reservation) = &mut windows.reservation {
+                reservation.shrink(slice_offset(size - window)?);
+            }
+            return Ok(bytes);
+        }
+        if let Some(chunk) = found.checked_sub(1).and_then(|index| windows.chunks.get_mut(index)) {
+            chunk.start = start;
+            chunk.bytes = bytes.clone();
+        }
+        Ok(bytes)
+    }
+
+    /// Exactly `size` bytes from `start` on.
+    fn read(&self, start: u64, size: u64) -> Result<Bytes> {
+        if start.checked_add(size).is_none_or(|end| end > self.0.length) {
+            let message = format!(
+                "bytes {start} to {} are asked for, but the file ends at {}",
+                start.saturating_add(size),
+                self.0.length
+            );
+            return Err(Error::new(Code::InvalidData, message).context(format!("file '{}'", self.0.path)));
+        }
+        let mut bytes = vec![0; slice_offset(size)?];
+        self.0.file.read_exact_at(&mut bytes, start).map_err(|error| {
+            Error::new(Code::Io, format!("reading {size} bytes at {start}: {error}"))
+                .context(format!("file '{}'", self.0.path))
+        })?;
+        Ok(bytes.into())
+    }
+}
+
+/// The size of one window when `chunks` of them are open.
+pub(super) fn window_bytes(chunks: usize) -> u64 {
+    let chunks = u64::try_from(chunks.max(1)).unwrap_or(u64::MAX);
+    (WINDOW_BYTES / chunks).clamp(LEAST_WINDOW, GREATEST_WINDOW)
+}
+
+fn slice_offset(bytes: u64) -> Result<usize> {
+    usize::try_from(bytes).map_err(|_| Error::new(Code::InvalidData, format!("a part of {bytes} bytes")))
+}
+
+impl Length for ChunkSource {
+    fn len(&self) -> u64 {
+        self.0.length
+    }
+}
+
+impl ChunkReader for ChunkSource {
+    type T = ChunkRead;
+
+    fn get_read(&self, start: u64) -> ParquetResult<ChunkRead> {
+        Ok(ChunkRead { source: self.clone(), position: start, bytes: Bytes::new() })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
+        let size = length as u64;
+        let mut bytes = self.fetch(start, size, size).map_err(carried)?;
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+}
+
+/// A sequential reader over a [`ChunkSource`], for page headers.
+#[derive(Debug)]
+pub(super) struct ChunkRead {
+    source: ChunkSource,
+    position: u64,
+    bytes: Bytes,
+}
+
+impl Read for ChunkRead {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        if self.bytes.is_empty() {
+            if self.position >= self.source.0.length {
+                return Ok(0);
+            }
+            self.bytes = self.source.fetch(self.position, 1, 512).map_err(std::io::Error::other)?;
+            self.position += self.bytes.len() as u64;
+        }
+        let count = out.len().min(self.bytes.len());
+        out[..count].copy_from_slice(&self.bytes.split_to(count));
+        Ok(count)
+    }
+}

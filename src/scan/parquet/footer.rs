@@ -1,0 +1,258 @@
+//! Footers, read once: planning and every split's opening share them through a bounded cache of the process.
+//!
+//! Invariant: a footer belongs to path, size and time of change; a file that was written anew is read anew.
+//!
+//! # Known limitation
+//! The cache is not counted in any session's budget; it holds at most [`CACHE_BYTES`] (and always the newest footer).
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::basic::ConvertedType;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, ParquetStatisticsPolicy};
+use parquet::schema::types::SchemaDescriptor;
+
+use crate::error::{Code, Error, Result};
+use crate::scan::parquet::chunk::ChunkSource;
+use crate::scan::parquet::fault::guard;
+use crate::scan::parquet::schema::logical_schema;
+
+/// Bytes that remembered footers may take.
+const CACHE_BYTES: usize = 32 << 20;
+
+/// What identifies the contents of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct FileKey {
+    pub(super) path: String,
+    size: u64,
+    changed: Option<SystemTime>,
+}
+
+/// A file's footer, ready for readers.
+#[derive(Debug)]
+pub(super) struct Footer {
+    pub(super) key: FileKey,
+    /// Metadata and the Arrow types that decoding gives.
+    pub(super) reader: ArrowReaderMetadata,
+    /// The columns as the engine sees them: views for strings, no metadata.
+    pub(super) schema: SchemaRef,
+    /// By root column: whether it holds text that the decoder does not check for UTF-8.
+    pub(super) unchecked_text: Vec<bool>,
+    /// The metadata with the page indexes, read when first asked for; `None` inside when the file has none.
+    indexed: OnceLock<Option<ArrowReaderMetadata>>,
+}
+
+impl Footer {
+    /// Metadata of the row groups, without page indexes.
+    pub(super) fn metadata(&self) -> &ParquetMetaData {
+        self.reader.metadata()
+    }
+
+    /// Rows in the file.
+    pub(super) fn rows(&self) -> u64 {
+        self.metadata().row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).sum()
+    }
+
+    /// The metadata with page indexes, when the file has them and they can be read.
+    pub(super) fn with_page_index(&self) -> Option<&ArrowReaderMetadata> {
+        self.indexed.get_or_init(|| read_page_index(self).ok().flatten()).as_ref()
+    }
+}
+
+/// The footer of the file at `path`, from the cache or from the file.
+///
+/// # Errors
+/// `FILE_NOT_FOUND`, `IO_ERROR`, or `INVALID_DATA` when the file is not Parquet; all name the file.
+pub(super) fn load(path: &str) -> Result<Arc<Footer>> {
+    let key = key_of(path)?;
+    if let Some(footer) = CACHE.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        return Ok(footer);
+    }
+    let footer = Arc::new(read(key)?);
+    CACHE.lock().unwrap_or_else(PoisonError::into_inner).put(footer.clone());
+    Ok(footer)
+}
+
+/// The footer of a file that was planned as `key`.
+///
+/// # Errors
+/// As `load`, and `IO_ERROR` when the file was written anew since.
+pub(super) fn load_again(key: &FileKey) -> Result<Arc<Footer>> {
+    let footer = load(&key.path)?;
+    if footer.key != *key {
+        return Err(Error::new(Code::Io, format!("file '{}' was changed while it was being read", key.path))
+            .hint("run the statement again when the file is complete"));
+    }
+    Ok(footer)
+}
+
+fn key_of(path: &str) -> Result<FileKey> {
+    let metadata = std::fs::metadata(path).map_err(|error| Error::from(error).context(format!("file '{path}'")))?;
+    Ok(FileKey { path: path.to_owned(), size: metadata.len(), changed: metadata.modified().ok() })
+}
+
+fn read(key: FileKey) -> Result<Footer> {
+    let place = || format!("file '{}'", key.path);
+    if key.size < 12 {
+        return Err(Error::new(Code::InvalidData, format!("{} bytes are too few for a Parquet file", key.size))
+            .context(place())
+            .hint("the file is damaged or is not Parquet; write it again, or leave it out of the glob"));
+    }
+    let source = ChunkSource::open(&key.path)?;
+    guard(place, || {
+        let options = options();
+        let metadata = ParquetMetaDataReader::new()
+            .with_metadata_options(Some(options.metadata_options().clone()))
+            .parse_and_finish(&source)?;
+        check_chunks(&metadata, key.size)?;
+        let metadata = Arc::new(metadata);
+        let declared = ArrowReaderMetadata::try_new(metadata.clone(), options.clone()).or_else(|_| {
+            ArrowReaderMetadata::try_new(metadata.clone(), options.clone().with_skip_arrow_metadata(true))
+        })?;
+        let schema: SchemaRef = Arc::new(logical_schema(declared.schema()));
+        let reader = as_views(declared, &schema, &options)?;
+        let unchecked_text = unchecked_text(metadata.file_metadata().schema_descr());
+        Ok::<_, Error>(Footer { key: key.clone(), reader, schema, unchecked_text, indexed: OnceLock::new() })
+    })
+}
+
+fn options() -> ArrowReaderOptions {
+    ArrowReaderOptions::new().with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
+}
+
+/// A reader that decodes straight into the types of `schema` wherever the decoder can, else into those `declared`.
+fn as_views(
+    declared: ArrowReaderMetadata,
+    schema: &SchemaRef,
+    options: &ArrowReaderOptions,
+) -> parquet::errors::Result<ArrowReaderMetadata> {
+    let metadata = declared.metadata();
+    let with =
+        |schema: Schema| ArrowReaderMetadata::try_new(metadata.clone(), options.clone().with_schema(Arc::new(schema)));
+    if let Ok(reader) = with(schema.as_ref().clone()) {
+        return Ok(reader);
+    }
+    // Some column cannot be decoded as the engine wants it: find out which ones can, one by one.
+    let mut fields = declared.schema().fields().to_vec();
+    for (index, wanted) in schema.fields().iter().enumerate() {
+        let Some(field) = fields.get_mut(index) else { break };
+        let kept = std::mem::replace(field, wanted.clone());
+        if with(Schema::new(fields.clone())).is_err()
+            && let Some(field) = fields.get_mut(index)
+        {
+            *field = kept;
+        }
+    }
+    with(Schema::new(fields)).or(Ok(declared))
+}
+
+/// Row counts and byte ranges that cannot be: better refused here than met as an assertion later.
+fn check_chunks(metadata: &ParquetMetaData, size: u64) -> Result<()> {
+    let columns = metadata.file_metadata().schema_descr().num_columns();
+    if metadata.file_metadata().column_orders().is_some_and(|orders| orders.len() != columns) {
+        return Err(Error::new(Code::InvalidData, "the footer orders another number of columns than it has"));
+    }
+    for (index, group) in metadata.row_groups().iter().enumerate() {
+        if group.num_columns() != columns {
+            let message = format!("row group {index} has {} columns instead of {columns}", group.num_columns());
+            return Err(Error::new(Code::InvalidData, message));
+        }
+        if group.num_rows() < 0 {
+            return Err(Error::new(Code::InvalidData, format!("row group {index} has {} rows", group.num_rows())));
+        }
+        for column in group.columns() {
+            let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+            let end = start.checked_add(column.compressed_size());
+            let inside =
+                start >= 0 && column.compressed_size() >= 0 && end.is_some_and(|end| end.unsigned_abs() <= size);
+            if !inside {
+                let name = column.column_path().string();
+                let message = format!("row group {index}, column '{name}' lies outside of the file ({size} bytes)");
+                return Err(Error::new(Code::InvalidData, message));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The decoder checks only columns annotated as UTF-8; JSON and plain binary read as text it takes on trust.
+fn unchecked_text(descriptor: &SchemaDescriptor) -> Vec<bool> {
+    let mut unchecked = vec![false; descriptor.root_schema().get_fields().len()];
+    for leaf in 0..descriptor.num_columns() {
+        let column = descriptor.column(leaf);
+        let is_bytes = column.physical_type() == parquet::basic::Type::BYTE_ARRAY;
+        if is_bytes
+            && column.converted_type() != ConvertedType::UTF8
+            && let Some(root) = unchecked.get_mut(descriptor.get_column_root_idx(leaf))
+        {
+            *root = true;
+        }
+    }
+    unchecked
+}
+
+fn read_page_index(footer: &Footer) -> Result<Option<ArrowReaderMetadata>> {
+    let has_offsets = |group: &parquet::file::metadata::RowGroupMetaData| {
+        group.columns().iter().all(|column| column.offset_index_offset().is_some())
+    };
+    if !footer.metadata().row_groups().iter().all(has_offsets) {
+        return Ok(None);
+    }
+    let source = ChunkSource::open(&footer.key.path)?;
+    guard(
+        || format!("file '{}'", footer.key.path),
+        || {
+            let mut reader = ParquetMetaDataReader::new_with_metadata(footer.metadata().clone())
+                .with_page_index_policy(PageIndexPolicy::Optional);
+            reader.read_page_indexes(&source)?;
+            let metadata = Arc::new(reader.finish()?);
+            if metadata.offset_index().is_none() {
+                return Ok::<_, Error>(None);
+            }
+            Ok(Some(ArrowReaderMetadata::try_new(metadata, options().with_schema(footer.reader.schema().clone()))?))
+        },
+    )
+}
+
+static CACHE: LazyLock<Mutex<Cache>> = LazyLock::new(Mutex::default);
+
+/// Footers by file, the least lately used leaving first.
+#[derive(Default)]
+struct Cache {
+    entries: HashMap<FileKey, Entry>,
+    bytes: usize,
+    clock: u64,
+}
+
+struct Entry {
+    footer: Arc<Footer>,
+    bytes: usize,
+    used: u64,
+}
+
+impl Cache {
+    fn get(&mut self, key: &FileKey) -> Option<Arc<Footer>> {
+        self.clock += 1;
+        let entry = self.entries.get_mut(key)?;
+        entry.used = self.clock;
+        Some(entry.footer.clone())
+    }
+
+    fn put(&mut self, footer: Arc<Footer>) {
+        self.clock += 1;
+        let bytes = footer.metadata().memory_size();
+        let entry = Entry { bytes, used: self.clock, footer: footer.clone() };
+        if let Some(old) = self.entries.insert(footer.key.clone(), entry) {
+            self.bytes -= old.bytes;
+        }
+        self.bytes += bytes;
+        while self.bytes > CACHE_BYTES && self.entries.len() > 1 {
+            let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| key.clone());
+            let Some(removed) = oldest.and_then(|key| self.entries.remove(&key)) else { break };
+            self.bytes -= removed.bytes;
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Parquet: schemas and row counts from the footers, splits along row groups, row groups left out by their statistics.
+//!
+//! Invariant: every row for which all of the request's filters are true comes out, in file order, exactly once; rows
+//! for which they are not may be missing. Nothing of a file is kept between planning and reading but its footer, in a
+//! bounded cache.
+//!
+//! The files here, in the order of a scan's life: `footer` (read and remember footers), `schema` (one schema for many
+//! files), `plan` (which row groups, cut into splits), `prune` over `range` and `bounds` (what statistics rule out),
+//! `chunk` (positioned reads), `split` (decoding), `fault` (foreign errors and panics as ours).
+
+mod bounds;
+mod chunk;
+mod fault;
+mod footer;
+mod plan;
+mod prune;
+mod range;
+mod schema;
+mod split;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::error::Result;
+use crate::scan::format::{FormatReader, Inferred, ScanRequest, SplitPlan};
+use crate::scan::spec::{FileEntry, Options};
+use crate::store::QueryContext;
+
+/// Reader options of Parquet. `filename` and `hive_partitioning` are the caller's.
+const OPTION_NAMES: &[&str] = &["filename", "hive_partitioning", "union_by_name"];
+
+/// The Parquet format.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ParquetReader;
+
+impl FormatReader for ParquetReader {
+    fn option_names(&self) -> &'static [&'static str] {
+        OPTION_NAMES
+    }
+
+    fn infer(&self, files: &[FileEntry], options: &Options) -> Result<Inferred> {
+        let union = schema::union_by_name(options)?;
+        let seen = files
+            .par_iter()
+            .map(|file| footer::load(&file.path).map(|footer| (footer.schema.clone(), footer.rows())))
+            .collect::<Result<Vec<_>>>()?;
+        let rows = seen.iter().map(|(_, rows)| rows).sum();
+        let named = files.iter().zip(&seen).map(|(file, (schema, _))| (file.path.as_str(), schema.as_ref()));
+        let schema = schema::merge(named, union)?;
+        Ok(Inferred { schema: Arc::new(schema), rows: Some(rows), options: options.clone() })
+    }
+
+    fn splits(&self, request: &ScanRequest, context: &Arc<QueryContext>) -> Result<Vec<Box<dyn SplitPlan>>> {
+        plan::splits(request, context)
+    }
+}

@@ -1,0 +1,251 @@
+//! One schema for many files: the engine's types for a footer's, names matched, numbers widened.
+//!
+//! Invariant: schemas carry no metadata, so that two readings of one file compare equal. Merging never loses a value:
+//! the merged type holds every value of each file's type (64-bit integers beside doubles excepted, as in SQL).
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
+
+use crate::error::{Code, Error, Result};
+use crate::scan::spec::{OptionValue, Options};
+
+/// Largest precision of a 128-bit decimal.
+const GREATEST_PRECISION: u8 = 38;
+
+/// The option `union_by_name`; false when it is not given.
+///
+/// # Errors
+/// `INVALID_SETTING` when it is not a boolean.
+pub(super) fn union_by_name(options: &Options) -> Result<bool> {
+    match options.get("union_by_name") {
+        None => Ok(false),
+        Some(OptionValue::Bool(value)) => Ok(*value),
+        Some(other) => {
+            Err(Error::new(Code::InvalidSetting, format!("union_by_name takes true or false, not {other:?}")))
+        }
+    }
+}
+
+/// The columns of a footer in the engine's types: text and bytes as views, no dictionaries, no metadata.
+pub(super) fn logical_schema(schema: &Schema) -> Schema {
+    Schema::new(schema.fields().iter().map(|field| logical_field(field)).collect::<Fields>())
+}
+
+fn logical_field(field: &Field) -> FieldRef {
+    Arc::new(Field::new(field.name(), logical_type(field.data_type()), field.is_nullable()))
+}
+
+fn logical_item(field: &Field) -> FieldRef {
+    Arc::new(Field::new(Field::LIST_FIELD_DEFAULT_NAME, logical_type(field.data_type()), field.is_nullable()))
+}
+
+fn logical_type(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8View,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => DataType::BinaryView,
+        DataType::Dictionary(_, value) => logical_type(value),
+        DataType::RunEndEncoded(_, value) => logical_type(value.data_type()),
+        DataType::Float16 => DataType::Float32,
+        DataType::List(item) | DataType::LargeList(item) | DataType::ListView(item) | DataType::LargeListView(item) => {
+            DataType::List(logical_item(item))
+        }
+        DataType::FixedSizeList(item, size) => DataType::FixedSizeList(logical_item(item), *size),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(|field| logical_field(field)).collect()),
+        DataType::Map(entries, sorted) => DataType::Map(logical_field(entries), *sorted),
+        other => other.clone(),
+    }
+}
+
+/// Where a column of name `name` stands: spelled the same, else the only one spelled alike without regard to case.
+pub(super) fn find_column(schema: &Schema, name: &str) -> Option<usize> {
+    if let Some((index, _)) = schema.column_with_name(name) {
+        return Some(index);
+    }
+    let lower = name.to_lowercase();
+    let mut alike = schema.fields().iter().enumerate().filter(|(_, field)| field.name().to_lowercase() == lower);
+    match (alike.next(), alike.next()) {
+        (Some((index, _)), None) => Some(index),
+        _ => None,
+    }
+}
+
+/// The schema common to files, given as path and columns: the first file's columns in its order, then, when `union`,
+/// those that only later files have.
+///
+/// # Errors
+/// `INVALID_DATA`, naming two files, when a column is in one of them only (and not `union`), or when its types have no
+/// common one.
+pub(super) fn merge<'a>(files: impl Iterator<Item = (&'a str, &'a Schema)>, union: bool) -> Result<Schema> {
+    let mut merged: Vec<Merged> = Vec::new();
+    let mut known = Schema::empty();
+    for (number, (path, schema)) in files.enumerate() {
+        if number > 0 && schema.fields() == known.fields() {
+            continue;
+        }
+        let mut present = vec![false; merged.len()];
+        for field in schema.fields() {
+            match find_column(&known, field.name()).filter(|_| number > 0) {
+                Some(index) => {
+                    if let (Some(column), Some(seen)) = (merged.get_mut(index), present.get_mut(index)) {
+                        column.widen(field, path)?;
+                        *seen = true;
+                    }
+                }
+                None if number == 0 || union => {
+                    let nullable = field.is_nullable() || number > 0;
+                    merged
+                        .push(Merged { field: field.as_ref().clone().with_nullable(nullable), path: path.to_owned() });
+                    present.push(true);
+                }
+                None => {
+                    let first = merged.first().map_or("", |column| column.path.as_str());
+                    return Err(missing(field.name(), path, first));
+                }
+            }
+        }
+        for (column, _) in merged.iter_mut().zip(&present).filter(|(_, present)| !**present) {
+            if !union {
+                return Err(missing(column.field.name(), &column.path, path));
+            }
+            column.field.set_nullable(true);
+        }
+        known = Schema::new(merged.iter().map(|column| column.field.clone()).collect::<Fields>());
+    }
+    Ok(known)
+}
+
+fn missing(column: &str, present: &str, absent: &str) -> Error {
+    Error::new(Code::InvalidData, format!("column '{column}' is in file '{present}' but not in file '{absent}'"))
+        .hint("read_parquet(…, union_by_name => true) fills missing columns with NULL")
+}
+
+/// A column of the merged schema and the file that gave it its type.
+struct Merged {
+    field: Field,
+    path: String,
+}
+
+impl Merged {
+    fn widen(&mut self, other: &Field, path: &str) -> Result<()> {
+        if other.is_nullable() {
+            self.field.set_nullable(true);
+        }
+        if self.field.data_type() == other.data_type() {
+            return Ok(());
+        }
+        let Some(common) = common_type(self.field.data_type(), other.data_type()) else {
+            return Err(Error::new(
+                Code::InvalidData,
+                format!(
+                    "column '{}' is {} in file '{}' but {} in file '{path}'",
+                    self.field.name(),
+                    self.field.data_type(),
+                    self.path,
+                    other.data_type(),
+                ),
+            )
+            .hint("read the files apart and CAST the column"));
+        };
+        if &common == other.data_type() {
+            self.path = path.to_owned();
+        }
+        self.field.set_data_type(common);
+        Ok(())
+    }
+}
+
+/// The narrowest type that holds the values of both, or `None`.
+fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
+    if left == right {
+        return Some(left.clone());
+    }
+    match (left, right) {
+        (DataType::Null, other) | (other, DataType::Null) => Some(other.clone()),
+        (DataType::Date32, DataType::Timestamp(unit, zone)) | (DataType::Timestamp(unit, zone), DataType::Date32) => {
+            Some(DataType::Timestamp(*unit, zone.clone()))
+        }
+        (DataType::Timestamp(one, zone), DataType::Timestamp(other, other_zone)) if zone == other_zone => {
+            Some(DataType::Timestamp(finer(*one, *other), zone.clone()))
+        }
+        (DataType::List(one), DataType::List(other)) => Some(DataType::List(common_field(one, other)?)),
+        (DataType::Struct(one), DataType::Struct(other)) if one.len() == other.len() => {
+            let fields = one
+                .iter()
+                .zip(other)
+                .map(|(one, other)| if one.name() == other.name() { common_field(one, other) } else { None });
+            Some(DataType::Struct(fields.collect::<Option<Fields>>()?))
+        }
+        _ => common_number(left, right),
+    }
+}
+
+fn common_field(one: &Field, other: &Field) -> Option<FieldRef> {
+    let data_type = common_type(one.data_type(), other.data_type())?;
+    Some(Arc::new(Field::new(one.name(), data_type, one.is_nullable() || other.is_nullable())))
+}
+
+fn finer(one: TimeUnit, other: TimeUnit) -> TimeUnit {
+    let rank = |unit: TimeUnit| match unit {
+        TimeUnit::Second => 0,
+        TimeUnit::Millisecond => 1,
+        TimeUnit::Microsecond => 2,
+        TimeUnit::Nanosecond => 3,
+    };
+    if rank(one) >= rank(other) { one } else { other }
+}
+
+fn common_number(left: &DataType, right: &DataType) -> Option<DataType> {
+    if !left.is_numeric() || !right.is_numeric() {
+        return None;
+    }
+    match (left, right) {
+        (DataType::Float64, _) | (_, DataType::Float64) => return Some(DataType::Float64),
+        (DataType::Float32, other) | (other, DataType::Float32) => {
+            let exact = matches!(other, DataType::Int8 | DataType::Int16 | DataType::UInt8 | DataType::UInt16);
+            return Some(if exact { DataType::Float32 } else { DataType::Float64 });
+        }
+        _ => {}
+    }
+    if left.is_integer() && right.is_integer() {
+        return Some(common_integer(left, right));
+    }
+    let (left_digits, left_scale) = decimal_parts(left)?;
+    let (right_digits, right_scale) = decimal_parts(right)?;
+    let scale = left_scale.max(right_scale);
+    let precision = i16::from(scale) + left_digits.max(right_digits);
+    let precision = u8::try_from(precision).ok()?;
+    (precision <= GREATEST_PRECISION).then_some(DataType::Decimal128(precision.max(1), scale))
+}
+
+/// Digits before the point, and the scale.
+fn decimal_parts(data_type: &DataType) -> Option<(i16, i8)> {
+    match data_type {
+        DataType::Decimal32(precision, scale)
+        | DataType::Decimal64(precision, scale)
+        | DataType::Decimal128(precision, scale) => Some((i16::from(*precision) - i16::from(*scale), *scale)),
+        DataType::Int8 | DataType::UInt8 => Some((3, 0)),
+        DataType::Int16 | DataType::UInt16 => Some((5, 0)),
+        DataType::Int32 | DataType::UInt32 => Some((10, 0)),
+        DataType::Int64 => Some((19, 0)),
+        DataType::UInt64 => Some((20, 0)),
+        _ => None,
+    }
+}
+
+fn common_integer(left: &DataType, right: &DataType) -> DataType {
+    let width = |data_type: &DataType| data_type.primitive_width().unwrap_or(8);
+    let (signed, unsigned) = match (left.is_signed_integer(), right.is_signed_integer()) {
+        (true, true) | (false, false) => {
+            return if width(left) >= width(right) { left.clone() } else { right.clone() };
+        }
+        (true, false) => (width(left), width(right)),
+        (false, true) => (width(right), width(left)),
+    };
+    match signed.max(unsigned * 2) {
+        0..=2 => DataType::Int16,
+        3..=4 => DataType::Int32,
+        5..=8 => DataType::Int64,
+        _ => DataType::Decimal128(20, 0),
+    }
+}

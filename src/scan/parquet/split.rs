@@ -1,0 +1,294 @@
+//! One split being read: decoded batches, brought to the scan's columns, order and types.
+//!
+//! Invariant: at most one batch, a window and a page per column are held, and they are reserved before the first read.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatchOptions, new_null_array};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::DataType;
+use arrow::record_batch::RecordBatch;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+};
+
+use crate::batch::Split;
+use crate::error::{Code, Error, Result};
+use crate::memory::Reservation;
+use crate::scan::format::SplitPlan;
+use crate::scan::parquet::chunk::{ChunkSource, window_bytes};
+use crate::scan::parquet::fault::guard;
+use crate::scan::parquet::footer::{FileKey, Footer, load_again};
+use crate::scan::parquet::plan::{Part, Scan, file_column};
+
+/// What a decoder holds per column besides its batch: a decompressed page and a dictionary.
+const PAGE_BYTES: u64 = 2 << 20;
+
+/// A part of one file, planned.
+#[derive(Debug)]
+pub(super) struct ParquetSplit {
+    scan: Arc<Scan>,
+    file: usize,
+    key: Arc<FileKey>,
+    part: Part,
+}
+
+impl ParquetSplit {
+    pub(super) fn new(scan: Arc<Scan>, file: usize, key: Arc<FileKey>, part: Part) -> Self {
+        ParquetSplit { scan, file, key, part }
+    }
+}
+
+impl SplitPlan for ParquetSplit {
+    fn file(&self) -> usize {
+        self.file
+    }
+
+    fn open(&self) -> Result<Box<dyn Split>> {
+        let wanted = self.scan.limit.map_or(self.part.count, |limit| self.part.count.min(limit as u64));
+        if self.scan.request.projection.is_empty() {
+            return Ok(Box::new(RowCount { scan: self.scan.clone(), left: wanted }));
+        }
+        let footer = load_again(&self.key)?;
+        let columns = output_columns(&self.scan, &footer)?;
+        let mut roots: Vec<usize> = columns.iter().filter_map(|column| column.root).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        if roots.is_empty() {
+            return Ok(Box::new(Nulls(RowCount { scan: self.scan.clone(), left: wanted })));
+        }
+        let opening = Opening { scan: &self.scan, footer: &footer, part: &self.part };
+        let (reader, reservation) = opening.reader(&roots)?;
+        Ok(Box::new(Decoding {
+            scan: self.scan.clone(),
+            footer,
+            part: self.part.clone(),
+            columns,
+            roots,
+            reader,
+            left: wanted,
+            _reservation: reservation,
+        }))
+    }
+}
+
+/// How a column of the scan comes out of a decoded batch.
+#[derive(Debug)]
+struct OutputColumn {
+    /// The file's root column; `None` when the file does not have it.
+    root: Option<usize>,
+    target: DataType,
+    /// Whether text in it must be checked for UTF-8 here, because the decoder does not.
+    unchecked_text: bool,
+}
+
+fn output_columns(scan: &Scan, footer: &Footer) -> Result<Vec<OutputColumn>> {
+    let fields = scan.request.projection.iter().zip(scan.schema.fields());
+    fields
+        .map(|(index, field)| {
+            let root = file_column(scan, footer, *index)?;
+            let unchecked_text = root.and_then(|root| footer.unchecked_text.get(root)).copied().unwrap_or(false);
+            Ok(OutputColumn { root, target: field.data_type().clone(), unchecked_text })
+        })
+        .collect()
+}
+
+/// What is needed to start a decoder.
+struct Opening<'a> {
+    scan: &'a Scan,
+    footer: &'a Footer,
+    part: &'a Part,
+}
+
+impl Opening<'_> {
+    /// A decoder of the root columns `roots` over the part, and what it holds.
+    fn reader(&self, roots: &[usize]) -> Result<(ParquetRecordBatchReader, Reservation)> {
+        let ranges = self.chunk_ranges(roots);
+        let mut reservation = self.scan.context.budget.reservation("Parquet scan");
+        let windows = window_bytes(ranges.len());
+        let windows: u64 = ranges.iter().map(|range| (range.end - range.start).min(windows)).sum();
+        let decoder = usize::try_from(self.decoder_bytes(roots)).unwrap_or(usize::MAX);
+        let ahead = reservation.try_grow(decoder.saturating_add(usize::try_from(windows).unwrap_or(usize::MAX)));
+        let ranges = if ahead { ranges } else { Vec::new() };
+        if !ahead {
+            reservation.grow(decoder)?;
+        }
+        let pages = self.scan.context.budget.reservation("Parquet scan");
+        let source = ChunkSource::with_chunks(&self.footer.key.path, ranges, Some(pages))?;
+        let place = || format!("file '{}', row group {}", self.footer.key.path, self.part.groups.start);
+        let reader = guard(place, || {
+            let cut = self.part.rows.as_ref();
+            let metadata = cut.and_then(|_| self.footer.with_page_index()).unwrap_or(&self.footer.reader).clone();
+            let mask = ProjectionMask::roots(metadata.parquet_schema(), roots.iter().copied());
+            let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source, metadata)
+                .with_projection(mask)
+                .with_row_groups(self.part.groups.clone().collect())
+                .with_batch_size(self.scan.context.batch_size.max(1));
+            if let Some(rows) = cut {
+                builder = builder.with_row_selection(selection(rows)?);
+            }
+            Ok::<_, Error>(builder.build()?)
+        })?;
+        Ok((reader, reservation))
+    }
+
+    /// The byte ranges of the column chunks that will be read.
+    fn chunk_ranges(&self, roots: &[usize]) -> Vec<Range<u64>> {
+        self.chunks(roots).map(|column| column.byte_range()).map(|(start, size)| start..start + size).collect()
+    }
+
+    fn chunks(&self, roots: &[usize]) -> impl Iterator<Item = &parquet::file::metadata::ColumnChunkMetaData> {
+        let descriptor = self.footer.metadata().file_metadata().schema_descr();
+        let groups = self.footer.metadata().row_groups().get(self.part.groups.clone()).unwrap_or_default();
+        groups.iter().flat_map(move |group| {
+            let columns = group.columns().iter().enumerate();
+            columns.filter(move |(leaf, _)| roots.contains(&descriptor.get_column_root_idx(*leaf))).map(|(_, c)| c)
+        })
+    }
+
+    /// A bound, as good as the footer allows, of what decoding holds at a time.
+    fn decoder_bytes(&self, roots: &[usize]) -> u64 {
+        let batch = u64::try_from(self.scan.context.batch_size).unwrap_or(u64::MAX);
+        let groups = u64::try_from(self.part.groups.len().max(1)).unwrap_or(1);
+        let sizes = self.chunks(roots).map(|column| {
+            let size = u64::try_from(column.uncompressed_size()).unwrap_or(0);
+            let values = u64::try_from(column.num_values()).unwrap_or(0).max(1);
+            let row = (size / values).max(16);
+            size.min(PAGE_BYTES) / groups + row.saturating_mul(batch.min(values)) / groups
+        });
+        sizes.fold(0, u64::saturating_add)
+    }
+}
+
+fn selection(rows: &Range<u64>) -> Result<RowSelection> {
+    let count = |rows: u64| usize::try_from(rows).map_err(|_| Error::internal(format!("{rows} rows in a row group")));
+    let skip = RowSelector::skip(count(rows.start)?);
+    let select = RowSelector::select(count(rows.end.saturating_sub(rows.start))?);
+    Ok(RowSelection::from(vec![skip, select]))
+}
+
+/// A split being decoded.
+struct Decoding {
+    scan: Arc<Scan>,
+    footer: Arc<Footer>,
+    part: Part,
+    columns: Vec<OutputColumn>,
+    /// The decoded root columns, in the order in which they are decoded.
+    roots: Vec<usize>,
+    reader: ParquetRecordBatchReader,
+    /// Rows still to give.
+    left: u64,
+    _reservation: Reservation,
+}
+
+impl Decoding {
+    fn place(&self) -> String {
+        format!("file '{}'", self.footer.key.path)
+    }
+
+    /// The decoded batch as the scan's columns.
+    fn output(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let columns = self.columns.iter().zip(self.scan.schema.fields()).map(|(column, field)| {
+            let Some(root) = column.root else { return Ok(new_null_array(&column.target, batch.num_rows())) };
+            let position = self.roots.binary_search(&root).ok().and_then(|index| batch.columns().get(index));
+            let array = position.ok_or_else(|| Error::internal("the decoder left out a column"))?;
+            converted(array, column).map_err(|error| error.context(format!("column '{}'", field.name())))
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        RecordBatch::try_new_with_options(self.scan.schema.clone(), columns, &options)
+            .map_err(|error| Error::new(Code::InvalidData, error.to_string()))
+    }
+
+    /// Which row group and column of the part cannot be decoded: only asked when something could not.
+    fn blame(&self) -> Option<String> {
+        let groups = self.part.groups.clone();
+        groups.flat_map(|group| self.roots.iter().map(move |root| (group, *root))).find_map(|(group, root)| {
+            let part = Part { groups: group..group + 1, rows: self.part.rows.clone(), count: self.part.count };
+            let opening = Opening { scan: &self.scan, footer: &self.footer, part: &part };
+            let decoded = opening.reader(&[root]).and_then(|(reader, _)| {
+                guard(String::new, || reader.into_iter().try_for_each(|batch| batch.map(|_| ())))
+            });
+            let name = self.footer.schema.fields().get(root).map_or("?", |field| field.name());
+            decoded.is_err().then(|| format!("row group {group}, column '{name}'"))
+        })
+    }
+}
+
+impl Split for Decoding {
+    fn next(&mut self) -> Result<Option<RecordBatch>> {
+        self.scan.context.cancel.check()?;
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let reader = &mut self.reader;
+        let decoded = match guard(String::new, || reader.next().transpose()) {
+            Ok(decoded) => decoded,
+            Err(error) => {
+                self.left = 0;
+                let place = self.place();
+                return Err(match self.blame() {
+                    Some(column) => error.context(format!("{column} of {place}")),
+                    None => error.context(place),
+                });
+            }
+        };
+        let Some(batch) = decoded else {
+            return Err(Error::new(Code::InvalidData, format!("{} rows are missing", self.left)).context(self.place()));
+        };
+        let rows = usize::try_from(self.left).unwrap_or(usize::MAX).min(batch.num_rows());
+        let batch = if rows < batch.num_rows() { batch.slice(0, rows) } else { batch };
+        self.left -= rows as u64;
+        self.output(&batch).map(Some).map_err(|error| error.context(self.place()))
+    }
+}
+
+/// An array in the scan's type, its text checked where the decoder did not.
+fn converted(array: &ArrayRef, column: &OutputColumn) -> Result<ArrayRef> {
+    if column.unchecked_text {
+        array.to_data().validate_full().map_err(|error| Error::new(Code::InvalidData, error.to_string()))?;
+    }
+    if array.data_type() == &column.target {
+        return Ok(array.clone());
+    }
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    Ok(cast_with_options(array, &column.target, &options)?)
+}
+
+/// Rows without columns, straight from the footer.
+struct RowCount {
+    scan: Arc<Scan>,
+    left: u64,
+}
+
+impl RowCount {
+    fn step(&mut self) -> Option<usize> {
+        let rows = usize::try_from(self.left).unwrap_or(usize::MAX).min(self.scan.context.batch_size.max(1));
+        self.left -= rows as u64;
+        (rows > 0).then_some(rows)
+    }
+}
+
+impl Split for RowCount {
+    fn next(&mut self) -> Result<Option<RecordBatch>> {
+        self.scan.context.cancel.check()?;
+        let Some(rows) = self.step() else { return Ok(None) };
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(Some(RecordBatch::try_new_with_options(self.scan.schema.clone(), Vec::new(), &options)?))
+    }
+}
+
+/// Rows of a file that has none of the wanted columns.
+struct Nulls(RowCount);
+
+impl Split for Nulls {
+    fn next(&mut self) -> Result<Option<RecordBatch>> {
+        self.0.scan.context.cancel.check()?;
+        let Some(rows) = self.0.step() else { return Ok(None) };
+        let schema = self.0.scan.schema.clone();
+        let columns = schema.fields().iter().map(|field| new_null_array(field.data_type(), rows)).collect();
+        Ok(Some(RecordBatch::try_new(schema, columns)?))
+    }
+}

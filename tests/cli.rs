@@ -1,0 +1,196 @@
+//! The program from outside: arguments, standard input, output files, exit codes, signals.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+// The program's own unit tests: its binary target has none.
+#[path = "../src/cli/statements.rs"]
+#[expect(dead_code, reason = "only its tests are used here")]
+mod statements;
+
+/// A query that nobody waits for: a slow function over the flights, fifty times.
+fn long_query() -> String {
+    let source = "SELECT * FROM 'testdata/flights/csv/*.csv'";
+    let sources = vec![source; 50].join(" UNION ALL ");
+    format!("SELECT max(sha512(repeat(concat(tailnum, flight), 1000))) FROM ({sources}) AS flights GROUP BY dest")
+}
+
+fn floe(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_floe"));
+    command.args(arguments);
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    floe(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+/// A process that is asked line by line, and ended with the test.
+struct Conversation {
+    child: Child,
+    answers: BufReader<std::process::ChildStdout>,
+}
+
+impl Conversation {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = floe(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let answers = BufReader::new(child.stdout.take().unwrap());
+        Conversation { child, answers }
+    }
+
+    fn ask(&mut self, text: &str) -> String {
+        let input = self.child.stdin.as_mut().unwrap();
+        input.write_all(text.as_bytes()).unwrap();
+        input.flush().unwrap();
+        let mut line = String::new();
+        self.answers.read_line(&mut line).unwrap();
+        line
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn sql_comes_from_arguments_commands_files_and_standard_input() {
+    let expected = "n\n1\n";
+    assert_eq!(stdout(&run(&["--format", "csv", "SELECT 1 AS n"])), expected);
+    assert_eq!(stdout(&run(&["--format", "csv", "-c", "SELECT 1 AS n;"])), expected);
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("script.sql");
+    fs::write(&script, "-- a comment; with a semicolon\nSELECT 1 AS n;\n").unwrap();
+    assert_eq!(stdout(&run(&["--format", "csv", "-f", script.to_str().unwrap()])), expected);
+    let mut child = floe(&["--format", "csv"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"SELECT 1 AS n").unwrap();
+    assert_eq!(stdout(&child.wait_with_output().unwrap()), expected);
+}
+
+#[test]
+fn several_statements_share_one_session() {
+    let output = run(&["--format", "csv", "CREATE TABLE t AS SELECT 1 AS n; INSERT INTO t VALUES (2); SELECT sum(n) AS s FROM t"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "s\n3\n");
+}
+
+#[test]
+fn an_error_stops_the_script_unless_told_to_continue() {
+    let script = "SELECT 1 AS a; SELECT nothing; SELECT 2 AS b";
+    let stopped = run(&["--format", "csv", script]);
+    assert_eq!(stopped.status.code(), Some(1));
+    assert_eq!(stdout(&stopped), "a\n1\n");
+    assert!(stderr(&stopped).contains("UNKNOWN_COLUMN"), "{}", stderr(&stopped));
+    let continued = run(&["--format", "csv", "--on-error", "continue", script]);
+    assert_eq!(continued.status.code(), Some(1));
+    assert_eq!(stdout(&continued), "a\n1\nb\n2\n");
+}
+
+#[test]
+fn the_machine_protocol_answers_each_statement_as_it_arrives() {
+    let mut floe = Conversation::start(&["--format", "json-compact", "--on-error", "continue"]);
+    let answer = "{\"columns\":[{\"name\":\"a\",\"type\":\"BIGINT\"},{\"name\":\"b\",\"type\":\"VARCHAR\"}],\
+                  \"rows\":[[1,\"x\"]],\"row_count\":1}\n";
+    assert_eq!(floe.ask("SELECT 1 AS a,\n 'x' AS b;\n"), answer);
+    assert_eq!(floe.ask("SELECT 1 AS a, 'x' AS b;"), answer, "without a line break");
+    let error = floe.ask("SELECT ';' FROM nothing;\n");
+    assert!(error.starts_with("{\"error\":{\"code\":\"UNKNOWN_TABLE\",\"message\":"), "{error}");
+    assert_eq!(floe.ask("CREATE TABLE T AS SELECT 1 AS Spelled;\n"), "{\"columns\":[],\"rows\":[],\"row_count\":0}\n");
+    let line = floe.ask("SELECT spelled, sum(spelled) AS s FROM t GROUP BY spelled;\n");
+    assert_eq!(
+        line,
+        "{\"columns\":[{\"name\":\"Spelled\",\"type\":\"BIGINT\"},{\"name\":\"s\",\"type\":\"HUGEINT\"}],\
+         \"rows\":[[1,\"1\"]],\"row_count\":1}\n"
+    );
+}
+
+#[test]
+fn an_output_file_appears_only_when_everything_succeeded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("answer.jsonl");
+    let name = path.to_str().unwrap();
+    let failed = run(&["--output", name, "SELECT 1 AS n; SELECT nothing"]);
+    assert_eq!(failed.status.code(), Some(1));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
+    fs::write(&path, "old").unwrap();
+    assert!(run(&["--output", name, "SELECT 1 AS n"]).status.success());
+    assert_eq!(fs::read_to_string(&path).unwrap(), "{\"n\":1}\n");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+    let refused = run(&["--output", "/nowhere/at/all.csv", "SELECT 1"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("IO_ERROR"), "{}", stderr(&refused));
+}
+
+#[test]
+fn bad_settings_are_errors_before_anything_runs() {
+    for arguments in [["--memory-limit", "much"], ["--format", "xml"], ["--max-spill-size", "-3"]] {
+        let output = run(&[arguments[0], arguments[1], "SELECT 1"]);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(stderr(&output).contains("INVALID_SETTING"), "{arguments:?}: {}", stderr(&output));
+    }
+    let missing = run(&["-f", "no-such-file.sql"]);
+    assert!(stderr(&missing).contains("no-such-file.sql"), "{}", stderr(&missing));
+    assert_eq!(run(&["--no-such-option"]).status.code(), Some(2));
+}
+
+#[test]
+fn the_timer_and_the_version_are_told() {
+    let output = run(&["--timer", "--format", "csv", "SELECT 1 AS n"]);
+    assert_eq!(stdout(&output), "n\n1\n");
+    assert!(stderr(&output).starts_with("time: "), "{}", stderr(&output));
+    let version = run(&["--version"]);
+    assert_eq!(stdout(&version), format!("floe {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_program_quietly() {
+    let many = "SELECT * FROM 'testdata/flights/csv/*.csv'";
+    let mut child = floe(&["--format", "csv", many]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = [0; 4];
+    child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(141));
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn ctrl_c_cancels_the_query_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("answer.csv");
+    let spill = folder.path().join("spill");
+    fs::create_dir(&spill).unwrap();
+    let query = long_query();
+    let arguments = ["--output", path.to_str().unwrap(), "--spill-dir", spill.to_str().unwrap(), "-c", &query];
+    let child = floe(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    let pressed = Instant::now();
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert!(pressed.elapsed() < Duration::from_millis(1000), "{:?}", pressed.elapsed());
+    assert!(stderr(&output).contains("CANCELLED"), "{}", stderr(&output));
+    assert!(!path.exists());
+    assert!(is_empty(&spill), "spill files are gone");
+}
+
+fn interrupt(child: &Child) {
+    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).unwrap().all(|entry| !entry.unwrap().path().is_file())
+}
