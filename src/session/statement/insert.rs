@@ -31,7 +31,8 @@ impl Running<'_> {
         let plan = self.prepared.plan(query)?;
         let plan = into_columns(plan, &table, &targets)?;
         let frame = DataFrame::new(self.session.clone(), crate::plan::analyze(plan).map_err(planning_error)?);
-        table.append(store_rows(frame.stream()?, &table.schema, self.session.engine().store())?);
+        let rows = store_rows(frame.stream()?, &table.schema, self.session.engine().store())?;
+        table.append(&rows);
         self.nothing()
     }
 
