@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 // The program's own unit tests: its binary target has none.
 #[path = "../src/cli/statements.rs"]
-#[expect(dead_code, reason = "only its tests are used here")]
 mod statements;
 
 /// A query that nobody waits for: a slow function over the flights, fifty times.
@@ -82,7 +81,11 @@ fn sql_comes_from_arguments_commands_files_and_standard_input() {
 
 #[test]
 fn several_statements_share_one_session() {
-    let output = run(&["--format", "csv", "CREATE TABLE t AS SELECT 1 AS n; INSERT INTO t VALUES (2); SELECT sum(n) AS s FROM t"]);
+    let output = run(&[
+        "--format",
+        "csv",
+        "CREATE TABLE t AS SELECT 1 AS n; INSERT INTO t VALUES (2); SELECT sum(n) AS s FROM t",
+    ]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(stdout(&output), "s\n3\n");
 }

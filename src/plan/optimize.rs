@@ -67,7 +67,9 @@ mod tests {
     #[test]
     fn an_error_does_not_name_the_pass_it_came_from() {
         let plan = LogicalPlanBuilder::values(vec![vec![lit(1_i32)]])
-            .and_then(|builder| builder.filter(col("column1").eq(datafusion_functions_nested::expr_fn::make_array(vec![lit("a")]))))
+            .and_then(|builder| {
+                builder.filter(col("column1").eq(datafusion_functions_nested::expr_fn::make_array(vec![lit("a")])))
+            })
             .and_then(|builder| builder.build())
             .unwrap();
         let error = optimize(plan).unwrap_err();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::Session;
 use super::engine::Engine;
-use crate::error::Result;
 use super::stub::Settings;
+use crate::error::Result;
 
 /// Collects settings; the first invalid one is the error of [`build`](SessionBuilder::build).
 #[derive(Debug, Default)]

@@ -94,6 +94,7 @@ fn not_supported(statement: &Statement) -> Error {
         .take_while(|word| word.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
         .take(3)
         .collect();
-    let name = if words.is_empty() { text.split_whitespace().next().unwrap_or("it").to_string() } else { words.join(" ") };
+    let name =
+        if words.is_empty() { text.split_whitespace().next().unwrap_or("it").to_string() } else { words.join(" ") };
     Error::not_supported(format_args!("the statement {name}"))
 }

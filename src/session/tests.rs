@@ -193,9 +193,10 @@ fn the_verbs_of_a_frame_name_columns_without_regard_to_case() {
     let frame = session.sql("select * from (values (1, 'a', 2.5)) as t(Id, Name, \"a.b\")").unwrap();
     assert_eq!(fields(&frame.select([col("ID"), col("t.name"), col("a.B")]).unwrap()), ["Id", "Name", "a.b"]);
     assert_eq!(fields(&frame.select(["ID", "name"]).unwrap()), ["Id", "Name"]);
-    assert_eq!(fields(&frame.with_columns([(col("id") + lit(1)).alias("ID"), lit(1).alias("x")]).unwrap()), [
-        "ID", "Name", "a.b", "x"
-    ]);
+    assert_eq!(
+        fields(&frame.with_columns([(col("id") + lit(1)).alias("ID"), lit(1).alias("x")]).unwrap()),
+        ["ID", "Name", "a.b", "x"]
+    );
     assert_eq!(fields(&frame.select([col("id") + lit(1)]).unwrap()), ["id + Int32(1)"]);
     let sorted = frame.sort([col("NAME").sort(true, false)]).unwrap().limit(1, Some(2)).unwrap().distinct().unwrap();
     assert_eq!(fields(&sorted.union(&frame).unwrap()), ["Id", "Name", "a.b"]);

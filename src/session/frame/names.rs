@@ -59,7 +59,10 @@ fn matching(relation: Option<&TableReference>, name: &str, schema: &DFSchema) ->
     let all = || {
         schema.columns().into_iter().filter(move |column| {
             relation.is_none_or(|wanted| {
-                column.relation.as_ref().is_some_and(|has| has.to_string().to_lowercase() == wanted.to_string().to_lowercase())
+                column
+                    .relation
+                    .as_ref()
+                    .is_some_and(|has| has.to_string().to_lowercase() == wanted.to_string().to_lowercase())
             })
         })
     };

@@ -222,7 +222,8 @@ fn over_aggregate(expr: Expr, made: &[Expr], columns: &[Column]) -> Result<Expr>
         },
         None => match expr {
             Expr::Column(column) => {
-                let message = format!("column \"{}\" is neither a key of group_by nor inside an aggregate", column.name);
+                let message =
+                    format!("column \"{}\" is neither a key of group_by nor inside an aggregate", column.name);
                 Err(Error::new(Code::InvalidQuery, message).into())
             }
             other => Ok(Transformed::no(other)),

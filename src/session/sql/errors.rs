@@ -50,10 +50,11 @@ fn without_context(error: DataFusionError) -> DataFusionError {
 fn schema_sentence(error: &SchemaError) -> Error {
     match error {
         SchemaError::FieldNotFound { field, valid_fields } => unknown_column(field, valid_fields),
-        SchemaError::AmbiguousReference { field } => {
-            at_column(Error::new(Code::UnknownColumn, format!("column \"{}\" is in more than one table", field.name)), field)
-                .hint(format!("write the table's name before it: table.{}", field.name))
-        }
+        SchemaError::AmbiguousReference { field } => at_column(
+            Error::new(Code::UnknownColumn, format!("column \"{}\" is in more than one table", field.name)),
+            field,
+        )
+        .hint(format!("write the table's name before it: table.{}", field.name)),
         SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
             Error::new(Code::InvalidQuery, format!("two columns are called \"{name}\""))
                 .hint("give one of them, or its table, an alias")
@@ -70,8 +71,11 @@ pub(crate) fn unknown_column(field: &Column, valid: &[Column]) -> Error {
         .filter(|column| field.relation.is_none() || column.relation == field.relation)
         .map(|column| column.name.as_str())
         .collect();
-    if names.is_empty() && let Some(relation) = &field.relation {
-        let mut tables: Vec<String> = valid.iter().filter_map(|column| Some(column.relation.as_ref()?.to_string())).collect();
+    if names.is_empty()
+        && let Some(relation) = &field.relation
+    {
+        let mut tables: Vec<String> =
+            valid.iter().filter_map(|column| Some(column.relation.as_ref()?.to_string())).collect();
         tables.dedup();
         return match suggest::hint(&relation.to_string(), tables.iter(), "tables in scope") {
             Some(hint) => error.hint(hint),

@@ -30,8 +30,8 @@ pub use caret::excerpt;
 pub(crate) use caret::with_excerpt;
 pub(crate) use errors::{planning_error, unknown_column};
 pub(crate) use parse::span_of;
-pub use script::{Script, StatementText, split};
 pub(crate) use script::offset;
+pub use script::{Script, StatementText, split};
 pub(crate) use suggest::hint as suggestion;
 pub(crate) use table_function::FileCall;
 

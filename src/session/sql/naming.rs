@@ -75,9 +75,10 @@ fn free_name(name: &str, taken: &mut HashSet<String>) -> String {
 
 /// The names by which a select's columns can be qualified, in lower case.
 fn relation_names(select: &Select) -> HashSet<String> {
-    let factors = select.from.iter().flat_map(|from| {
-        std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation))
-    });
+    let factors = select
+        .from
+        .iter()
+        .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)));
     let mut names = HashSet::new();
     factors.for_each(|factor| add_relation_names(factor, &mut names));
     names
@@ -116,7 +117,10 @@ pub(crate) struct Labels {
 impl Labels {
     /// The labels of the query that a statement holds; none for a statement without one.
     pub(crate) fn of(statement: &Statement) -> Self {
-        query_of(statement).and_then(first_select).map(|select| Labels::of_items(&select.projection)).unwrap_or_default()
+        query_of(statement)
+            .and_then(first_select)
+            .map(|select| Labels::of_items(&select.projection))
+            .unwrap_or_default()
     }
 
     fn of_items(items: &[SelectItem]) -> Self {
@@ -124,9 +128,8 @@ impl Labels {
             SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
             _ => None,
         };
-        let is_wildcard = |item: &&SelectItem| {
-            matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
-        };
+        let is_wildcard =
+            |item: &&SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
         let front: Vec<_> = items.iter().take_while(|item| !is_wildcard(item)).map(label).collect();
         if front.len() == items.len() {
             return Labels { front, back: Vec::new() };

@@ -33,8 +33,7 @@ pub(crate) fn statement(tokens: &[TokenWithSpan]) -> Result<Statement> {
         statement(inner)?;
     }
     let dialect = FloeDialect;
-    let mut parser =
-        Parser::new(&dialect).with_recursion_limit(DEPTH).with_tokens_with_locations(tokens.to_vec());
+    let mut parser = Parser::new(&dialect).with_recursion_limit(DEPTH).with_tokens_with_locations(tokens.to_vec());
     let parsed = parser.parse_statement().map_err(|error| syntax_error(error, tokens))?;
     while parser.consume_token(&Token::SemiColon) {}
     let next = parser.peek_token();

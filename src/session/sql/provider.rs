@@ -142,11 +142,13 @@ impl TypePlanner for Types {
                 DataType::Utf8View
             }
             SqlType::Dec(number) => return self.plan_type_field(&SqlType::Decimal(*number)),
-            SqlType::Custom(name, arguments) if arguments.is_empty() => match name.to_string().to_lowercase().as_str() {
-                "uinteger" => DataType::UInt32,
-                "string" => DataType::Utf8View,
-                other => return Err(unknown_type(other)),
-            },
+            SqlType::Custom(name, arguments) if arguments.is_empty() => {
+                match name.to_string().to_lowercase().as_str() {
+                    "uinteger" => DataType::UInt32,
+                    "string" => DataType::Utf8View,
+                    other => return Err(unknown_type(other)),
+                }
+            }
             _ => return Ok(None),
         };
         Ok(Some(Arc::new(Field::new("", data_type, true))))
@@ -155,8 +157,20 @@ impl TypePlanner for Types {
 
 fn unknown_type(name: &str) -> DataFusionError {
     const KNOWN: [&str; 14] = [
-        "boolean", "tinyint", "smallint", "integer", "bigint", "hugeint", "real", "double", "decimal", "varchar", "date",
-        "time", "timestamp", "interval",
+        "boolean",
+        "tinyint",
+        "smallint",
+        "integer",
+        "bigint",
+        "hugeint",
+        "real",
+        "double",
+        "decimal",
+        "varchar",
+        "date",
+        "time",
+        "timestamp",
+        "interval",
     ];
     let error = Error::new(Code::InvalidQuery, format!("there is no type named \"{name}\""));
     match suggest::nearest(name, KNOWN) {

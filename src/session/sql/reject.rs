@@ -69,7 +69,15 @@ impl Visitor for Rejections {
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> Verdict {
         match factor {
             TableFactor::Table {
-                with_hints, version, with_ordinality, partitions, json_path, sample, index_hints, args, ..
+                with_hints,
+                version,
+                with_ordinality,
+                partitions,
+                json_path,
+                sample,
+                index_hints,
+                args,
+                ..
             } => {
                 refuse_if(sample.is_some(), "TABLESAMPLE")?;
                 refuse_if(version.is_some(), "a table version (time travel)")?;
@@ -101,10 +109,8 @@ fn set_operations(body: &SetExpr) -> Verdict {
     let SetExpr::SetOperation { op, set_quantifier, left, right } = body else {
         return ControlFlow::Continue(());
     };
-    let by_name = matches!(
-        set_quantifier,
-        SetQuantifier::ByName | SetQuantifier::AllByName | SetQuantifier::DistinctByName
-    );
+    let by_name =
+        matches!(set_quantifier, SetQuantifier::ByName | SetQuantifier::AllByName | SetQuantifier::DistinctByName);
     if by_name && *op != SetOperator::Union {
         return refuse(format_args!("{op} BY NAME"));
     }
@@ -124,9 +130,9 @@ fn table_with_joins(from: &TableWithJoins) -> Verdict {
 /// `FROM a POSITIONAL JOIN b` parses as `a AS positional JOIN b`.
 fn alias(factor: &TableFactor, joined: bool) -> Verdict {
     let alias = match factor {
-        TableFactor::Table { alias, .. } | TableFactor::Derived { alias, .. } | TableFactor::NestedJoin { alias, .. } => {
-            alias
-        }
+        TableFactor::Table { alias, .. }
+        | TableFactor::Derived { alias, .. }
+        | TableFactor::NestedJoin { alias, .. } => alias,
         _ => return ControlFlow::Continue(()),
     };
     let Some(alias) = alias.as_ref().filter(|alias| joined && !alias.explicit && alias.name.quote_style.is_none())

@@ -81,9 +81,10 @@ fn error(sql: &str) -> Error {
 
 #[test]
 fn names_match_without_regard_to_case_and_keep_their_spelling() {
-    assert_eq!(names("select userid, USERID as Foo, \"USERID\" from users group by uSeRiD order by userid"), [
-        "UserId", "Foo", "UserId_1"
-    ]);
+    assert_eq!(
+        names("select userid, USERID as Foo, \"USERID\" from users group by uSeRiD order by userid"),
+        ["UserId", "Foo", "UserId_1"]
+    );
     assert_eq!(names("select * from USERS u where U.name = 'x' and u.\"NAME\" > ''"), ["UserId", "name", "Address"]);
     assert_eq!(names("select foo from (select userid as Foo from users) where FOO > 1"), ["Foo"]);
     assert_eq!(names("with T(a, B) as (select userid, NAME from users) select A, b from t"), ["a", "B"]);
@@ -92,9 +93,10 @@ fn names_match_without_regard_to_case_and_keep_their_spelling() {
 #[test]
 fn an_alias_comes_out_as_written_also_where_a_column_is_spelled_otherwise() {
     assert_eq!(names("select name as userid from users"), ["userid"]);
-    assert_eq!(names("select *, name as USERNAME, userid + 1 as NAME2 from users"), [
-        "UserId", "name", "Address", "USERNAME", "NAME2"
-    ]);
+    assert_eq!(
+        names("select *, name as USERNAME, userid + 1 as NAME2 from users"),
+        ["UserId", "name", "Address", "USERNAME", "NAME2"]
+    );
     assert_eq!(names("select name as NAME from users union all select 'x' order by Name"), ["NAME"]);
 }
 
@@ -109,9 +111,10 @@ fn expressions_are_called_as_written() {
     assert_eq!(names("select count(*), sum(userid) + 1, 'x' from users"), ["count(*)", "sum(UserId) + 1", "'x'"]);
     assert_eq!(names("select 1, 1, name, name from users"), ["1", "1_1", "name", "name_1"]);
     assert_eq!(names("select \"count(*)\" from (select count(*) from users)"), ["count(*)"]);
-    assert_eq!(names("select name, count(*) from users group by 1 having count(*) > 1 order by count(*) desc"), [
-        "name", "count(*)"
-    ]);
+    assert_eq!(
+        names("select name, count(*) from users group by 1 having count(*) > 1 order by count(*) desc"),
+        ["name", "count(*)"]
+    );
 }
 
 #[test]
@@ -181,7 +184,8 @@ fn a_name_in_two_tables_is_ambiguous() {
 
 #[test]
 fn types_that_do_not_fit_are_errors_when_the_statement_is_planned() {
-    for sql in ["select userid + [1] from users", "select sum(address) from users", "select name from users group by userid"]
+    for sql in
+        ["select userid + [1] from users", "select sum(address) from users", "select name from users group by userid"]
     {
         let code = error(sql).code();
         assert!(matches!(code, Code::InvalidQuery | Code::UnknownFunction), "{sql}: {code:?}");
@@ -200,10 +204,14 @@ fn literals_of_lists_and_structs_and_types_of_other_engines_plan() {
 
 #[test]
 fn the_statements_of_tpch_style_plan() {
-    names("select carrier, sum(dep_delay * (1 - dep_delay)) as x, avg(dep_delay), count(*) as n from 'data/flights.csv'
-           where dep_delay <= 3 and carrier like 'A%' group by carrier order by carrier");
-    names("select count(*), sum(q), max(c) from (select carrier, sum(dep_delay) q, count(*) c
-           from 'data/flights.csv' group by 1)");
+    names(
+        "select carrier, sum(dep_delay * (1 - dep_delay)) as x, avg(dep_delay), count(*) as n from 'data/flights.csv'
+           where dep_delay <= 3 and carrier like 'A%' group by carrier order by carrier",
+    );
+    names(
+        "select count(*), sum(q), max(c) from (select carrier, sum(dep_delay) q, count(*) c
+           from 'data/flights.csv' group by 1)",
+    );
     names("select distinct carrier from 'data/flights.csv' order by 1 limit 10 offset 2");
     names("values (1, 'a'), (2, 'b')");
     names("select carrier from 'data/flights.csv' where carrier in (select name from users) and exists (select 1)");

@@ -13,7 +13,14 @@ impl Running<'_> {
     /// `EXPLAIN query` and `DESCRIBE query`.
     pub(super) fn explain(&self) -> Result<DataFrame> {
         let Statement::Explain {
-            describe_alias, analyze, query_plan: false, estimate: false, statement, format: None, options: None, ..
+            describe_alias,
+            analyze,
+            query_plan: false,
+            estimate: false,
+            statement,
+            format: None,
+            options: None,
+            ..
         } = &self.prepared.statement
         else {
             return Err(Error::not_supported("this kind of EXPLAIN").hint("write EXPLAIN and the query"));
@@ -44,12 +51,16 @@ impl Running<'_> {
     pub(super) fn show_columns(&self) -> Result<DataFrame> {
         match &self.prepared.written {
             Statement::ShowColumns { extended: false, full: false, show_options } => match show_options {
-                ShowStatementOptions { show_in: Some(place), starts_with: None, limit: None, filter_position: None, .. } => {
-                    match &place.parent_name {
-                        Some(name) => self.describe_name(name),
-                        None => Err(not_supported(&self.prepared.written)),
-                    }
-                }
+                ShowStatementOptions {
+                    show_in: Some(place),
+                    starts_with: None,
+                    limit: None,
+                    filter_position: None,
+                    ..
+                } => match &place.parent_name {
+                    Some(name) => self.describe_name(name),
+                    None => Err(not_supported(&self.prepared.written)),
+                },
                 _ => Err(Error::not_supported("a condition in SHOW COLUMNS")),
             },
             other => Err(not_supported(other)),
@@ -61,7 +72,11 @@ impl Running<'_> {
         const BEFORE: &str = "SELECT * FROM ";
         let place = span_of(name.span());
         let query = format!("{BEFORE}{name}");
-        let here = |span: Span| Span { line: place.line, column: place.column + span.column - 1 - BEFORE.len() as u64, ..span };
+        let here = |span: Span| Span {
+            line: place.line,
+            column: place.column + span.column - 1 - BEFORE.len() as u64,
+            ..span
+        };
         let prepared =
             Prepared::new(&query, &Scope::new(self.session.engine())).map_err(|error| error.relocate(here))?;
         let Statement::Query(query) = &prepared.statement else {
@@ -84,8 +99,9 @@ impl Running<'_> {
     }
 
     pub(super) fn show_tables(&self) -> Result<DataFrame> {
-        let Statement::ShowTables { terse: false, history: false, extended: false, external: false, show_options, .. } =
-            &self.prepared.written
+        let Statement::ShowTables {
+            terse: false, history: false, extended: false, external: false, show_options, ..
+        } = &self.prepared.written
         else {
             return Err(not_supported(&self.prepared.written));
         };

@@ -22,7 +22,9 @@ impl Running<'_> {
         };
         only_what_is_read(insert)?;
         let (TableObject::TableName(name), Some(query)) = (&written.table, &insert.source) else {
-            return Err(Error::not_supported("this form of INSERT").hint("write INSERT INTO table VALUES … or SELECT …"));
+            return Err(
+                Error::not_supported("this form of INSERT").hint("write INSERT INTO table VALUES … or SELECT …")
+            );
         };
         let table = self.table(name)?;
         let targets = targets(&table, &written.columns)?;

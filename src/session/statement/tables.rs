@@ -81,7 +81,9 @@ impl Running<'_> {
             name_before_not_exists: create.name_before_not_exists,
             ..plain_view(create)
         };
-        if *create != plain || create.columns.iter().any(|column| column.data_type.is_some() || column.options.is_some()) {
+        if *create != plain
+            || create.columns.iter().any(|column| column.data_type.is_some() || column.options.is_some())
+        {
             return Err(Error::not_supported("an option of CREATE VIEW"));
         }
         let if_taken = if_taken(create.or_replace, create.if_not_exists)?;
@@ -107,7 +109,14 @@ impl Running<'_> {
     /// `DROP TABLE | VIEW [IF EXISTS] names`.
     pub(super) fn drop_names(&self) -> Result<DataFrame> {
         let Statement::Drop {
-            object_type, if_exists, names, cascade: false, restrict: _, purge: false, temporary: false, table: None,
+            object_type,
+            if_exists,
+            names,
+            cascade: false,
+            restrict: _,
+            purge: false,
+            temporary: false,
+            table: None,
         } = &self.prepared.written
         else {
             return Err(Error::not_supported("an option of DROP"));
