@@ -291,6 +291,11 @@ impl From<ParquetError> for Error {
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
+        // A floe error that travelled through `std::io` comes back as itself.
+        let error = match error.downcast::<Error>() {
+            Ok(error) => return error,
+            Err(error) => error,
+        };
         let code = match error.kind() {
             std::io::ErrorKind::NotFound => Code::FileNotFound,
             _ => Code::Io,

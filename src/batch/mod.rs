@@ -1,9 +1,13 @@
-//! Record batches: what they weigh, where they come from, how their rows hash.
+//! Record batches: what they weigh, where they come from, how their rows hash, how their values read as text.
 //!
 //! Everything between operators is an Arrow [`RecordBatch`] of a known schema. This module must not know plans or
 //! operators.
 
+pub mod hash;
+mod memory_source;
 mod source;
+pub mod text;
 
 pub use arrow::record_batch::RecordBatch;
+pub use memory_source::MemorySource;
 pub use source::{Source, SourceRef, Split, Statistics};

@@ -26,6 +26,13 @@ pub struct Evaluator {
     predicate: Option<Arc<Predicate>>,
 }
 
+/// Evaluators are equal when they compute the same over the same columns.
+impl PartialEq for Evaluator {
+    fn eq(&self, other: &Self) -> bool {
+        self.tree.as_ref() == other.tree.as_ref()
+    }
+}
+
 impl Evaluator {
     /// Compiles with a compiler of its own: for expressions outside of a query. See [`Compiler::compile`].
     ///

@@ -7,6 +7,7 @@
 
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{DFSchema, Result as DataFusionResult};
+use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::utils::merge_schema;
 use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan};
 
@@ -26,7 +27,13 @@ pub fn fold_checked(plan: LogicalPlan) -> Result<LogicalPlan> {
             return Ok(Transformed::no(plan));
         }
         let schema = input_schema(&plan)?;
-        plan.map_expressions(|expr| expr.transform_up(|expr| check_expr(expr, &schema)))
+        // Only ORDER BY inside of windows and aggregates shows in a name that needs restoring.
+        let names = NamePreserver::new(&plan);
+        plan.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let rewritten = expr.transform_up(|expr| check_expr(expr, &schema))?;
+            Ok(rewritten.update_data(|expr| name.restore(expr)))
+        })
     })?;
     Ok(rewritten.data)
 }

@@ -1,5 +1,5 @@
 //! Tests across the expression layer: from SQL text through analyzer, [`fold_checked`] and optimizer to values.
 
-mod harness;
+pub(super) mod harness;
 mod optimised;
 mod predicates;

@@ -1,1 +1,16 @@
-//! (to come)
+//! From pipelines to tasks: the only module that knows both queries and the scheduler.
+//!
+//! * [`Runner`] owns the workers and turns a [`PhysicalPlan`](crate::plan::PhysicalPlan) into a task graph.
+//! * A pipeline is a *start* task, which becomes one task per split, one finishing task per lane and one that combines
+//!   the lanes; its value is the source that later pipelines read. So a barrier is an edge of the graph.
+//! * [`BatchStream`] is the result as it comes, in the order of the splits. Producers are held back while its consumer
+//!   is slow; no worker ever waits for it.
+
+mod lanes;
+mod pipeline;
+mod queue;
+mod runner;
+mod stream;
+
+pub use runner::Runner;
+pub use stream::BatchStream;

@@ -8,6 +8,18 @@
 //! where batches come from or go to, and a barrier is never inside one: the scheduler calls `combine` when every lane
 //! of a pipeline has finished.
 
+pub mod aggregate;
+pub mod filter;
+pub mod limit;
+pub mod partition;
+pub mod project;
+pub mod sort;
+pub mod top_n;
+pub mod write;
+
+#[cfg(test)]
+pub mod testing;
+
 use std::any::Any;
 use std::sync::Arc;
 
@@ -75,6 +87,12 @@ pub trait Sink: Send + Sync + 'static {
     /// The state of one lane.
     fn open(&self, context: &Arc<QueryContext>) -> Result<Self::Work>;
 
+    /// Whether split `split` can still matter. Asked before a split is opened and, if one likes, between its batches;
+    /// once false it stays false, and leaving the split out changes nothing in the answer.
+    fn wants(&self, _split: usize) -> bool {
+        true
+    }
+
     /// All lanes have finished: what they collected, as a source. `parts` may be empty when there was no split.
     fn combine(&self, context: &Arc<QueryContext>, parts: Vec<Self::Part>) -> Result<SourceRef>;
 }
@@ -97,6 +115,7 @@ pub trait DynSink: Send + Sync {
     fn describe(&self) -> String;
     fn schema(&self) -> SchemaRef;
     fn open(&self, context: &Arc<QueryContext>) -> Result<Box<dyn DynSinkWork>>;
+    fn wants(&self, split: usize) -> bool;
     fn combine(&self, context: &Arc<QueryContext>, parts: Vec<SinkPart>) -> Result<SourceRef>;
 }
 
@@ -126,6 +145,10 @@ impl<S: Sink> DynSink for S {
         Ok(Box::new(Sink::open(self, context)?))
     }
 
+    fn wants(&self, split: usize) -> bool {
+        Sink::wants(self, split)
+    }
+
     fn combine(&self, context: &Arc<QueryContext>, parts: Vec<SinkPart>) -> Result<SourceRef> {
         let parts = parts
             .into_iter()
@@ -144,4 +167,12 @@ impl<W: SinkWork> DynSinkWork for W {
     fn finish(self: Box<Self>) -> Result<SinkPart> {
         Ok(SinkPart(Box::new(SinkWork::finish(*self)?)))
     }
+}
+
+/// A context of its own for one test: `limit` bytes, `threads` lanes, `batch_size` rows.
+#[cfg(test)]
+pub(crate) fn testing_context(limit: usize, threads: usize, batch_size: usize) -> Arc<QueryContext> {
+    let budget = crate::memory::Budget::new(limit);
+    let store = crate::store::Store::new(budget.clone());
+    Arc::new(QueryContext { cancel: Default::default(), budget, store, batch_size, threads })
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use datafusion_common::DataFusionError;
 use datafusion_common::config::ConfigOptions;
 use datafusion_expr::LogicalPlan;
@@ -12,6 +12,7 @@ use datafusion_optimizer::{Analyzer, Optimizer, OptimizerContext};
 
 use super::rules;
 use crate::error::{Error, Result};
+use crate::expr::fold_checked;
 
 /// The plan with its types made to agree; the schema of the result is known from here on.
 ///
@@ -21,15 +22,15 @@ pub fn analyze(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
     Analyzer::new().execute_and_check(plan, &options(), |_, _| {})
 }
 
-/// The plan that does the same with less work. Takes any plan, analysed or not.
+/// The plan that does the same with less work. Takes any plan, analysed or not; `start` is what `now()` is.
 ///
 /// # Errors
 /// As [`analyze`]; constant expressions may also fail here with the errors they would have at run time.
-pub fn optimize(plan: LogicalPlan) -> Result<LogicalPlan> {
+pub fn optimize(plan: LogicalPlan, start: DateTime<Utc>) -> Result<LogicalPlan> {
     let analysed = analyze(plan).map_err(without_pass)?;
     // Before the optimizer sees the plan: it folds constants, and its own arithmetic wraps around.
-    let checked = rules::fold_checked(analysed)?;
-    let context = OptimizerContext::new_with_config_options(options()).with_query_execution_start_time(Utc::now());
+    let checked = fold_checked(analysed)?;
+    let context = OptimizerContext::new_with_config_options(options()).with_query_execution_start_time(start);
     let optimizer = Optimizer::with_rules(rules::all());
     optimizer.optimize(checked, &context, |_, _| {}).map_err(without_pass)
 }
@@ -60,7 +61,7 @@ mod tests {
             .and_then(|builder| builder.filter(col("column1").gt(lit(1_i64)).and(lit(true))))
             .and_then(|builder| builder.build())
             .unwrap();
-        let optimised = optimize(plan).unwrap().display_indent().to_string();
+        let optimised = optimize(plan, Utc::now()).unwrap().display_indent().to_string();
         assert!(optimised.contains("Filter") && !optimised.contains("true"), "{optimised}");
     }
 
@@ -72,7 +73,7 @@ mod tests {
             })
             .and_then(|builder| builder.build())
             .unwrap();
-        let error = optimize(plan).unwrap_err();
+        let error = optimize(plan, Utc::now()).unwrap_err();
         assert!(!error.to_string().contains("type_coercion"), "{error}");
     }
 }

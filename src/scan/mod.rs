@@ -1,11 +1,35 @@
 //! Formats: schema inference, splits, reading, pruning. Files in, a [`Source`](crate::batch::Source) out.
 //!
+//! [`resolve`] turns patterns into a [`ScanSpec`] (data only); [`source`] turns a [`ScanRequest`] over it into splits
+//! that can be read. In between lie the planner's decisions: which columns, which filters.
+//!
 //! This module must not know operators or plans.
 
+mod csv;
 mod format;
+mod hive;
+pub mod infer;
 pub mod json;
+pub mod options;
 pub mod parquet;
+mod prune;
+mod resolve;
+mod source;
 mod spec;
 
+pub use csv::CsvReader;
 pub use format::{FormatReader, Inferred, ScanRequest, SplitPlan};
+pub use resolve::resolve;
+pub use source::source;
 pub use spec::{FileEntry, Format, OptionValue, Options, ScanSpec};
+
+use crate::error::{Error, Result};
+
+/// The reader of a format.
+fn reader(format: Format) -> Result<&'static dyn FormatReader> {
+    match format {
+        Format::Csv => Ok(&CsvReader),
+        Format::Parquet => Ok(&parquet::ParquetReader),
+        Format::Json => Err(Error::not_supported("reading JSON")),
+    }
+}

@@ -1,6 +1,6 @@
-//! The executor: takes jobs from a graph's core, runs them, and brings back how they ended.
+//! The executor: takes jobs from a graph's state, runs them, and brings back how they ended.
 //!
-//! Invariant: the core's lock is held only between two tasks, never while anything of the caller runs or is dropped
+//! Invariant: the state's lock is held only between two tasks, never while anything of the caller runs or is dropped
 //! (but for the gate's answer). A worker keeps its seat at the graph until it has dropped all that it had of it, so an
 //! idle graph holds nothing.
 
@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::core::{Core, Ending, Garbage, Job, Phase};
-use super::graph::{Body, Graph};
+use super::graph::{Body, Graph, Payload};
 use super::handle::GraphHandle;
 use super::machine::TaskId;
 use super::observer::{Change, Event, Observer};
 use super::options::{Gate, Options};
 use super::pool::{Pool, Seated};
+use super::state::{Ending, Garbage, Job, Phase, RunState};
 use super::task::{Label, Outcome, TaskContext};
 use crate::cancel::CancelToken;
 
@@ -38,8 +38,8 @@ impl Scheduler {
     /// A scheduler with its own `threads` workers (at least one).
     ///
     /// # Errors
-    /// The operating system's text when it gives no threads.
-    pub fn new(threads: usize) -> Result<Self, String> {
+    /// `IO_ERROR` when the operating system gives no threads.
+    pub fn new(threads: usize) -> crate::error::Result<Self> {
         Ok(Scheduler { pool: Some(Pool::new(threads)?) })
     }
 
@@ -61,10 +61,9 @@ impl Scheduler {
         E: Send + 'static,
     {
         let run = Arc::new(Run {
-            core: Mutex::new(Core::new(graph, options.on_finish)),
+            state: Mutex::new(RunState::new(graph, options.gate, options.on_finish)),
             idle: Condvar::new(),
             cancel: options.cancel,
-            gate: options.gate,
             gate_shut: AtomicBool::new(false),
             observer: options.observer,
             on_panic: options.on_panic,
@@ -80,11 +79,10 @@ impl Scheduler {
 
 /// A submitted graph.
 pub(super) struct Run<V, E> {
-    core: Mutex<Core<V, E>>,
-    /// Signalled when the core becomes idle.
+    state: Mutex<RunState<V, E>>,
+    /// Signalled when the state becomes idle.
     idle: Condvar,
     pub(super) cancel: CancelToken,
-    gate: Option<Arc<dyn Gate>>,
     /// Whether the gate's last answer was a refusal.
     gate_shut: AtomicBool,
     observer: Option<Arc<dyn Observer>>,
@@ -99,41 +97,43 @@ pub(super) struct Run<V, E> {
 
 impl<V: Send + Sync + 'static, E: Send + 'static> Run<V, E> {
     fn begin(self: &Arc<Self>) {
-        let mut core = self.core.lock();
         if self.observer.is_some() {
-            for payload in 0..core.graph.payloads.len() {
-                let id = core.graph.machine.id(payload as u32);
-                self.observe(id, core.graph.label(id), Change::Added);
-            }
+            let state = self.state.lock();
+            let task =
+                |(slot, payload): (usize, &Payload<V, E>)| (state.graph.machine.id(slot as u32), payload.label.clone());
+            let tasks: Vec<(TaskId, Label)> = state.graph.payloads.iter().enumerate().map(task).collect();
+            drop(state);
+            tasks.iter().for_each(|(id, label)| self.observe(*id, label, Change::Added));
         }
-        let ending = core.begin(self.on_panic);
-        let seats = self.take_seats(&mut core);
-        drop(core);
+        let mut state = self.state.lock();
+        let ending = state.begin(self.on_panic);
+        let seats = self.take_seats(&mut state);
+        drop(state);
         self.enlist(seats);
         self.finish(ending);
     }
 
     /// Reserves an id for a task that is being added.
     pub(super) fn reserve(&self) -> TaskId {
-        self.core.lock().graph.reserve()
+        self.state.lock().graph.reserve()
     }
 
     /// Tells the observer, if there is one.
     pub(super) fn observe(&self, task: TaskId, label: &Label, change: Change) {
         if let Some(observer) = &self.observer {
-            observer.observe(&Event { at: Instant::now(), task, label, change });
+            guarded(|| observer.observe(&Event { at: Instant::now(), task, label, change }));
         }
     }
 
     /// Drops what has not started; what runs sees the token.
     pub(super) fn cancel(&self) {
         let ending = {
-            let mut core = self.core.lock();
-            if core.phase != Phase::Running {
+            let mut state = self.state.lock();
+            if state.phase != Phase::Running {
                 return;
             }
             self.cancel.cancel();
-            core.end(Err((self.on_cancel)()))
+            state.end(Err((self.on_cancel)()))
         };
         self.finish(ending);
         self.poke();
@@ -152,37 +152,47 @@ impl<V: Send + Sync + 'static, E: Send + 'static> Run<V, E> {
     }
 
     pub(super) fn is_finished(&self) -> bool {
-        self.core.lock().phase != Phase::Running
+        self.state.lock().phase != Phase::Running
     }
 
     /// Returns when the result is known and nothing runs.
     pub(super) fn wait_idle(self: &Arc<Self>) {
         if self.pool.is_some() {
-            let mut core = self.core.lock();
-            self.idle.wait_while(&mut core, |core| !core.is_idle());
+            let mut state = self.state.lock();
+            self.idle.wait_while(&mut state, |state| !state.is_idle());
             return;
         }
         loop {
             let seen = *self.pokes.lock();
             Arc::clone(self).turn(true);
-            if self.core.lock().is_idle() {
+            if self.state.lock().is_idle() {
                 return;
             }
             self.poked.wait_while(&mut self.pokes.lock(), |pokes| *pokes == seen);
         }
     }
 
+    /// Whether the calling thread is one of the workers, which must not wait.
+    pub(super) fn is_worker(&self) -> bool {
+        self.pool.as_ref().is_some_and(|pool| pool.is_worker())
+    }
+
+    /// The error of a misuse.
+    pub(super) fn misuse(&self, text: &str, place: &'static str) -> E {
+        (self.on_panic)(text.to_string(), &Label::from(place))
+    }
+
     /// The result, once.
     pub(super) fn take_result(&self) -> Option<Result<Vec<Arc<V>>, E>> {
-        self.core.lock().result.take()
+        self.state.lock().result.take()
     }
 
     /// Nobody will take the result.
     pub(super) fn abandon(&self) {
         let result = {
-            let mut core = self.core.lock();
-            core.abandoned = true;
-            core.result.take()
+            let mut state = self.state.lock();
+            state.abandoned = true;
+            state.result.take()
         };
         guarded(|| drop(result));
     }
@@ -190,7 +200,7 @@ impl<V: Send + Sync + 'static, E: Send + 'static> Run<V, E> {
     /// How many slots the graph has, to see that its memory is bounded.
     #[cfg(test)]
     pub(super) fn slots(&self) -> usize {
-        self.core.lock().graph.machine.slots()
+        self.state.lock().graph.machine.slots()
     }
 
     fn poke(&self) {
@@ -204,9 +214,9 @@ impl<V: Send + Sync + 'static, E: Send + 'static> Run<V, E> {
         self.pool.as_ref().map_or(1, |pool| pool.width())
     }
 
-    fn take_seats(&self, core: &mut Core<V, E>) -> usize {
+    fn take_seats(&self, state: &mut RunState<V, E>) -> usize {
         match &self.pool {
-            Some(pool) => core.take_seats(pool.width(), !self.gate_shut.load(Ordering::Relaxed)),
+            Some(pool) => state.take_seats(pool.width(), !self.gate_shut.load(Ordering::Relaxed)),
             None => 0,
         }
     }
@@ -219,12 +229,12 @@ impl<V: Send + Sync + 'static, E: Send + 'static> Run<V, E> {
         }
     }
 
-    /// Asks the gate. It counts as shut from before the question, so that no `gate_changed` is lost in between.
-    fn admits(&self, order: u64) -> bool {
-        let Some(gate) = &self.gate else { return true };
+    /// Asks the gate. It counts as shut from before the question, so that no `gate_changed` is lost in between. One
+    /// that panics is open: a graph must not hang.
+    fn admits(&self, gate: &dyn Gate, order: u64) -> bool {
         self.gate_shut.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        let admitted = gate.admits(order);
+        let admitted = catch_unwind(AssertUnwindSafe(|| gate.admits(order))).unwrap_or(true);
         if admitted {
             self.gate_shut.store(false, Ordering::SeqCst);
         }
@@ -232,7 +242,7 @@ impl<V: Send + Sync + 'static, E: Send + 'static> Run<V, E> {
     }
 
     /// Works until there is nothing to start, or another graph has waited long enough (true).
-    fn work(self: &Arc<Self>, core: &mut MutexGuard<'_, Core<V, E>>) -> bool {
+    fn work(self: &Arc<Self>, state: &mut MutexGuard<'_, RunState<V, E>>) -> bool {
         let mut garbage = Garbage::new(self.observer.is_some());
         let context = TaskContext {
             run: Arc::clone(self),
@@ -243,43 +253,43 @@ impl<V: Send + Sync + 'static, E: Send + 'static> Run<V, E> {
         };
         let start = Instant::now();
         loop {
-            if self.cancel.is_cancelled() && core.phase == Phase::Running {
-                let ending = core.end(Err((self.on_cancel)()));
-                MutexGuard::unlocked(core, || self.finish(ending));
+            if self.cancel.is_cancelled() && state.phase == Phase::Running {
+                let ending = state.end(Err((self.on_cancel)()));
+                MutexGuard::unlocked(state, || self.finish(ending));
             }
             let tired = self.pool.as_ref().is_some_and(|pool| pool.is_contended()) && start.elapsed() > TURN;
-            let job = if tired { None } else { core.next(|order| self.admits(order), &mut garbage) };
+            let job = if tired { None } else { state.next(|gate, order| self.admits(gate, order), &mut garbage) };
             let Some(job) = job else {
                 if !garbage.is_empty() {
-                    MutexGuard::unlocked(core, || self.sweep(&mut garbage));
+                    MutexGuard::unlocked(state, || self.sweep(&mut garbage));
                     continue;
                 }
-                if core.phase == Phase::Running {
-                    context.stock.borrow_mut().drain(..).for_each(|id| core.graph.machine.unreserve(id));
+                if state.phase == Phase::Running {
+                    context.stock.borrow_mut().drain(..).for_each(|id| state.graph.machine.unreserve(id));
                 }
                 return tired;
             };
-            self.restock(core, &context);
-            let seats = self.take_seats(core);
-            let (id, outcome) = MutexGuard::unlocked(core, || {
+            self.restock(state, &context);
+            let seats = self.take_seats(state);
+            let (id, outcome) = MutexGuard::unlocked(state, || {
                 self.enlist(seats);
                 self.sweep(&mut garbage);
                 (job.id, self.perform(job, &context))
             });
             let mut added = context.added.borrow_mut();
-            let ending = core.apply(id, outcome, &mut added, &mut garbage, self.on_panic);
+            let ending = state.apply(id, outcome, &mut added, &mut garbage, self.on_panic);
             if ending.is_some() {
-                MutexGuard::unlocked(core, || self.finish(ending));
+                MutexGuard::unlocked(state, || self.finish(ending));
             }
         }
     }
 
     /// Reserves as many ids for the next task as the last one used.
-    fn restock(&self, core: &mut Core<V, E>, context: &TaskContext<V, E>) {
+    fn restock(&self, state: &mut RunState<V, E>, context: &TaskContext<V, E>) {
         let wanted = context.taken.take().min(STOCK);
         let mut stock = context.stock.borrow_mut();
         while stock.len() < wanted {
-            stock.push(core.graph.reserve());
+            stock.push(state.graph.reserve());
         }
     }
 
@@ -302,7 +312,7 @@ impl<V: Send + Sync + 'static, E: Send + 'static> Run<V, E> {
         let dropped = catch_unwind(AssertUnwindSafe(|| garbage.bodies.clear()));
         if let Err(panic) = dropped {
             let error = (self.on_panic)(panic_text(panic), &Label::from("dropping a value"));
-            let ending = self.core.lock().end(Err(error));
+            let ending = self.state.lock().end(Err(error));
             self.finish(ending);
         }
         for (id, task) in garbage.tasks.drain(..) {
@@ -314,7 +324,7 @@ impl<V: Send + Sync + 'static, E: Send + 'static> Run<V, E> {
 
     /// Drops what is left of an ended graph, tells the caller, and lays the result ready.
     fn finish(&self, ending: Option<Ending<V, E>>) {
-        let Some(Ending { result, rest, on_finish }) = ending else { return };
+        let Some(Ending { result, rest, gate, on_finish }) = ending else { return };
         if result.is_err() {
             self.cancel.cancel();
         }
@@ -330,17 +340,18 @@ impl<V: Send + Sync + 'static, E: Send + 'static> Run<V, E> {
         for payload in rest.payloads {
             guarded(|| drop(payload));
         }
+        guarded(|| drop(gate));
         if let Some(on_finish) = on_finish {
             guarded(|| on_finish(result.as_ref().map(Vec::as_slice)));
         }
-        let mut core = self.core.lock();
-        if core.abandoned {
-            MutexGuard::unlocked(&mut core, || guarded(|| drop(result)));
+        let mut state = self.state.lock();
+        if state.abandoned {
+            MutexGuard::unlocked(&mut state, || guarded(|| drop(result)));
         } else {
-            core.result = Some(result);
+            state.result = Some(result);
         }
-        core.phase = Phase::Ended;
-        if core.is_idle() {
+        state.phase = Phase::Ended;
+        if state.is_idle() {
             self.idle.notify_all();
         }
     }
@@ -348,22 +359,30 @@ impl<V: Send + Sync + 'static, E: Send + 'static> Run<V, E> {
 
 impl<V: Send + Sync + 'static, E: Send + 'static> Seated for Run<V, E> {
     fn turn(self: Arc<Self>, fresh: bool) -> bool {
-        let mut core = self.core.lock();
+        let mut state = self.state.lock();
         if fresh {
-            if core.seats >= self.width() {
+            if state.seats >= self.width() {
                 return false;
             }
-            core.seats += 1;
+            state.seats += 1;
         }
-        core.active += 1;
-        let again = self.work(&mut core);
-        core.active -= 1;
+        state.active += 1;
+        let again = match catch_unwind(AssertUnwindSafe(|| self.work(&mut state))) {
+            Ok(again) => again,
+            // Nothing of the caller's tasks gets here: a defect, which must end this graph and not the process.
+            Err(panic) => {
+                let ending = state.end(Err(self.misuse(&panic_text(panic), "the scheduler")));
+                MutexGuard::unlocked(&mut state, || self.finish(ending));
+                false
+            }
+        };
+        state.active -= 1;
         if !again {
-            core.seats -= 1;
+            state.seats -= 1;
         }
-        if core.is_idle() {
+        if state.is_idle() {
             self.idle.notify_all();
-            drop(core);
+            drop(state);
             self.poke();
         }
         again

@@ -15,15 +15,17 @@ impl<V: Send + Sync + 'static, E: Send + 'static> GraphHandle<V, E> {
     }
 
     /// Waits until the result is known and no task runs: the values of the roots in the order in which they were
-    /// wanted, or the first error. Not to be called from a task, whose worker it would block.
+    /// wanted, or the first error. A task of the same scheduler gets an error instead, since its worker must not block.
     ///
     /// # Errors
     /// That of the first task that failed or panicked, or of the cancellation.
     pub fn wait(self) -> Result<Vec<Arc<V>>, E> {
         let run = &self.control.0;
+        if run.is_worker() {
+            return Err(run.misuse("a task must not wait for a graph of its own scheduler", "wait"));
+        }
         run.wait_idle();
-        // The handle is used up here, and nothing else takes the result.
-        run.take_result().unwrap_or_else(|| Ok(Vec::new()))
+        run.take_result().unwrap_or_else(|| Err(run.misuse("the result was taken before", "wait")))
     }
 
     /// Something to cancel or poke the graph with, from wherever; it neither cancels nor keeps the handle.

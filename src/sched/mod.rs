@@ -17,7 +17,6 @@
 //! assert_eq!(*values[0], 3);
 //! ```
 
-mod core;
 mod edges;
 mod executor;
 mod graph;
@@ -27,6 +26,7 @@ mod observer;
 mod options;
 mod pool;
 mod ready;
+mod state;
 mod task;
 #[cfg(test)]
 mod tests;

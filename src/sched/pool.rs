@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::error::{Code, Error, Result};
+
 /// A graph as the pool sees it.
 pub(super) trait Seated: Send + Sync {
     /// Works on the graph for a while. With `fresh` the turn has no seat yet. True: it wants another turn.
@@ -39,19 +41,24 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(width: usize) -> Result<Arc<Self>, String> {
+    pub(super) fn new(width: usize) -> Result<Arc<Self>> {
         let width = width.max(1);
         let threads = rayon::ThreadPoolBuilder::new()
             .num_threads(width)
             .thread_name(|index| format!("floe-worker-{index}"))
             .build()
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| Error::new(Code::Io, format!("{width} worker threads cannot be started: {error}")))?;
         Ok(Arc::new(Pool { threads, width, queue: Mutex::default(), queued: AtomicUsize::new(0) }))
     }
 
     /// How many threads there are.
     pub(super) fn width(&self) -> usize {
         self.width
+    }
+
+    /// Whether the calling thread is one of them.
+    pub(super) fn is_worker(&self) -> bool {
+        self.threads.current_thread_index().is_some()
     }
 
     /// Whether a graph waits for its turn.

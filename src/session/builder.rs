@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Session;
 use super::engine::Engine;
-use super::stub::Settings;
+use crate::config::Settings;
 use crate::error::Result;
 
 /// Collects settings; the first invalid one is the error of [`build`](SessionBuilder::build).

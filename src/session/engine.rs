@@ -11,9 +11,11 @@ use parking_lot::{Mutex, RwLock};
 use super::catalog::Catalog;
 use super::relation::arrow_schema;
 use super::stream::ResultStream;
-use super::stub::{Runner, Settings, explain, lower};
 use crate::cancel::CancelToken;
+use crate::config::Settings;
 use crate::error::Result;
+use crate::expr::Compiler;
+use crate::job::Runner;
 use crate::memory::Budget;
 use crate::plan::{self, PhysicalPlan};
 use crate::store::{QueryContext, Store};
@@ -32,8 +34,8 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn new(settings: Settings) -> Result<Self> {
         let budget = Budget::new(usize::try_from(settings.memory_limit).unwrap_or(usize::MAX));
-        let store = Store::new(budget.clone());
-        let runner = RwLock::new(Arc::new(Runner::new(settings.threads)));
+        let store = Store::with_spill(budget.clone(), &settings.spill_dir, settings.max_spill_size);
+        let runner = RwLock::new(Arc::new(Runner::new(settings.threads)?));
         Ok(Engine {
             settings: RwLock::new(settings),
             budget,
@@ -75,7 +77,16 @@ impl Engine {
 
     fn apply(&self, before: &Settings, after: &Settings) -> Result<()> {
         if before.threads != after.threads {
-            *self.runner.write() = Arc::new(Runner::new(after.threads));
+            *self.runner.write() = Arc::new(Runner::new(after.threads)?);
+        }
+        if before.memory_limit != after.memory_limit {
+            self.budget.set_limit(usize::try_from(after.memory_limit).unwrap_or(usize::MAX));
+        }
+        if before.spill_dir != after.spill_dir {
+            self.store.set_spill_dir(&after.spill_dir);
+        }
+        if before.max_spill_size != after.max_spill_size {
+            self.store.set_max_spill_size(after.max_spill_size);
         }
         Ok(())
     }
@@ -101,6 +112,11 @@ impl Engine {
         self.running.lock().iter().for_each(CancelToken::cancel);
     }
 
+    /// The memory of all queries.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// Where rows of tables wait.
     pub(crate) fn store(&self) -> &Store {
         &self.store
@@ -118,12 +134,13 @@ impl Engine {
     /// The plan as text, before and after lowering.
     pub(crate) fn explain(&self, logical: &LogicalPlan) -> Result<String> {
         let (optimised, physical) = self.lower(logical, &self.context())?;
-        Ok(explain(&optimised, &physical))
+        Ok(plan::explain(&optimised, &physical))
     }
 
     fn lower(&self, logical: &LogicalPlan, context: &Arc<QueryContext>) -> Result<(LogicalPlan, PhysicalPlan)> {
-        let optimised = plan::optimize(logical.clone())?;
-        let physical = lower(&optimised, context)?;
+        let compiler = Compiler::starting_now();
+        let optimised = plan::optimize(logical.clone(), compiler.start())?;
+        let physical = plan::lower(&optimised, context, &compiler)?;
         Ok((optimised, physical))
     }
 }

@@ -25,7 +25,6 @@ mod scope;
 mod sql;
 mod statement;
 mod stream;
-mod stub;
 
 pub use builder::SessionBuilder;
 pub use frame::{DataFrame, GroupedFrame, col};

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use datafusion_expr::LogicalPlanBuilder;
 
 use super::sql::FileCall;
-use super::stub::resolve;
 use super::{DataFrame, Session};
 use crate::error::Result;
 use crate::plan::FileTable;
-use crate::scan::{Format, OptionValue, Options};
+use crate::scan::{Format, OptionValue, Options, resolve};
 
 /// One glob or several.
 pub trait IntoPaths {

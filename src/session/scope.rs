@@ -10,9 +10,8 @@ use super::engine::Engine;
 use super::relation::{Relation, with_column_names};
 use super::sql::relations::Tables;
 use super::sql::{FileCall, Prepared, with_excerpt};
-use super::stub::resolve;
 use crate::error::{Code, Error, Result};
-use crate::scan::ScanSpec;
+use crate::scan::{ScanSpec, resolve};
 
 /// The catalog as a statement, or a view within it, sees it.
 pub(crate) struct Scope<'a> {

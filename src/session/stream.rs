@@ -3,9 +3,9 @@
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
-use super::stub::BatchStream;
 use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
+use crate::job::BatchStream;
 
 /// An iterator over a running query's batches. Dropping it cancels the query.
 pub struct ResultStream {

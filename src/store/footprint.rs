@@ -25,7 +25,7 @@ pub fn batch_bytes(batch: &RecordBatch) -> usize {
 }
 
 /// The same rows; columns that pin much more memory than they need are copied.
-pub(super) fn compact(batch: RecordBatch) -> RecordBatch {
+pub fn compact(batch: RecordBatch) -> RecordBatch {
     let compacted: Vec<_> = batch.columns().iter().map(compact_array).collect();
     if compacted.iter().all(Option::is_none) {
         return batch;

@@ -29,6 +29,6 @@ mod tests;
 pub use block::{BlockId, decode_block, encode_block};
 pub use context::QueryContext;
 pub use disk::{OsDisk, SpillDisk, SpillFile};
-pub use footprint::batch_bytes;
+pub use footprint::{batch_bytes, compact};
 pub use handle::{Handle, Loaded, Store, StoreMetrics, UseOrder};
 pub use rows::{StoredRows, StoredRowsBuilder};

@@ -15,6 +15,7 @@ use crate::error::{Code, Error, Result};
 use crate::expr::compiler::Compiler;
 use crate::expr::evaluator::Evaluator;
 use crate::expr::fold::unchecked;
+use crate::expr::functions::CountGroups;
 
 /// An aggregate function with its arguments, e.g. `sum(DISTINCT a + 1) FILTER (WHERE b > 0)`. Immutable, shared.
 #[derive(Debug, Clone)]
@@ -108,6 +109,9 @@ impl AggregateCall {
     /// Every group must occur in the batch that introduces it (raises `total_num_groups`); a group that no batch
     /// reaches has [`empty_value`](Self::empty_value).
     pub fn accumulator(&self) -> Result<Box<dyn GroupsAccumulator>> {
+        if self.function.fun().name() == "count" && !self.is_distinct() && self.arguments.len() == 1 {
+            return Ok(Box::new(CountGroups::default()));
+        }
         if self.function.groups_accumulator_supported() {
             return Ok(self.function.create_groups_accumulator()?);
         }

@@ -17,6 +17,7 @@ use datafusion_functions_aggregate::average::Avg as LibraryAverage;
 use datafusion_functions_aggregate_common::utils::DecimalAverager;
 
 use super::average_accumulators::{AverageGroups, DistinctAverage, RunningAverage};
+use super::totals::Compensated;
 use crate::expr::types::{HUGEINT, sql_type_name};
 
 /// The aggregate function `avg`, also called `mean`.
@@ -35,21 +36,43 @@ impl Average {
 /// Decimals up to so many digits have a sum of 128 bits (ten trillion rows of them do).
 const WIDEST_DECIMAL: u8 = 25;
 
-/// Makes `$accumulator::<integer type>::new($argument…)` boxed, by integer type.
-macro_rules! by_integer_type {
-    ($accumulator:ident, $input:expr $(, $argument:expr)*) => {
-        match $input {
-            DataType::Int8 => Ok(Box::new($accumulator::<Int8Type>::new($($argument),*))),
-            DataType::Int16 => Ok(Box::new($accumulator::<Int16Type>::new($($argument),*))),
-            DataType::Int32 => Ok(Box::new($accumulator::<Int32Type>::new($($argument),*))),
-            DataType::Int64 => Ok(Box::new($accumulator::<Int64Type>::new($($argument),*))),
-            DataType::UInt8 => Ok(Box::new($accumulator::<UInt8Type>::new($($argument),*))),
-            DataType::UInt16 => Ok(Box::new($accumulator::<UInt16Type>::new($($argument),*))),
-            DataType::UInt32 => Ok(Box::new($accumulator::<UInt32Type>::new($($argument),*))),
-            DataType::UInt64 => Ok(Box::new($accumulator::<UInt64Type>::new($($argument),*))),
+/// Whether floe's own accumulators average values of that type, to DOUBLE.
+fn is_own(data_type: &DataType) -> bool {
+    data_type.is_integer() || data_type == &DataType::Float64
+}
+
+fn divide_integer(sum: i128, count: u64) -> f64 {
+    sum as f64 / count as f64
+}
+
+fn divide_float(sum: Compensated, count: u64) -> f64 {
+    sum.value() / count as f64
+}
+
+/// Makes `$accumulator::<input, sum>::new(input type, sum type, division)` boxed, by input type.
+macro_rules! by_type {
+    ($accumulator:ident, $input:expr) => {{
+        let input: &DataType = $input;
+        macro_rules! integer {
+            ($integer:ty) => {
+                Ok(Box::new($accumulator::<$integer, Decimal128Type>::new(input, &HUGEINT, divide_integer)))
+            };
+        }
+        match input {
+            DataType::Int8 => integer!(Int8Type),
+            DataType::Int16 => integer!(Int16Type),
+            DataType::Int32 => integer!(Int32Type),
+            DataType::Int64 => integer!(Int64Type),
+            DataType::UInt8 => integer!(UInt8Type),
+            DataType::UInt16 => integer!(UInt16Type),
+            DataType::UInt32 => integer!(UInt32Type),
+            DataType::UInt64 => integer!(UInt64Type),
+            DataType::Float64 => {
+                Ok(Box::new($accumulator::<Float64Type, Float64Type>::new(input, &DataType::Float64, divide_float)))
+            }
             other => plan_err!("avg of {} does not exist", sql_type_name(other)),
         }
-    };
+    }};
 }
 
 /// Makes an [`AverageGroups`] of integers: the sum exact, the division rounded to DOUBLE.
@@ -58,7 +81,7 @@ macro_rules! integer_groups {
         Ok(Box::new(AverageGroups::<$integer, Decimal128Type, Float64Type, _>::new(
             HUGEINT,
             DataType::Float64,
-            |sum, count| Ok(sum as f64 / count as f64),
+            |sum, count| Ok(divide_integer(sum, count)),
         )))
     };
 }
@@ -107,23 +130,26 @@ impl AggregateUDFImpl for Average {
 
     fn accumulator(&self, args: AccumulatorArgs) -> DataFusionResult<Box<dyn Accumulator>> {
         match args.expr_fields {
-            [field] if field.data_type().is_integer() && args.is_distinct => {
-                by_integer_type!(DistinctAverage, field.data_type(), field.data_type())
-            }
-            [field] if field.data_type().is_integer() => by_integer_type!(RunningAverage, field.data_type()),
+            [field] if is_own(field.data_type()) && args.is_distinct => by_type!(DistinctAverage, field.data_type()),
+            [field] if is_own(field.data_type()) => by_type!(RunningAverage, field.data_type()),
             _ => self.library.accumulator(args),
         }
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> DataFusionResult<Vec<FieldRef>> {
         match args.input_fields {
-            [field] if field.data_type().is_integer() && args.is_distinct => {
+            [field] if is_own(field.data_type()) && args.is_distinct => {
                 let item = Field::new_list_field(field.data_type().clone(), true);
                 Ok(vec![Arc::new(Field::new_list(format_state_name(args.name, "avg distinct"), item, false))])
             }
             [field] if field.data_type().is_integer() => Ok(vec![
                 Arc::new(Field::new(format_state_name(args.name, "count"), DataType::UInt64, true)),
                 Arc::new(Field::new(format_state_name(args.name, "sum"), HUGEINT, true)),
+            ]),
+            [field] if field.data_type() == &DataType::Float64 => Ok(vec![
+                Arc::new(Field::new(format_state_name(args.name, "count"), DataType::UInt64, true)),
+                Arc::new(Field::new(format_state_name(args.name, "sum"), DataType::Float64, true)),
+                Arc::new(Field::new(format_state_name(args.name, "rest"), DataType::Float64, true)),
             ]),
             _ => self.library.state_fields(args),
         }
@@ -144,14 +170,11 @@ impl AggregateUDFImpl for Average {
             DataType::UInt16 => integer_groups!(UInt16Type),
             DataType::UInt32 => integer_groups!(UInt32Type),
             DataType::UInt64 => integer_groups!(UInt64Type),
-            DataType::Float64 => {
-                let divide = |sum: f64, count: u64| Ok(sum / count as f64);
-                Ok(Box::new(AverageGroups::<Float64Type, Float64Type, Float64Type, _>::new(
-                    DataType::Float64,
-                    DataType::Float64,
-                    divide,
-                )))
-            }
+            DataType::Float64 => Ok(Box::new(AverageGroups::<Float64Type, Float64Type, Float64Type, _>::new(
+                DataType::Float64,
+                DataType::Float64,
+                |sum, count| Ok(divide_float(sum, count)),
+            ))),
             &DataType::Decimal128(precision, scale) if precision <= WIDEST_DECIMAL => {
                 decimal_groups(precision, scale, args.return_field.data_type())
             }

@@ -1,4 +1,4 @@
-//! The states of AVG: a count and a sum, per group, running and distinct.
+//! The states of AVG: a count and a total, per group, running and distinct.
 
 use std::marker::PhantomData;
 use std::mem::{size_of, size_of_val};
@@ -6,21 +6,21 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, PrimitiveArray, UInt64Array};
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::{DataType, Decimal128Type, UInt64Type};
+use arrow::datatypes::{DataType, UInt64Type};
 use datafusion_common::{Result as DataFusionResult, ScalarValue, internal_err};
 use datafusion_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
-use super::groups::{counted, for_each};
-use super::sum_accumulators::{Addend, DistinctSum, InputType, RunningSum, SumType, argument, overflow};
-use crate::expr::types::HUGEINT;
+use super::groups::{count_rows, counted, for_each};
+use super::sum_accumulators::{DistinctSum, RunningSum, argument, overflow};
+use super::totals::{Addend, InputType, SumType, Total, add_rows, widened};
 
-/// One count and sum per group. `I` is the argument's type, `S` the sum's, `O` the result's.
+/// One count and total per group. `I` is the argument's type, `S` the sum's, `O` the result's.
 pub(super) struct AverageGroups<I: InputType, S: SumType, O: InputType, F> {
     counts: Vec<u64>,
-    sums: Vec<S::Native>,
+    sums: Vec<S::Total>,
     sum_type: DataType,
     result_type: DataType,
-    /// Sum and count (not zero) to average.
+    /// Total and count (not zero) to average.
     divide: F,
     types: PhantomData<(I, O)>,
 }
@@ -30,9 +30,6 @@ where
     I: InputType,
     S: SumType,
     O: InputType,
-    I::Native: Addend<S::Native>,
-    S::Native: Addend<S::Native>,
-    F: Fn(S::Native, u64) -> DataFusionResult<O::Native> + Send + 'static,
 {
     pub(super) fn new(sum_type: DataType, result_type: DataType, divide: F) -> Self {
         AverageGroups { counts: Vec::new(), sums: Vec::new(), sum_type, result_type, divide, types: PhantomData }
@@ -40,13 +37,15 @@ where
 
     fn resize(&mut self, total: usize) {
         self.counts.resize(total.max(self.counts.len()), 0);
-        self.sums.resize(total.max(self.sums.len()), S::Native::default());
+        self.sums.resize(total.max(self.sums.len()), S::Total::default());
     }
 
-    /// Sums of a state are NULL for groups without a value.
-    fn sum_array(&self, sums: Vec<S::Native>, counts: &[u64]) -> ArrayRef {
-        let nulls = groups_with_values(counts);
-        Arc::new(PrimitiveArray::<S>::new(sums.into(), nulls).with_data_type(self.sum_type.clone()))
+    /// The state; sums are NULL for groups without a value.
+    fn columns(&self, counts: Vec<u64>, sums: Vec<S::Total>) -> Vec<ArrayRef> {
+        let nulls = groups_with_values(&counts);
+        let mut columns = vec![Arc::new(UInt64Array::from(counts)) as ArrayRef];
+        columns.extend(S::states(sums, nulls, &self.sum_type));
+        columns
     }
 
     fn checked(&self, overflowed: bool) -> DataFusionResult<()> {
@@ -64,9 +63,8 @@ where
     I: InputType,
     S: SumType,
     O: InputType,
-    I::Native: Addend<S::Native>,
-    S::Native: Addend<S::Native>,
-    F: Fn(S::Native, u64) -> DataFusionResult<O::Native> + Send + 'static,
+    I::Native: Addend<S::Total>,
+    F: Fn(S::Total, u64) -> DataFusionResult<O::Native> + Send + 'static,
 {
     fn update_batch(
         &mut self,
@@ -77,34 +75,28 @@ where
     ) -> DataFusionResult<()> {
         let values = argument::<I>(values)?;
         self.resize(total);
-        let (counts, sums) = (self.counts.as_mut_slice(), self.sums.as_mut_slice());
-        let mut overflowed = false;
         let rows = counted(values.nulls(), filter);
-        for_each(groups, values.values(), rows.as_ref(), |group, value| {
-            counts[group] += 1;
-            overflowed |= value.add_to(&mut sums[group]);
-        });
+        count_rows(&mut self.counts, groups, rows.as_ref());
+        let overflowed = add_rows(&mut self.sums, groups, values.values(), rows.as_ref());
         self.checked(overflowed)
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef], groups: &[usize], total: usize) -> DataFusionResult<()> {
-        let [counts, sums] = states else { return internal_err!("a state of avg has two columns") };
+        let Some((counts, sums)) = states.split_first() else { return internal_err!("a state of avg is empty") };
         let counts = argument::<UInt64Type>(std::slice::from_ref(counts))?;
-        let sums = argument::<S>(std::slice::from_ref(sums))?;
+        let (sums, nulls) = S::totals(sums)?;
         self.resize(total);
         let mut overflowed = false;
         for_each(groups, counts.values(), counted(counts.nulls(), None).as_ref(), |group, count| {
             self.counts[group] += count;
         });
-        for_each(groups, sums.values(), counted(sums.nulls(), None).as_ref(), |group, sum| {
-            overflowed |= sum.add_to(&mut self.sums[group]);
-        });
+        for_each(groups, &sums, nulls.as_ref(), |group, sum| overflowed |= self.sums[group].merge(sum));
         self.checked(overflowed)
     }
 
     fn evaluate(&mut self, emit: EmitTo) -> DataFusionResult<ArrayRef> {
         let (counts, sums) = (emit.take_needed(&mut self.counts), emit.take_needed(&mut self.sums));
-        let average = |(&count, sum): (&u64, S::Native)| match count {
+        let average = |(&count, sum): (&u64, S::Total)| match count {
             0 => Ok(O::Native::default()),
             _ => (self.divide)(sum, count),
         };
@@ -115,8 +107,7 @@ where
 
     fn state(&mut self, emit: EmitTo) -> DataFusionResult<Vec<ArrayRef>> {
         let (counts, sums) = (emit.take_needed(&mut self.counts), emit.take_needed(&mut self.sums));
-        let sums = self.sum_array(sums, &counts);
-        Ok(vec![Arc::new(UInt64Array::from(counts)), sums])
+        Ok(self.columns(counts, sums))
     }
 
     fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> DataFusionResult<Vec<ArrayRef>> {
@@ -125,39 +116,34 @@ where
             Some(rows) => rows.iter().map(u64::from).collect(),
             None => vec![1; values.len()],
         };
-        let widen = |value: &I::Native| {
-            let mut sum = S::Native::default();
-            value.add_to(&mut sum);
-            sum
-        };
-        let sums = self.sum_array(values.values().iter().map(widen).collect(), &counts);
-        Ok(vec![Arc::new(UInt64Array::from(counts)), sums])
+        Ok(self.columns(counts, values.values().iter().map(|value| widened(*value)).collect()))
     }
 
     fn size(&self) -> usize {
-        self.counts.capacity() * size_of::<u64>() + self.sums.capacity() * size_of::<S::Native>()
+        self.counts.capacity() * size_of::<u64>() + self.sums.capacity() * size_of::<S::Total>()
     }
 }
 
-/// The average of integers, from which values can be taken away again.
+/// One average as DOUBLE, from which values can be taken away again.
 #[derive(Debug)]
-pub(super) struct RunningAverage<I: InputType> {
-    sum: RunningSum<I, Decimal128Type>,
+pub(super) struct RunningAverage<I: InputType, S: SumType> {
+    sum: RunningSum<I, S>,
     count: u64,
+    divide: fn(S::Total, u64) -> f64,
 }
 
-impl<I: InputType> RunningAverage<I>
+impl<I: InputType, S: SumType> RunningAverage<I, S>
 where
-    I::Native: Addend<i128>,
+    I::Native: Addend<S::Total>,
 {
-    pub(super) fn new() -> Self {
-        RunningAverage { sum: RunningSum::new(&I::DATA_TYPE, &HUGEINT), count: 0 }
+    pub(super) fn new(input: &DataType, sum_type: &DataType, divide: fn(S::Total, u64) -> f64) -> Self {
+        RunningAverage { sum: RunningSum::new(input, sum_type), count: 0, divide }
     }
 }
 
-impl<I: InputType> Accumulator for RunningAverage<I>
+impl<I: InputType, S: SumType> Accumulator for RunningAverage<I, S>
 where
-    I::Native: Addend<i128>,
+    I::Native: Addend<S::Total>,
 {
     fn update_batch(&mut self, values: &[ArrayRef]) -> DataFusionResult<()> {
         self.count += values.first().map_or(0, |array| array.len() - array.null_count()) as u64;
@@ -165,10 +151,10 @@ where
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> DataFusionResult<()> {
-        let [counts, sums] = states else { return internal_err!("a state of avg has two columns") };
+        let Some((counts, sums)) = states.split_first() else { return internal_err!("a state of avg is empty") };
         let counts = argument::<UInt64Type>(std::slice::from_ref(counts))?;
         self.count += counts.iter().flatten().sum::<u64>();
-        self.sum.merge_batch(std::slice::from_ref(sums))
+        self.sum.merge_batch(sums)
     }
 
     fn supports_retract_batch(&self) -> bool {
@@ -181,7 +167,7 @@ where
     }
 
     fn evaluate(&mut self) -> DataFusionResult<ScalarValue> {
-        Ok(ScalarValue::Float64((self.count > 0).then(|| self.sum.sum() as f64 / self.count as f64)))
+        Ok(ScalarValue::Float64((self.count > 0).then(|| (self.divide)(self.sum.sum(), self.count))))
     }
 
     fn state(&mut self) -> DataFusionResult<Vec<ScalarValue>> {
@@ -195,29 +181,32 @@ where
     }
 }
 
-/// The average of the distinct integers.
+/// The average of the distinct values as DOUBLE.
 #[derive(Debug)]
-pub(super) struct DistinctAverage<I: InputType>(DistinctSum<I, Decimal128Type>);
+pub(super) struct DistinctAverage<I: InputType, S: SumType> {
+    values: DistinctSum<I, S>,
+    divide: fn(S::Total, u64) -> f64,
+}
 
-impl<I: InputType> DistinctAverage<I>
+impl<I: InputType, S: SumType> DistinctAverage<I, S>
 where
-    I::Native: Addend<i128>,
+    I::Native: Addend<S::Total>,
 {
-    pub(super) fn new(input: &DataType) -> Self {
-        DistinctAverage(DistinctSum::new(input, &HUGEINT))
+    pub(super) fn new(input: &DataType, sum_type: &DataType, divide: fn(S::Total, u64) -> f64) -> Self {
+        DistinctAverage { values: DistinctSum::new(input, sum_type), divide }
     }
 }
 
-impl<I: InputType> Accumulator for DistinctAverage<I>
+impl<I: InputType, S: SumType> Accumulator for DistinctAverage<I, S>
 where
-    I::Native: Addend<i128>,
+    I::Native: Addend<S::Total>,
 {
     fn update_batch(&mut self, values: &[ArrayRef]) -> DataFusionResult<()> {
-        self.0.update_batch(values)
+        self.values.update_batch(values)
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> DataFusionResult<()> {
-        self.0.merge_batch(states)
+        self.values.merge_batch(states)
     }
 
     fn supports_retract_batch(&self) -> bool {
@@ -225,19 +214,19 @@ where
     }
 
     fn retract_batch(&mut self, values: &[ArrayRef]) -> DataFusionResult<()> {
-        self.0.retract_batch(values)
+        self.values.retract_batch(values)
     }
 
     fn evaluate(&mut self) -> DataFusionResult<ScalarValue> {
-        let sum = self.0.sum()?;
-        Ok(ScalarValue::Float64(sum.map(|sum| sum as f64 / self.0.count() as f64)))
+        let (sum, count) = (self.values.total()?, self.values.count() as u64);
+        Ok(ScalarValue::Float64((count > 0).then(|| (self.divide)(sum, count))))
     }
 
     fn state(&mut self) -> DataFusionResult<Vec<ScalarValue>> {
-        self.0.state()
+        self.values.state()
     }
 
     fn size(&self) -> usize {
-        self.0.size()
+        self.values.size()
     }
 }

@@ -49,6 +49,35 @@ pub(super) fn for_each<N: Copy>(
     }
 }
 
+/// Up to so many groups are few; a power of two.
+pub(super) const FEW_GROUPS: usize = 32;
+
+/// Rows that are worked on side by side when there are few groups.
+pub(super) const LANES: usize = 4;
+
+/// Whether so many rows go to so few groups that working on several in turn pays.
+pub(super) fn are_few(groups: usize, rows: usize) -> bool {
+    groups <= FEW_GROUPS && rows >= 16 * FEW_GROUPS
+}
+
+/// Adds one to its group's count for every row that counts.
+pub(super) fn count_rows(counts: &mut [u64], groups: &[usize], counted: Option<&NullBuffer>) {
+    if counted.is_some() || !are_few(counts.len(), groups.len()) {
+        return for_each(groups, groups, counted, |group, _| counts[group] += 1);
+    }
+    let mut lanes = [[0_u64; FEW_GROUPS]; LANES];
+    let (groups, last_groups) = groups.as_chunks::<LANES>();
+    for groups in groups {
+        for lane in 0..LANES {
+            lanes[lane][groups[lane] % FEW_GROUPS] += 1;
+        }
+    }
+    last_groups.iter().for_each(|group| lanes[0][group % FEW_GROUPS] += 1);
+    for lane in lanes {
+        counts.iter_mut().zip(lane).for_each(|(count, part)| *count += part);
+    }
+}
+
 /// Which groups have seen a value. Costs nothing until a row is left out.
 #[derive(Debug, Default)]
 pub(super) struct Seen {

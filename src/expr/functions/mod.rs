@@ -4,9 +4,12 @@
 
 mod average;
 mod average_accumulators;
+mod count;
 mod groups;
 mod registry;
 mod sum;
 mod sum_accumulators;
+mod totals;
 
+pub(super) use count::CountGroups;
 pub use registry::{FunctionRegistry, functions};

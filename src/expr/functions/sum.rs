@@ -122,6 +122,10 @@ impl AggregateUDFImpl for Sum {
                 let item = Field::new_list_field(field.data_type().clone(), true);
                 Ok(vec![Arc::new(Field::new_list(format_state_name(args.name, "sum distinct"), item, false))])
             }
+            [field] if field.data_type() == &DataType::Float64 => Ok(vec![
+                Arc::new(Field::new(format_state_name(args.name, "sum"), DataType::Float64, true)),
+                Arc::new(Field::new(format_state_name(args.name, "rest"), DataType::Float64, true)),
+            ]),
             _ => self.library.state_fields(args),
         }
     }

@@ -1,135 +1,22 @@
 //! The states of SUM: per group, running (with retraction, for windows) and distinct.
 //!
-//! Invariant: a 128-bit sum is exact, or its `overflow` is set and stays an error. Integers below 128 bits cannot
-//! overflow it in fewer than 2^64 rows; decimals are watched addition by addition.
+//! What they add up in is in [`totals`](super::totals).
 
 use std::collections::HashMap;
-use std::fmt::Debug;
 use std::mem::{size_of, size_of_val};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray};
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::{ArrowPrimitiveType, DataType, Decimal128Type, Float64Type};
+use arrow::datatypes::{ArrowPrimitiveType, DataType};
 use datafusion_common::utils::SingleRowListArrayBuilder;
 use datafusion_common::{Result as DataFusionResult, ScalarValue, internal_err};
 use datafusion_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
 use super::groups::{Seen, counted, for_each};
+use super::totals::{Addend, InputType, SumType, Total, add_rows, widened};
 use crate::error::{Code, Error};
-use crate::expr::arithmetic::DECIMAL128_LIMIT;
 use crate::expr::types::sql_type_name;
-
-/// A value that can be added to a sum of type `S`.
-pub(super) trait Addend<S>: Copy {
-    /// Adds; true when the sum overflowed.
-    fn add_to(self, sum: &mut S) -> bool;
-    /// Takes away again; true when the sum overflowed.
-    fn take_from(self, sum: &mut S) -> bool;
-    /// The value as a key that is equal for equal values.
-    fn key(self) -> i128;
-    /// The value of a key.
-    fn from_key(key: i128) -> Self;
-}
-
-macro_rules! integer_addend {
-    ($($native:ty),*) => {$(
-        impl Addend<i128> for $native {
-            #[inline(always)]
-            fn add_to(self, sum: &mut i128) -> bool {
-                *sum = sum.wrapping_add(i128::from(self));
-                false
-            }
-
-            #[inline(always)]
-            fn take_from(self, sum: &mut i128) -> bool {
-                *sum = sum.wrapping_sub(i128::from(self));
-                false
-            }
-
-            fn key(self) -> i128 {
-                i128::from(self)
-            }
-
-            fn from_key(key: i128) -> Self {
-                key as $native
-            }
-        }
-    )*};
-}
-
-integer_addend!(i8, i16, i32, i64, u8, u16, u32, u64);
-
-impl Addend<i128> for i128 {
-    #[inline(always)]
-    fn add_to(self, sum: &mut i128) -> bool {
-        let overflow;
-        (*sum, overflow) = sum.overflowing_add(self);
-        overflow
-    }
-
-    #[inline(always)]
-    fn take_from(self, sum: &mut i128) -> bool {
-        let overflow;
-        (*sum, overflow) = sum.overflowing_sub(self);
-        overflow
-    }
-
-    fn key(self) -> i128 {
-        self
-    }
-
-    fn from_key(key: i128) -> Self {
-        key
-    }
-}
-
-impl Addend<f64> for f64 {
-    #[inline(always)]
-    fn add_to(self, sum: &mut f64) -> bool {
-        *sum += self;
-        false
-    }
-
-    #[inline(always)]
-    fn take_from(self, sum: &mut f64) -> bool {
-        *sum -= self;
-        false
-    }
-
-    fn key(self) -> i128 {
-        // One zero and one NaN; and the order of keys, in which distinct values are added, does not depend on chance.
-        let value = if self.is_nan() { f64::NAN } else { self + 0.0 };
-        i128::from(value.to_bits())
-    }
-
-    fn from_key(key: i128) -> Self {
-        f64::from_bits(key as u64)
-    }
-}
-
-/// The type of an argument: any of arrow's primitive types.
-pub(super) trait InputType: ArrowPrimitiveType + Debug + Send + Sync {}
-
-impl<T: ArrowPrimitiveType + Debug + Send + Sync> InputType for T {}
-
-/// The type of a sum.
-pub(super) trait SumType: InputType {
-    /// Whether a result fits the type.
-    fn fits(sum: Self::Native) -> bool;
-}
-
-impl SumType for Decimal128Type {
-    fn fits(sum: i128) -> bool {
-        sum.unsigned_abs() < DECIMAL128_LIMIT.unsigned_abs()
-    }
-}
-
-impl SumType for Float64Type {
-    fn fits(_sum: f64) -> bool {
-        true
-    }
-}
 
 /// The error of a sum that does not fit `data_type`.
 pub(super) fn overflow(function: &str, data_type: &DataType) -> Error {
@@ -141,7 +28,7 @@ pub(super) fn overflow(function: &str, data_type: &DataType) -> Error {
 /// One sum per group.
 #[derive(Debug)]
 pub(super) struct SumGroups<I: InputType, S: SumType> {
-    sums: Vec<S::Native>,
+    sums: Vec<S::Total>,
     seen: Seen,
     result_type: DataType,
     input: std::marker::PhantomData<I>,
@@ -151,8 +38,7 @@ impl<I, S> SumGroups<I, S>
 where
     I: InputType,
     S: SumType,
-    I::Native: Addend<S::Native>,
-    S::Native: Addend<S::Native>,
+    I::Native: Addend<S::Total>,
 {
     pub(super) fn new(_input: &DataType, result_type: &DataType) -> Self {
         SumGroups {
@@ -163,24 +49,17 @@ where
         }
     }
 
-    fn add<N: Addend<S::Native>>(
+    fn add<N: Addend<S::Total>>(
         &mut self,
         values: &[N],
         nulls: Option<NullBuffer>,
         groups: &[usize],
         total: usize,
     ) -> DataFusionResult<()> {
-        self.sums.resize(total.max(self.sums.len()), S::Native::default());
+        self.sums.resize(total.max(self.sums.len()), S::Total::default());
         self.seen.note(groups, nulls.as_ref(), total);
-        let sums = self.sums.as_mut_slice();
-        let mut overflowed = false;
-        for_each(groups, values, nulls.as_ref(), |group, value| overflowed |= value.add_to(&mut sums[group]));
+        let overflowed = add_rows(&mut self.sums, groups, values, nulls.as_ref());
         if overflowed { Err(overflow("sum", &self.result_type).into()) } else { Ok(()) }
-    }
-
-    fn take(&mut self, emit: EmitTo) -> PrimitiveArray<S> {
-        let sums = emit.take_needed(&mut self.sums);
-        PrimitiveArray::<S>::new(sums.into(), self.seen.take(emit)).with_data_type(self.result_type.clone())
     }
 }
 
@@ -188,8 +67,7 @@ impl<I, S> GroupsAccumulator for SumGroups<I, S>
 where
     I: InputType,
     S: SumType,
-    I::Native: Addend<S::Native>,
-    S::Native: Addend<S::Native>,
+    I::Native: Addend<S::Total>,
 {
     fn update_batch(
         &mut self,
@@ -203,38 +81,35 @@ where
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef], groups: &[usize], total: usize) -> DataFusionResult<()> {
-        let sums = argument::<S>(states)?;
-        self.add(sums.values(), counted(sums.nulls(), None), groups, total)
+        let (sums, nulls) = S::totals(states)?;
+        self.sums.resize(total.max(self.sums.len()), S::Total::default());
+        self.seen.note(groups, nulls.as_ref(), total);
+        let mut overflowed = false;
+        for_each(groups, &sums, nulls.as_ref(), |group, sum| overflowed |= self.sums[group].merge(sum));
+        if overflowed { Err(overflow("sum", &self.result_type).into()) } else { Ok(()) }
     }
 
     fn evaluate(&mut self, emit: EmitTo) -> DataFusionResult<ArrayRef> {
-        let sums = self.take(emit);
         // Groups without a value hold zero, which fits.
-        if sums.values().iter().all(|sum| S::fits(*sum)) {
-            Ok(Arc::new(sums))
-        } else {
-            Err(overflow("sum", &self.result_type).into())
-        }
+        let sums: Option<Vec<_>> = emit.take_needed(&mut self.sums).into_iter().map(S::value).collect();
+        let Some(sums) = sums else { return Err(overflow("sum", &self.result_type).into()) };
+        let sums = PrimitiveArray::<S>::new(sums.into(), self.seen.take(emit));
+        Ok(Arc::new(sums.with_data_type(self.result_type.clone())))
     }
 
     fn state(&mut self, emit: EmitTo) -> DataFusionResult<Vec<ArrayRef>> {
-        Ok(vec![Arc::new(self.take(emit))])
+        let sums = emit.take_needed(&mut self.sums);
+        Ok(S::states(sums, self.seen.take(emit), &self.result_type))
     }
 
     fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> DataFusionResult<Vec<ArrayRef>> {
         let values = argument::<I>(values)?;
-        let widen = |value: &I::Native| {
-            let mut sum = S::Native::default();
-            value.add_to(&mut sum);
-            sum
-        };
-        let sums: Vec<_> = values.values().iter().map(widen).collect();
-        let sums = PrimitiveArray::<S>::new(sums.into(), counted(values.nulls(), filter));
-        Ok(vec![Arc::new(sums.with_data_type(self.result_type.clone()))])
+        let sums = values.values().iter().map(|value| widened(*value)).collect();
+        Ok(S::states(sums, counted(values.nulls(), filter), &self.result_type))
     }
 
     fn size(&self) -> usize {
-        self.sums.capacity() * size_of::<S::Native>() + self.seen.size()
+        self.sums.capacity() * size_of::<S::Total>() + self.seen.size()
     }
 }
 
@@ -249,7 +124,7 @@ pub(super) fn argument<T: ArrowPrimitiveType>(values: &[ArrayRef]) -> DataFusion
 /// One sum, from which values can be taken away again.
 #[derive(Debug)]
 pub(super) struct RunningSum<I: InputType, S: SumType> {
-    sum: S::Native,
+    sum: S::Total,
     /// Values in the sum; merged states count as one.
     count: u64,
     result_type: DataType,
@@ -260,18 +135,31 @@ impl<I, S> RunningSum<I, S>
 where
     I: InputType,
     S: SumType,
-    I::Native: Addend<S::Native>,
-    S::Native: Addend<S::Native>,
+    I::Native: Addend<S::Total>,
 {
     pub(super) fn new(_input: &DataType, result_type: &DataType) -> Self {
-        let sum = S::Native::default();
+        let sum = S::Total::default();
         RunningSum { sum, count: 0, result_type: result_type.clone(), input: Default::default() }
     }
 
-    fn add<T: ArrowPrimitiveType>(&mut self, values: &PrimitiveArray<T>) -> DataFusionResult<()>
-    where
-        T::Native: Addend<S::Native>,
-    {
+    /// The sum so far; zero when there is none.
+    pub(super) fn sum(&self) -> S::Total {
+        self.sum
+    }
+
+    fn checked(&self, overflowed: bool) -> DataFusionResult<()> {
+        if overflowed { Err(overflow("sum", &self.result_type).into()) } else { Ok(()) }
+    }
+}
+
+impl<I, S> Accumulator for RunningSum<I, S>
+where
+    I: InputType,
+    S: SumType,
+    I::Native: Addend<S::Total>,
+{
+    fn update_batch(&mut self, values: &[ArrayRef]) -> DataFusionResult<()> {
+        let values = argument::<I>(values)?;
         let mut overflowed = false;
         let mut sum = self.sum;
         match values.nulls() {
@@ -280,32 +168,19 @@ where
         }
         self.sum = sum;
         self.count += (values.len() - values.null_count()) as u64;
-        if overflowed { Err(overflow("sum", &self.result_type).into()) } else { Ok(()) }
-    }
-
-    /// The sum so far; zero when there is none.
-    pub(super) fn sum(&self) -> S::Native {
-        self.sum
-    }
-
-    fn value(&self) -> DataFusionResult<ScalarValue> {
-        ScalarValue::new_primitive::<S>((self.count > 0).then_some(self.sum), &self.result_type)
-    }
-}
-
-impl<I, S> Accumulator for RunningSum<I, S>
-where
-    I: InputType,
-    S: SumType,
-    I::Native: Addend<S::Native>,
-    S::Native: Addend<S::Native>,
-{
-    fn update_batch(&mut self, values: &[ArrayRef]) -> DataFusionResult<()> {
-        self.add(argument::<I>(values)?)
+        self.checked(overflowed)
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> DataFusionResult<()> {
-        self.add(argument::<S>(states)?)
+        let (sums, nulls) = S::totals(states)?;
+        let mut overflowed = false;
+        for (row, sum) in sums.into_iter().enumerate() {
+            if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) {
+                overflowed |= self.sum.merge(sum);
+                self.count += 1;
+            }
+        }
+        self.checked(overflowed)
     }
 
     fn supports_retract_batch(&self) -> bool {
@@ -319,17 +194,21 @@ where
         self.count = self.count.saturating_sub((values.len() - values.null_count()) as u64);
         if self.count == 0 {
             // What rounding left behind goes with the last value.
-            self.sum = S::Native::default();
+            self.sum = S::Total::default();
         }
-        if overflowed { Err(overflow("sum", &self.result_type).into()) } else { Ok(()) }
+        self.checked(overflowed)
     }
 
     fn evaluate(&mut self) -> DataFusionResult<ScalarValue> {
-        if S::fits(self.sum) { self.value() } else { Err(overflow("sum", &self.result_type).into()) }
+        let sum = S::value(self.sum);
+        self.checked(sum.is_none())?;
+        ScalarValue::new_primitive::<S>(sum.filter(|_| self.count > 0), &self.result_type)
     }
 
     fn state(&mut self) -> DataFusionResult<Vec<ScalarValue>> {
-        Ok(vec![self.value()?])
+        let nulls = (self.count == 0).then(|| NullBuffer::new_null(1));
+        let states = S::states(vec![self.sum], nulls, &self.result_type);
+        states.iter().map(|state| ScalarValue::try_from_array(state, 0)).collect()
     }
 
     fn size(&self) -> usize {
@@ -351,7 +230,7 @@ impl<I, S> DistinctSum<I, S>
 where
     I: InputType,
     S: SumType,
-    I::Native: Addend<S::Native>,
+    I::Native: Addend<S::Total>,
 {
     pub(super) fn new(input: &DataType, result_type: &DataType) -> Self {
         let counts = HashMap::default();
@@ -370,17 +249,14 @@ where
         self.counts.len()
     }
 
-    /// Their sum; `None` when there is no value.
-    pub(super) fn sum(&self) -> DataFusionResult<Option<S::Native>> {
-        let mut sum = S::Native::default();
+    /// Their total; zero when there is no value.
+    pub(super) fn total(&self) -> DataFusionResult<S::Total> {
+        let mut total = S::Total::default();
         let mut overflowed = false;
         for value in self.values() {
-            overflowed |= value.add_to(&mut sum);
+            overflowed |= value.add_to(&mut total);
         }
-        if overflowed || !S::fits(sum) {
-            return Err(overflow("sum", &self.result_type).into());
-        }
-        Ok((!self.counts.is_empty()).then_some(sum))
+        if overflowed { Err(overflow("sum", &self.result_type).into()) } else { Ok(total) }
     }
 
     fn insert(&mut self, values: &PrimitiveArray<I>) {
@@ -394,7 +270,7 @@ impl<I, S> Accumulator for DistinctSum<I, S>
 where
     I: InputType,
     S: SumType,
-    I::Native: Addend<S::Native>,
+    I::Native: Addend<S::Total>,
 {
     fn update_batch(&mut self, values: &[ArrayRef]) -> DataFusionResult<()> {
         self.insert(argument::<I>(values)?);
@@ -428,7 +304,8 @@ where
     }
 
     fn evaluate(&mut self) -> DataFusionResult<ScalarValue> {
-        ScalarValue::new_primitive::<S>(self.sum()?, &self.result_type)
+        let Some(sum) = S::value(self.total()?) else { return Err(overflow("sum", &self.result_type).into()) };
+        ScalarValue::new_primitive::<S>((!self.counts.is_empty()).then_some(sum), &self.result_type)
     }
 
     fn state(&mut self) -> DataFusionResult<Vec<ScalarValue>> {

@@ -9,7 +9,7 @@ use datafusion_common::config::ConfigOptions;
 use datafusion_common::{DFSchema, Result as DataFusionResult, TableReference, plan_err};
 use datafusion_expr::logical_plan::builder::LogicalTableSource;
 use datafusion_expr::planner::{ContextProvider, ExprPlanner};
-use datafusion_expr::{AggregateUDF, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF};
+use datafusion_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF};
 use datafusion_optimizer::OptimizerContext;
 use datafusion_optimizer::analyzer::Analyzer;
 use datafusion_optimizer::optimizer::Optimizer;
@@ -21,7 +21,7 @@ use crate::error::Result;
 use crate::expr::{Compiler, fold_checked, functions};
 
 /// Columns `i` INTEGER, `b` BIGINT, `d` DECIMAL(15,2), `h` HUGEINT and `s` VARCHAR; the third row is all NULL but `b`.
-pub(super) fn table() -> RecordBatch {
+pub(in crate::expr) fn table() -> RecordBatch {
     let decimal = |values: Vec<Option<i128>>, precision, scale| {
         let array = PrimitiveArray::<Decimal128Type>::from(values);
         Arc::new(array.with_precision_and_scale(precision, scale).unwrap()) as ArrayRef
@@ -92,7 +92,7 @@ impl ContextProvider for Provider {
 }
 
 /// The analysed plan of `sql` over table `t`, which has the columns of `batch`.
-pub(super) fn analysed(sql: &str, batch: &RecordBatch) -> Result<LogicalPlan> {
+pub(in crate::expr) fn analysed(sql: &str, batch: &RecordBatch) -> Result<LogicalPlan> {
     let source = Arc::new(LogicalTableSource::new(batch.schema()));
     let provider = Provider { source, options: ConfigOptions::default() };
     let mut statements = Parser::parse_sql(&GenericDialect {}, sql).unwrap();
@@ -101,7 +101,7 @@ pub(super) fn analysed(sql: &str, batch: &RecordBatch) -> Result<LogicalPlan> {
 }
 
 /// The plan of `sql` after [`fold_checked`] and the optimizer.
-pub(super) fn optimised(sql: &str, batch: &RecordBatch) -> Result<LogicalPlan> {
+pub(in crate::expr) fn optimised(sql: &str, batch: &RecordBatch) -> Result<LogicalPlan> {
     let plan = fold_checked(analysed(sql, batch)?)?;
     Ok(Optimizer::new().optimize(plan, &OptimizerContext::new(), |_, _| {})?)
 }
@@ -111,12 +111,15 @@ fn run(plan: &LogicalPlan, batch: &RecordBatch) -> Result<RecordBatch> {
     let compiler = Compiler::starting_now();
     match plan {
         LogicalPlan::TableScan(scan) => {
-            let batch = match &scan.projection {
+            let schema = DFSchema::try_from_qualified_schema(scan.table_name.clone(), &batch.schema())?;
+            let mut batch = batch.clone();
+            if let Some(condition) = scan.filters.iter().cloned().reduce(Expr::and) {
+                batch = compiler.compile(&condition, &schema)?.predicate(&batch)?.apply(batch)?;
+            }
+            Ok(match &scan.projection {
                 Some(columns) => batch.project(columns)?,
-                None => batch.clone(),
-            };
-            assert!(scan.filters.is_empty());
-            Ok(batch)
+                None => batch,
+            })
         }
         LogicalPlan::EmptyRelation(empty) => {
             let options =
@@ -142,12 +145,12 @@ fn run(plan: &LogicalPlan, batch: &RecordBatch) -> Result<RecordBatch> {
 }
 
 /// The result of `sql` over `batch`.
-pub(super) fn query(sql: &str, batch: &RecordBatch) -> Result<RecordBatch> {
+pub(in crate::expr) fn query(sql: &str, batch: &RecordBatch) -> Result<RecordBatch> {
     run(&optimised(sql, batch)?, batch)
 }
 
 /// The only column of the result of `sql` over [`table`], as text.
-pub(super) fn column(sql: &str) -> Result<Vec<String>> {
+pub(in crate::expr) fn column(sql: &str) -> Result<Vec<String>> {
     let result = query(sql, &table())?;
     assert_eq!(result.num_columns(), 1);
     let column = result.column(0);

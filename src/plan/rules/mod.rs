@@ -5,10 +5,7 @@
 
 use std::sync::Arc;
 
-use datafusion_expr::LogicalPlan;
 use datafusion_optimizer::{Optimizer, OptimizerRule};
-
-use crate::error::Result;
 
 /// Rules of the optimizer's default list that are not used.
 const LEFT_OUT: [&str; 2] = ["extract_leaf_expressions", "push_down_leaf_projections"];
@@ -16,11 +13,6 @@ const LEFT_OUT: [&str; 2] = ["extract_leaf_expressions", "push_down_leaf_project
 /// The rules in the order in which they run.
 pub(super) fn all() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     Optimizer::new().rules.into_iter().filter(|rule| !LEFT_OUT.contains(&rule.name())).collect()
-}
-
-/// Arithmetic that the optimizer cannot fold with a wrap-around.
-pub(super) fn fold_checked(plan: LogicalPlan) -> Result<LogicalPlan> {
-    Ok(plan)
 }
 
 #[cfg(test)]

@@ -181,7 +181,11 @@ fn only_the_lowest_producer_is_put_to_the_gate_and_only_without_ready_consumers(
     assert_eq!(actions, [Action::Run(consumer)]);
     let mut asked = Vec::new();
     actions.clear();
-    machine.start(|order| asked.push(order) != (), &mut actions);
+    let refuse = |order| {
+        asked.push(order);
+        false
+    };
+    machine.start(refuse, &mut actions);
     assert_eq!((asked, actions.len()), (vec![3], 0));
     let orders = std::iter::from_fn(|| start(&mut machine).first().copied());
     assert!(orders.eq([1, 3, 0, 2].map(|index: usize| Action::Run(ids[index]))));

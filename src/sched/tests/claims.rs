@@ -160,6 +160,58 @@ fn one(scheduler: &Scheduler) -> Arc<u64> {
 }
 
 #[test]
+fn a_panic_that_no_task_made_ends_the_graph_and_not_the_process() {
+    fn on_panic(text: String, label: &Label) -> String {
+        assert_ne!(text, "fault", "twice");
+        format!("{label} panicked")
+    }
+    watched(|| {
+        for scheduler in arms() {
+            let mut graph = Numbers::new();
+            graph.add(Task::consumer("task", |_, _| std::panic::panic_any("fault")));
+            let result = scheduler.submit(graph, Options::new(on_panic, || "cancelled".to_string())).wait();
+            assert_eq!(result, Err("the scheduler panicked".to_string()));
+            assert_eq!(*one(&scheduler), 1);
+        }
+    });
+}
+
+#[test]
+fn values_and_closures_are_dropped_without_the_lock() {
+    /// Asks the graph something that needs its lock.
+    struct Curious(Arc<std::sync::OnceLock<GraphControl<Curious, String>>>);
+    impl Drop for Curious {
+        fn drop(&mut self) {
+            self.0.get().map(GraphControl::is_finished);
+        }
+    }
+    watched(|| {
+        for scheduler in arms() {
+            for failing in [None, Some(90), Some(199)] {
+                let control = Arc::new(std::sync::OnceLock::new());
+                let mut graph: Graph<Curious, String> = Graph::new();
+                let mut last = None;
+                for number in 0..200 {
+                    let capture = Curious(Arc::clone(&control));
+                    let task = Task::consumer("task", move |context, _| {
+                        capture.0.wait();
+                        let value = Curious(Arc::clone(&capture.0));
+                        let unused = Curious(Arc::clone(&capture.0));
+                        context.add(Task::producer("added", 0, move |_, _| Ok(Outcome::Value(unused))));
+                        if failing == Some(number) { Err("fault".to_string()) } else { Ok(Outcome::Value(value)) }
+                    });
+                    last = Some(graph.add(task.inputs(last.filter(|_| number % 3 > 0))));
+                }
+                last.into_iter().for_each(|last| graph.want(last));
+                let handle = scheduler.submit(graph, options());
+                assert!(control.set(handle.control()).is_ok());
+                assert_eq!(handle.wait().is_err(), failing.is_some());
+            }
+        }
+    });
+}
+
+#[test]
 fn depending_on_a_released_task_is_an_error_and_no_hang() {
     watched(|| {
         for scheduler in arms() {
@@ -253,6 +305,42 @@ fn dropping_the_handle_on_another_thread_cancels_without_waiting() {
 }
 
 #[test]
+fn a_result_that_nobody_can_take_is_dropped() {
+    watched(|| {
+        for scheduler in arms() {
+            for within_callback in [false, true] {
+                let live = Arc::default();
+                let mut graph: Graph<Tracked, String> = Graph::new();
+                let capture = Arc::clone(&live);
+                let make = move |_: &TaskContext<Tracked, String>, _| Ok(Outcome::Value(Tracked::new(1, &capture)));
+                let id = graph.add(Task::producer("make", 0, make));
+                graph.want(id);
+                let slot = Arc::new(Mutex::new(None::<GraphHandle<Tracked, String>>));
+                let door = Arc::clone(&slot);
+                // The handle is in the slot before this takes it: the lock is held during the submission.
+                let mut held = slot.lock();
+                let options = options().on_finish(move |_| {
+                    let handle = door.lock().take();
+                    if within_callback {
+                        drop(handle);
+                    } else {
+                        *door.lock() = handle;
+                    }
+                });
+                let handle = scheduler.submit(graph, options);
+                let control = handle.control();
+                *held = Some(handle);
+                drop(held);
+                control.wait_idle();
+                assert_eq!(live.load(Ordering::SeqCst), if within_callback { 0 } else { 1 });
+                drop(slot.lock().take());
+                assert_eq!(live.load(Ordering::SeqCst), 0);
+            }
+        }
+    });
+}
+
+#[test]
 fn a_token_set_from_outside_cancels_at_the_next_task() {
     watched(|| {
         for scheduler in arms() {
@@ -266,6 +354,45 @@ fn a_token_set_from_outside_cancels_at_the_next_task() {
             graph.add(Task::consumer("second", |_, _| panic!("must not run")).input(first));
             let handle = scheduler.submit(graph, options().cancel_token(token));
             assert_eq!(handle.wait(), Err("cancelled".to_string()));
+        }
+    });
+}
+
+#[test]
+fn a_task_that_waits_for_a_graph_gets_an_error_and_no_hang() {
+    watched(|| {
+        let scheduler = Scheduler::new(1).unwrap();
+        let inner = scheduler.clone();
+        let mut graph = Numbers::new();
+        graph.add(Task::consumer("outer", move |_, _| {
+            let mut graph = Numbers::new();
+            graph.add(constant(1));
+            inner.submit(graph, options()).wait().map(|_| Outcome::Value(0))
+        }));
+        let error = scheduler.submit(graph, options()).wait().unwrap_err();
+        assert_eq!(error, "wait panicked: a task must not wait for a graph of its own scheduler");
+    });
+}
+
+#[test]
+fn a_gate_that_knows_its_handle_leaks_nothing() {
+    struct Loop(std::sync::OnceLock<GraphControl<u64, String>>, #[expect(dead_code)] Tracked);
+    impl Gate for Loop {
+        fn admits(&self, _order: u64) -> bool {
+            true
+        }
+    }
+    watched(|| {
+        for scheduler in arms() {
+            let live = Arc::default();
+            let gate = Arc::new(Loop(std::sync::OnceLock::new(), Tracked::new(0, &live)));
+            let mut graph = Numbers::new();
+            graph.add(constant(1));
+            let handle = scheduler.submit(graph, options().gate(Arc::clone(&gate) as Arc<dyn Gate>));
+            assert!(gate.0.set(handle.control()).is_ok());
+            drop(gate);
+            handle.wait().unwrap();
+            assert_eq!(live.load(Ordering::SeqCst), 0);
         }
     });
 }
@@ -308,7 +435,7 @@ fn the_callback_hears_of_success_failure_and_cancellation() {
                     handle.cancel();
                 }
                 let result = handle.wait().map(|values| *values[0]);
-                assert_eq!(*heard.lock(), [result.clone()]);
+                assert_eq!(*heard.lock(), std::slice::from_ref(&result));
                 let expected = if cancel {
                     Err("cancelled")
                 } else if value == 13 {

@@ -1,6 +1,7 @@
 //! Gates: producers wait for a slow consumer outside the pool, and are never forgotten.
 
 use std::collections::VecDeque;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use parking_lot::{Condvar, Mutex};
@@ -85,6 +86,39 @@ fn a_graph_behind_a_shut_gate_occupies_no_worker_and_can_be_cancelled() {
                 assert_eq!(handle.wait().err().as_deref(), Some("cancelled"));
                 canceller.join().unwrap();
             }
+        }
+    });
+}
+
+#[test]
+fn a_poke_between_the_question_and_its_answer_is_not_lost() {
+    /// Opens, and pokes from another thread, while it still answers "no". Also shows that a poke takes no lock that is
+    /// held during the question.
+    struct Slow {
+        open: AtomicBool,
+        control: OnceLock<GraphControl<u64, String>>,
+    }
+    impl Gate for Slow {
+        fn admits(&self, _order: u64) -> bool {
+            let answer = self.open.load(Ordering::SeqCst);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let control = self.control.wait();
+                    self.open.store(true, Ordering::SeqCst);
+                    control.gate_changed();
+                });
+            });
+            answer
+        }
+    }
+    watched(|| {
+        for scheduler in arms() {
+            let gate = Arc::new(Slow { open: AtomicBool::new(false), control: OnceLock::new() });
+            let mut graph: Graph<u64, String> = Graph::new();
+            graph.add(Task::producer("read", 0, |_, _| Ok(Outcome::Value(0))));
+            let handle = scheduler.submit(graph, options().gate(Arc::clone(&gate) as Arc<dyn Gate>));
+            assert!(gate.control.set(handle.control()).is_ok());
+            handle.wait().unwrap();
         }
     });
 }

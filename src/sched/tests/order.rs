@@ -89,7 +89,9 @@ fn consumers_go_depth_first() {
         Task::consumer("grow", move |context, _| {
             log.lock().push(path.clone());
             if path.len() < 3 {
-                ["a", "b"].iter().for_each(|step| drop(context.add(grow(format!("{path}{step}"), Arc::clone(&log)))));
+                for step in ["a", "b"] {
+                    context.add(grow(format!("{path}{step}"), Arc::clone(&log)));
+                }
             }
             Ok(Outcome::Value(()))
         })

@@ -278,7 +278,7 @@ fn random_graphs_run_right_on_every_arm_and_end_whatever_goes_wrong() {
     quiet_panics();
     let arms = Arc::new(arms());
     let strategy = (prop::collection::vec(shape(), 1..20), 0..1000_usize, fault(), 0..arms.len());
-    let mut runner = prop::test_runner::TestRunner::new(config(2000));
+    let mut runner = prop::test_runner::TestRunner::new(config(1000));
     let outcome = runner.run(&strategy, |(shapes, at, fault, arm)| {
         let arms = Arc::clone(&arms);
         watched(move || check(&arms[arm], &shapes, (at, fault)));

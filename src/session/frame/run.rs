@@ -9,8 +9,9 @@ use datafusion_functions_aggregate::count::count_all;
 
 use super::DataFrame;
 use crate::error::{Error, Result};
+use crate::ops::write::{FileWriter, WriteFormat, WriteOptions};
 use crate::session::ResultStream;
-use crate::session::stub;
+use crate::session::format::{Format, Limits, writer};
 
 impl DataFrame {
     /// Begins to run the query: its batches as they come. Dropping the stream cancels the query.
@@ -34,7 +35,13 @@ impl DataFrame {
     /// # Errors
     /// Those of planning and running, and of the standard output.
     pub fn show(&self) -> Result<()> {
-        stub::show(self.stream()?)
+        let stream = self.stream()?;
+        let mut writer = writer(Format::Table, Limits::default(), std::io::stdout().lock());
+        writer.begin(&stream.schema())?;
+        for batch in stream {
+            writer.batch(&batch?)?;
+        }
+        writer.end()
     }
 
     /// The number of rows.
@@ -66,7 +73,7 @@ impl DataFrame {
     /// # Errors
     /// Those of planning and running, and `IO_ERROR`. A file that was begun is taken away again.
     pub fn write_csv(&self, path: impl AsRef<Path>) -> Result<u64> {
-        stub::write(self.stream()?, crate::scan::Format::Csv, path.as_ref())
+        self.write(WriteFormat::Csv, path.as_ref())
     }
 
     /// Runs the query and writes it as Parquet; gives the number of rows.
@@ -74,7 +81,7 @@ impl DataFrame {
     /// # Errors
     /// As [`write_csv`](DataFrame::write_csv).
     pub fn write_parquet(&self, path: impl AsRef<Path>) -> Result<u64> {
-        stub::write(self.stream()?, crate::scan::Format::Parquet, path.as_ref())
+        self.write(WriteFormat::Parquet, path.as_ref())
     }
 
     /// Runs the query and writes it as JSON lines; gives the number of rows.
@@ -82,6 +89,16 @@ impl DataFrame {
     /// # Errors
     /// As [`write_csv`](DataFrame::write_csv).
     pub fn write_json(&self, path: impl AsRef<Path>) -> Result<u64> {
-        stub::write(self.stream()?, crate::scan::Format::Json, path.as_ref())
+        self.write(WriteFormat::Json, path.as_ref())
+    }
+
+    fn write(&self, format: WriteFormat, path: &Path) -> Result<u64> {
+        let stream = self.stream()?;
+        let budget = self.session.engine().budget();
+        let mut file = FileWriter::create(path, format, &WriteOptions::default(), stream.schema(), budget)?;
+        for batch in stream {
+            file.write(&batch?)?;
+        }
+        file.finish()
     }
 }

@@ -4,10 +4,10 @@ use datafusion_sql::sqlparser::ast::{DescribeAlias, ObjectName, ShowStatementOpt
 
 use super::{Running, not_supported};
 use crate::error::{Error, Result, Span};
+use crate::expr::types::sql_type_name;
 use crate::session::DataFrame;
 use crate::session::scope::Scope;
 use crate::session::sql::{Prepared, span_of};
-use crate::session::stub::sql_type_name;
 
 impl Running<'_> {
     /// `EXPLAIN query` and `DESCRIBE query`.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::graph::{Body, Graph};
 use super::machine::{Action, Finish, TaskId};
-use super::options::OnFinish;
+use super::options::{Gate, OnFinish};
 use super::task::{Label, Outcome, Task, Work};
 
 /// A task to be run now.
@@ -32,6 +32,7 @@ pub(super) enum Phase {
 pub(super) struct Ending<V, E> {
     pub(super) result: Result<Vec<Arc<V>>, E>,
     pub(super) rest: Graph<V, E>,
+    pub(super) gate: Option<Arc<dyn Gate>>,
     pub(super) on_finish: Option<OnFinish<V, E>>,
 }
 
@@ -58,14 +59,16 @@ impl<V, E> Garbage<V, E> {
     }
 }
 
-pub(super) struct Core<V, E> {
+pub(super) struct RunState<V, E> {
     pub(super) graph: Graph<V, E>,
     /// Turns of this graph that are in the pool's queue or on a worker.
     pub(super) seats: usize,
     /// Those on a worker. A worker gives its seat up only after it has dropped all that it had of the graph.
     pub(super) active: usize,
     pub(super) phase: Phase,
-    pub(super) on_finish: Option<OnFinish<V, E>>,
+    /// Dropped at the end, since it often knows who holds the handle.
+    gate: Option<Arc<dyn Gate>>,
+    on_finish: Option<OnFinish<V, E>>,
     pub(super) result: Option<Result<Vec<Arc<V>>, E>>,
     /// Nobody will take the result.
     pub(super) abandoned: bool,
@@ -74,13 +77,14 @@ pub(super) struct Core<V, E> {
     ids: Vec<TaskId>,
 }
 
-impl<V, E> Core<V, E> {
-    pub(super) fn new(graph: Graph<V, E>, on_finish: Option<OnFinish<V, E>>) -> Self {
-        Core {
+impl<V, E> RunState<V, E> {
+    pub(super) fn new(graph: Graph<V, E>, gate: Option<Arc<dyn Gate>>, on_finish: Option<OnFinish<V, E>>) -> Self {
+        RunState {
             graph,
             seats: 0,
             active: 0,
             phase: Phase::Running,
+            gate,
             on_finish,
             result: None,
             abandoned: false,
@@ -107,10 +111,16 @@ impl<V, E> Core<V, E> {
     }
 
     /// The next task to run, if one can start now. `admits` answers for the gate.
-    pub(super) fn next(&mut self, admits: impl FnOnce(u64) -> bool, garbage: &mut Garbage<V, E>) -> Option<Job<V, E>> {
+    pub(super) fn next(
+        &mut self,
+        admits: impl FnOnce(&dyn Gate, u64) -> bool,
+        garbage: &mut Garbage<V, E>,
+    ) -> Option<Job<V, E>> {
         if self.phase != Phase::Running {
             return None;
         }
+        let gate = self.gate.as_deref();
+        let admits = |order| gate.is_none_or(|gate| admits(gate, order));
         self.graph.machine.start(admits, &mut self.actions);
         let mut job = None;
         let mut inputs = Vec::new();
@@ -192,7 +202,7 @@ impl<V, E> Core<V, E> {
         }
         self.phase = Phase::Ending;
         let rest = std::mem::take(&mut self.graph);
-        Some(Ending { result, rest, on_finish: self.on_finish.take() })
+        Some(Ending { result, rest, gate: self.gate.take(), on_finish: self.on_finish.take() })
     }
 
     /// How many more seats should be taken at once, with `width` workers in the pool.

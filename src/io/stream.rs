@@ -1,0 +1,203 @@
+//! Files as one-way streams, inflated on the way.
+//!
+//! Invariant: the stream ends only where the compressed data says that it ends. A cut or damaged file gives an
+//! error with its path and the byte of the compressed file at which it was noticed. The error travels through
+//! [`std::io::Error`] and comes out whole by `Error::from`.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::{Code, Error, Result};
+use crate::io::{local_path, refused};
+
+/// Bytes of the compressed file that are read at a time.
+const READ_BYTES: usize = 256 * 1024;
+
+/// How a file is compressed as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl Compression {
+    /// The compression that the end of the name promises, and the name without that end.
+    pub fn split_name(name: &str) -> (Self, &str) {
+        for (suffix, compression) in [(".gz", Compression::Gzip), (".zst", Compression::Zstd)] {
+            let Some(at) = name.len().checked_sub(suffix.len()) else { continue };
+            if name.get(at..).is_some_and(|end| end.eq_ignore_ascii_case(suffix)) {
+                return (compression, &name[..at]);
+            }
+        }
+        (Compression::None, name)
+    }
+
+    /// The compression that the end of the name promises.
+    pub fn of(name: &str) -> Self {
+        Self::split_name(name).0
+    }
+}
+
+/// Opens `path` and inflates it while it is read. Gzip files may have several members, Zstandard files several
+/// frames.
+///
+/// # Errors
+/// When the file cannot be opened. Later errors come out of `read`; turn them back with `Error::from`.
+pub fn open_stream(path: &str, compression: Compression) -> Result<Box<dyn Read + Send>> {
+    let file = File::open(local_path(path)?).map_err(|error| refused(path, "open", &error))?;
+    if file.metadata().map_err(|error| refused(path, "read", &error))?.is_dir() {
+        return Err(Error::new(Code::Io, format!("'{path}' is a directory, not a file")));
+    }
+    let consumed = Arc::new(AtomicU64::new(0));
+    let input = Counted { inner: BufReader::with_capacity(READ_BYTES, file), consumed: consumed.clone() };
+    let inner: Box<dyn Read + Send> = match compression {
+        Compression::None => Box::new(input),
+        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
+        Compression::Zstd => {
+            Box::new(zstd::stream::read::Decoder::with_buffer(input).map_err(|error| refused(path, "inflate", &error))?)
+        }
+    };
+    Ok(Box::new(Named { inner, path: path.to_string(), compression, consumed, given: false }))
+}
+
+/// Counts the bytes that the decoder has used up.
+struct Counted {
+    inner: BufReader<File>,
+    consumed: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.consumed.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+impl BufRead for Counted {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        self.inner.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.consumed.fetch_add(count as u64, Ordering::Relaxed);
+        self.inner.consume(count);
+    }
+}
+
+/// Gives every error its path and place.
+struct Named {
+    inner: Box<dyn Read + Send>,
+    path: String,
+    compression: Compression,
+    consumed: Arc<AtomicU64>,
+    /// Whether any byte has come out.
+    given: bool,
+}
+
+impl Named {
+    fn damaged(&self, error: &std::io::Error) -> Error {
+        let (path, at) = (&self.path, self.consumed.load(Ordering::Relaxed));
+        let kind = match self.compression {
+            Compression::None => return refused(path, &format!("read at byte {at} of"), error),
+            Compression::Gzip => "gzip",
+            Compression::Zstd => "zstd",
+        };
+        let what = match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => format!("is cut off: the {kind} data ends early"),
+            _ => format!("holds damaged {kind} data ({error})"),
+        };
+        Error::new(Code::InvalidData, format!("'{path}' {what}, noticed at byte {at} of the compressed file"))
+            .hint("copy or download the file again")
+    }
+}
+
+impl Read for Named {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            match self.inner.read(buffer) {
+                Ok(0) if !self.given && !buffer.is_empty() && self.compression != Compression::None => {
+                    self.given = true;
+                    if self.consumed.load(Ordering::Relaxed) == 0 {
+                        let error = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+                        return Err(std::io::Error::other(self.damaged(&error)));
+                    }
+                    return Ok(0);
+                }
+                Ok(count) => {
+                    self.given |= count > 0;
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(std::io::Error::other(self.damaged(&error))),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn gzip(data: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(data).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn read_all(bytes: &[u8], compression: Compression) -> Result<Vec<u8>> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data.bin");
+        std::fs::write(&path, bytes).unwrap();
+        let mut all = Vec::new();
+        open_stream(path.to_str().unwrap(), compression)?.read_to_end(&mut all)?;
+        Ok(all)
+    }
+
+    fn noise() -> Vec<u8> {
+        (0..50_000u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn several_gzip_members_are_one_stream() {
+        let bytes = [gzip(b"one,"), gzip(b"two")].concat();
+        assert_eq!(read_all(&bytes, Compression::Gzip).unwrap(), b"one,two");
+    }
+
+    #[test]
+    fn every_cut_of_a_compressed_file_is_an_error() {
+        let data = noise();
+        let zstd = zstd::encode_all(&data[..], 1).unwrap();
+        for (whole, compression) in [(gzip(&data), Compression::Gzip), (zstd, Compression::Zstd)] {
+            assert_eq!(read_all(&whole, compression).unwrap(), data);
+            let cuts = [0, 1, 5, 9, whole.len() / 2, whole.len() - 9, whole.len() - 1];
+            for cut in cuts {
+                let error = read_all(&whole[..cut], compression).unwrap_err();
+                assert_eq!(error.code(), Code::InvalidData, "{compression:?} {cut} {error}");
+                assert!(error.message().contains("data.bin"), "{error}");
+                assert!(error.message().contains(&format!("byte {cut} ")), "cut at {cut}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_flipped_byte_is_an_error() {
+        let mut bytes = gzip(&noise());
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x55;
+        assert_eq!(read_all(&bytes, Compression::Gzip).unwrap_err().code(), Code::InvalidData);
+        assert!(read_all(b"plain text", Compression::Gzip).is_err());
+    }
+
+    #[test]
+    fn the_name_says_the_compression() {
+        assert_eq!(Compression::split_name("a/b.CSV.GZ"), (Compression::Gzip, "a/b.CSV"));
+        assert_eq!(Compression::split_name("b.json.zst"), (Compression::Zstd, "b.json"));
+        assert_eq!(Compression::of("é"), Compression::None);
+    }
+}

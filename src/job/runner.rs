@@ -1,0 +1,101 @@
+//! From a physical plan to a running task graph.
+
+use std::sync::Arc;
+
+use super::lanes::Lanes;
+use super::pipeline::{PipelineRun, QueryTask, Target, Value};
+use super::queue::ResultQueue;
+use super::stream::BatchStream;
+use crate::batch::SourceRef;
+use crate::error::{Error, Result};
+use crate::plan::{Input, PhysicalPlan, Pipeline};
+use crate::sched::{Graph, Label, Options, Outcome, Scheduler, Task};
+use crate::store::QueryContext;
+
+/// Bytes of result batches that wait for a slow consumer before the query is held back.
+const RESULT_BYTES: usize = 32 << 20;
+
+/// The workers of a session. Several queries run on them at once.
+pub struct Runner {
+    scheduler: Scheduler,
+}
+
+impl Runner {
+    /// Workers for `threads` tasks at a time.
+    ///
+    /// # Errors
+    /// `IO_ERROR` when the system starts no more threads.
+    pub fn new(threads: usize) -> Result<Self> {
+        let scheduler = Scheduler::new(threads.max(1))
+            .map_err(|error| Error::new(crate::error::Code::Io, format!("no worker threads: {error}")))?;
+        Ok(Runner { scheduler })
+    }
+
+    /// Starts `plan`. The stream gives its batches as they come; dropping it cancels.
+    pub fn run(&self, plan: PhysicalPlan, context: Arc<QueryContext>) -> Result<BatchStream> {
+        let bound = RESULT_BYTES.min(context.budget.limit() / 16).max(1 << 16);
+        let queue = Arc::new(ResultQueue::new(bound));
+        let mut graph: Graph<Value, Error> = Graph::new();
+        let mut starts = Vec::with_capacity(plan.pipelines.len());
+        for (index, pipeline) in plan.pipelines.into_iter().enumerate() {
+            let needs: Vec<_> = pipeline.branches.iter().filter_map(|branch| pipeline_of(&branch.input)).collect();
+            let mut task = start_task(index, pipeline, &context, &queue);
+            for need in needs {
+                let Some(&start) = starts.get(need) else {
+                    return Err(Error::internal(format!("pipeline {index} reads pipeline {need}, which comes later")));
+                };
+                task = task.input(start);
+            }
+            starts.push(graph.add(task));
+        }
+        if let Some(&last) = starts.last() {
+            graph.want(last);
+        }
+        let finished = queue.clone();
+        let options = Options::new(on_panic, Error::cancelled)
+            .cancel_token(context.cancel.clone())
+            .gate(queue.clone())
+            .on_finish(move |outcome| finished.finish(outcome.map(|_| ()).map_err(Clone::clone)));
+        let handle = self.scheduler.submit(graph, options);
+        Ok(BatchStream::new(plan.schema, queue, handle, context))
+    }
+}
+
+fn on_panic(text: String, label: &Label) -> Error {
+    Error::internal(format!("a panic in task '{label}': {text}"))
+}
+
+fn pipeline_of(input: &Input) -> Option<usize> {
+    match input {
+        Input::Pipeline(index) => Some(*index),
+        Input::Source(_) => None,
+    }
+}
+
+/// The task that starts a pipeline when those it reads have finished; its value is the pipeline's output.
+fn start_task(index: usize, pipeline: Pipeline, context: &Arc<QueryContext>, queue: &Arc<ResultQueue>) -> QueryTask {
+    let name: Arc<str> = match &pipeline.sink {
+        Some(sink) => format!("pipeline {index} ({})", sink.name()).into(),
+        None => format!("pipeline {index} (result)").into(),
+    };
+    let operators = pipeline.branches.iter().map(|branch| branch.operators.clone()).collect();
+    let lanes = Lanes::new(operators, pipeline.sink.clone(), context.clone());
+    let target = match pipeline.sink {
+        Some(sink) => Target::Sink(sink),
+        None => Target::Result(queue.clone()),
+    };
+    let run = Arc::new(PipelineRun { name: name.clone(), context: context.clone(), lanes, target });
+    let inputs: Vec<Input> = pipeline.branches.into_iter().map(|branch| branch.input).collect();
+    Task::consumer(Label::from(format!("start {name}")), move |context, values: Vec<Arc<Value>>| {
+        let mut finished = values.iter();
+        let sources = inputs.into_iter().map(|input| match input {
+            Input::Source(source) => Ok(source),
+            Input::Pipeline(_) => match finished.next().map(AsRef::as_ref) {
+                Some(Value::Source(source)) => Ok(source.clone()),
+                _ => Err(Error::internal("a pipeline whose input is no source")),
+            },
+        });
+        let sources = sources.collect::<Result<Vec<SourceRef>>>()?;
+        Ok(Outcome::Become(run.expand(context, sources)))
+    })
+}

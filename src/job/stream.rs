@@ -1,0 +1,87 @@
+//! A query's result as it comes.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+
+use super::pipeline::Value;
+use super::queue::ResultQueue;
+use crate::cancel::CancelToken;
+use crate::error::{Error, Result};
+use crate::sched::GraphHandle;
+use crate::store::QueryContext;
+
+/// Arrow batches of a running query, in order. Ends after the first error. Dropping it cancels the query.
+pub struct BatchStream {
+    schema: SchemaRef,
+    queue: Arc<ResultQueue>,
+    handle: GraphHandle<Value, Error>,
+    context: Arc<QueryContext>,
+    ended: bool,
+}
+
+impl BatchStream {
+    pub(super) fn new(
+        schema: SchemaRef,
+        queue: Arc<ResultQueue>,
+        handle: GraphHandle<Value, Error>,
+        context: Arc<QueryContext>,
+    ) -> Self {
+        BatchStream { schema, queue, handle, context, ended: false }
+    }
+
+    /// The schema of every batch.
+    pub fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    /// Cancels the query, from any thread, when its `cancel` is called.
+    pub fn cancel_token(&self) -> CancelToken {
+        self.context.cancel.clone()
+    }
+
+    /// Cancels the query and waits until no worker runs for it any more.
+    pub fn cancel(&mut self) {
+        self.ended = true;
+        self.handle.cancel();
+        self.queue.close();
+        self.handle.wait_idle();
+    }
+
+    fn load(&self, handle: crate::store::Handle) -> Result<RecordBatch> {
+        let batch = self.context.store.take(handle)?.into_batch();
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        Ok(RecordBatch::try_new_with_options(self.schema.clone(), batch.columns().to_vec(), &options)?)
+    }
+}
+
+impl Iterator for BatchStream {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Result<RecordBatch>> {
+        if self.ended {
+            return None;
+        }
+        let item = match self.queue.next() {
+            Some(Ok(handle)) => {
+                let batch = self.load(handle);
+                self.handle.gate_changed();
+                Some(batch)
+            }
+            Some(Err(error)) => Some(Err(error)),
+            None => None,
+        };
+        if !matches!(item, Some(Ok(_))) {
+            self.ended = true;
+        }
+        item
+    }
+}
+
+impl Drop for BatchStream {
+    fn drop(&mut self) {
+        self.handle.cancel();
+        self.queue.close();
+    }
+}

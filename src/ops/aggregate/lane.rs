@@ -1,0 +1,187 @@
+//! Phase one: one lane's table, and its partitions once the table did not hold everything.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::record_batch::RecordBatch;
+
+use super::layout::Layout;
+use super::table::{Rows, Table, Taken};
+use crate::batch::hash::hash_rows;
+use crate::error::{Error, Result};
+use crate::ops::partition::{PartitionWriter, Partitions};
+use crate::ops::{Flow, SinkWork};
+use crate::store::QueryContext;
+
+/// One lane of phase one.
+pub struct AggregateLane {
+    layout: Arc<Layout>,
+    context: Arc<QueryContext>,
+    table: Table,
+    /// The first phase did not reduce: rows are only spread.
+    passes_through: bool,
+    /// Rows taken since the table was last empty.
+    rows_in_table: usize,
+    groups_in_lane: usize,
+    /// Bytes up to which a table that reduces well may grow.
+    most_bytes: usize,
+    raw: Option<PartitionWriter>,
+    partial: Option<PartitionWriter>,
+    hashes: Vec<u64>,
+}
+
+/// What a lane leaves.
+pub struct AggregatePart {
+    /// Groups that were never spread.
+    pub(super) table: Option<Table>,
+    pub(super) raw: Partitions,
+    pub(super) partial: Partitions,
+    /// Bits of the hash that chose the partitions; 0 when nothing was spread.
+    pub(super) bits: u32,
+}
+
+/// Below this many rows for each group, aggregating before spreading costs more than it saves.
+const WORTHWHILE_REDUCTION: usize = 2;
+
+/// Bits of the hash that choose a partition: enough that a partition's table is a small part of the budget.
+pub(super) fn partition_bits(context: &QueryContext) -> u32 {
+    match context.budget.limit() >> 20 {
+        0..=31 => 4,
+        32..=127 => 5,
+        128..=255 => 6,
+        _ => 8,
+    }
+}
+
+impl AggregateLane {
+    pub(super) fn new(layout: Arc<Layout>, context: Arc<QueryContext>, groups_in_lane: usize) -> Result<Self> {
+        let table = Table::new(&layout, context.budget.reservation("HashAggregate"), true)?;
+        let most_bytes = context.budget.limit() / 8 / context.threads.max(1);
+        Ok(AggregateLane {
+            layout,
+            context,
+            table,
+            passes_through: false,
+            rows_in_table: 0,
+            groups_in_lane,
+            most_bytes,
+            raw: None,
+            partial: None,
+            hashes: Vec::new(),
+        })
+    }
+
+    /// The table is full: spread it, and decide whether to go on with one.
+    fn spread_table(&mut self) -> Result<()> {
+        let reduces = self.rows_in_table >= self.table.len().saturating_mul(WORTHWHILE_REDUCTION);
+        self.passes_through = !reduces;
+        self.rows_in_table = 0;
+        let (keys, mut states) = self.table.drain_partial()?;
+        let rows = keys.first().map_or(0, |key| key.len());
+        let mut hashes = Vec::new();
+        hash_rows(&keys, rows, &mut hashes)?;
+        let mut columns = keys;
+        columns.append(&mut states);
+        let writer = open_writer(&mut self.partial, &self.context, &self.layout.partial)?;
+        push_in_pieces(writer, &columns, &hashes, self.context.batch_size)
+    }
+
+    fn spread_raw(&mut self, keys: Vec<ArrayRef>, inputs: &[ArrayRef]) -> Result<()> {
+        let mut columns = keys;
+        columns.extend_from_slice(inputs);
+        let writer = open_writer(&mut self.raw, &self.context, &self.layout.raw)?;
+        writer.push(&columns, &self.hashes)
+    }
+
+    fn aggregate(&mut self, keys: &[ArrayRef], inputs: &[ArrayRef]) -> Result<bool> {
+        for _ in 0..3 {
+            match self.table.take(keys, &self.hashes, Rows::Raw(inputs))? {
+                Taken::All => {
+                    self.rows_in_table += self.hashes.len();
+                    return Ok(true);
+                }
+                Taken::NoRoom if self.layout.keys.is_empty() => self.table.insist(self.hashes.len())?,
+                Taken::NoRoom if self.table.len() == 0 => return Ok(false),
+                Taken::NoRoom => self.spread_table()?,
+                Taken::Unfit => {
+                    if self.table.len() > 0 {
+                        self.spread_table()?;
+                        self.passes_through = false;
+                    }
+                    self.table.widen()?;
+                }
+            }
+            if self.passes_through {
+                return Ok(false);
+            }
+        }
+        Ok(false)
+    }
+
+    fn is_full(&self) -> bool {
+        let groups = self.table.len();
+        if self.layout.keys.is_empty() || groups < self.groups_in_lane {
+            return false;
+        }
+        // A table that reduces well may outgrow the cache while there is memory.
+        let reduces = self.rows_in_table >= groups.saturating_mul(2 * WORTHWHILE_REDUCTION);
+        !reduces || self.table.bytes() > self.most_bytes
+    }
+}
+
+fn open_writer<'a>(
+    writer: &'a mut Option<PartitionWriter>,
+    context: &Arc<QueryContext>,
+    schema: &arrow::datatypes::Schema,
+) -> Result<&'a mut PartitionWriter> {
+    if writer.is_none() {
+        *writer = Some(PartitionWriter::new(context, schema, 0, partition_bits(context), 0)?);
+    }
+    writer.as_mut().ok_or_else(|| Error::internal("a partition writer that was just made is gone"))
+}
+
+/// Pushes a large batch in pieces, so that no partition's buffer outgrows its share.
+pub(super) fn push_in_pieces(
+    writer: &mut PartitionWriter,
+    columns: &[ArrayRef],
+    hashes: &[u64],
+    rows: usize,
+) -> Result<()> {
+    for (piece, hashes) in hashes.chunks(rows.max(1)).enumerate() {
+        let start = piece * rows;
+        let columns: Vec<ArrayRef> = columns.iter().map(|column| column.slice(start, hashes.len())).collect();
+        writer.push(&columns, hashes)?;
+    }
+    Ok(())
+}
+
+impl SinkWork for AggregateLane {
+    type Part = AggregatePart;
+
+    fn push(&mut self, _split: usize, batch: RecordBatch) -> Result<Flow> {
+        if batch.num_rows() == 0 {
+            return Ok(Flow::More);
+        }
+        let keys = self.layout.evaluate_keys(&batch)?;
+        let inputs = self.layout.evaluate_inputs(&batch)?;
+        hash_rows(&keys, batch.num_rows(), &mut self.hashes)?;
+        if self.passes_through || !self.aggregate(&keys, &inputs)? {
+            self.spread_raw(keys, &inputs)?;
+        } else if self.is_full() {
+            self.spread_table()?;
+        }
+        Ok(Flow::More)
+    }
+
+    fn finish(mut self) -> Result<AggregatePart> {
+        let spread = self.raw.is_some() || self.partial.is_some();
+        if spread && self.table.len() > 0 && !self.layout.keys.is_empty() {
+            self.spread_table()?;
+        }
+        let finish =
+            |writer: Option<PartitionWriter>| writer.map_or(Ok(Partitions::default()), PartitionWriter::finish);
+        let bits = if spread { partition_bits(&self.context) } else { 0 };
+        let table = (!spread).then_some(self.table);
+        Ok(AggregatePart { table, raw: finish(self.raw)?, partial: finish(self.partial)?, bits })
+    }
+}

@@ -1,0 +1,271 @@
+//! Phase two: one split per partition, each a table of its own.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use parking_lot::Mutex;
+
+use super::lane::{AggregatePart, push_in_pieces};
+use super::layout::Layout;
+use super::table::{Rows, Table, Taken};
+use crate::batch::hash::hash_rows;
+use crate::batch::{Source, Split, Statistics};
+use crate::error::{Error, Result};
+use crate::ops::partition::{PartitionWriter, Partitions};
+use crate::store::{Handle, QueryContext};
+
+/// Bits by which a partition that got no room is cut again.
+const RECURSION_BITS: u32 = 4;
+
+/// The groups of a finished aggregation.
+pub(super) struct AggregateSource {
+    layout: Arc<Layout>,
+    context: Arc<QueryContext>,
+    /// Each is taken by the split that reads it; the lock is held for that exchange only.
+    partitions: Vec<Mutex<Option<Partition>>>,
+    rows: u64,
+}
+
+/// The rows of one partition, in the store.
+#[derive(Default)]
+struct Partition {
+    raw: Vec<Handle>,
+    partial: Vec<Handle>,
+    /// A lane's table that was never spread; only in an aggregation without partitions.
+    table: Option<Table>,
+    /// Top bits of the hash that are the same in all its rows.
+    bits: u32,
+}
+
+impl AggregateSource {
+    pub(super) fn new(layout: Arc<Layout>, context: Arc<QueryContext>, parts: Vec<AggregatePart>) -> Result<Self> {
+        let bits = parts.iter().map(|part| part.bits).max().unwrap_or(0);
+        let count = 1usize << bits;
+        let mut partitions: Vec<Partition> = (0..count).map(|_| Partition { bits, ..Partition::default() }).collect();
+        let mut rows = 0;
+        for part in parts {
+            if let Some(mut table) = part.table {
+                rows += table.len() as u64;
+                if bits == 0 && partitions[0].table.is_none() {
+                    partitions[0].table = Some(table);
+                } else {
+                    let spread = spread_table(&layout, &context, &mut table, 0, bits)?;
+                    add(&mut partitions, Partitions::default(), spread);
+                }
+            }
+            rows += (part.raw.rows() + part.partial.rows()) as u64;
+            add(&mut partitions, part.raw, part.partial);
+        }
+        if layout.keys.is_empty() && partitions[0].table.is_none() {
+            let reservation = context.budget.reservation("HashAggregate");
+            partitions[0].table = Some(Table::new(&layout, reservation, false)?);
+        }
+        let partitions = partitions.into_iter().map(|partition| Mutex::new(Some(partition))).collect();
+        Ok(AggregateSource { layout, context, partitions, rows })
+    }
+}
+
+fn add(partitions: &mut [Partition], raw: Partitions, partial: Partitions) {
+    for (partition, handles) in partitions.iter_mut().zip(raw.handles) {
+        partition.raw.extend(handles);
+    }
+    for (partition, handles) in partitions.iter_mut().zip(partial.handles) {
+        partition.partial.extend(handles);
+    }
+}
+
+/// Spreads a table's groups over `1 << bits` partitions.
+fn spread_table(
+    layout: &Layout,
+    context: &Arc<QueryContext>,
+    table: &mut Table,
+    skip: u32,
+    bits: u32,
+) -> Result<Partitions> {
+    let (keys, mut states) = table.drain_partial()?;
+    let mut columns = keys;
+    let rows = columns.first().or(states.first()).map_or(0, |column| column.len());
+    let mut hashes = Vec::new();
+    hash_rows(&columns, rows, &mut hashes)?;
+    columns.append(&mut states);
+    let mut writer = PartitionWriter::new(context, &layout.partial, skip, bits, 0)?;
+    push_in_pieces(&mut writer, &columns, &hashes, context.batch_size)?;
+    writer.finish()
+}
+
+impl Source for AggregateSource {
+    fn describe(&self) -> String {
+        "groups".to_string()
+    }
+
+    fn schema(&self) -> SchemaRef {
+        self.layout.output.clone()
+    }
+
+    fn split_count(&self) -> usize {
+        self.partitions.len()
+    }
+
+    fn open(&self, index: usize) -> Result<Box<dyn Split>> {
+        let partition = self.partitions.get(index).and_then(|partition| partition.lock().take());
+        let partition = partition.ok_or_else(|| Error::internal(format!("partition {index} was read twice")))?;
+        Ok(Box::new(AggregateSplit {
+            layout: self.layout.clone(),
+            context: self.context.clone(),
+            waiting: vec![partition],
+            groups: VecDeque::new(),
+            held: None,
+        }))
+    }
+
+    fn statistics(&self) -> Statistics {
+        Statistics { rows: Some(self.rows), bytes: None }
+    }
+}
+
+/// One partition being aggregated.
+struct AggregateSplit {
+    layout: Arc<Layout>,
+    context: Arc<QueryContext>,
+    /// Partitions still to do; one that got no room leaves several.
+    waiting: Vec<Partition>,
+    /// Groups to hand out.
+    groups: VecDeque<RecordBatch>,
+    /// Keeps the reservation of the groups being handed out.
+    held: Option<Table>,
+}
+
+impl Split for AggregateSplit {
+    fn next(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            if let Some(batch) = self.groups.pop_front() {
+                return Ok(Some(batch));
+            }
+            self.held = None;
+            let Some(partition) = self.waiting.pop() else { return Ok(None) };
+            self.aggregate(partition)?;
+        }
+    }
+}
+
+impl AggregateSplit {
+    fn aggregate(&mut self, mut partition: Partition) -> Result<()> {
+        let mut table = match partition.table.take() {
+            Some(table) => table,
+            None => self.new_table(true)?,
+        };
+        self.context.store.prefetch(partition.raw.iter().chain(&partition.partial));
+        let handles = std::mem::take(&mut partition.raw).into_iter().map(|handle| (handle, true));
+        let handles = handles.chain(std::mem::take(&mut partition.partial).into_iter().map(|handle| (handle, false)));
+        let mut handles = handles.collect::<VecDeque<_>>();
+        let mut hashes = Vec::new();
+        while let Some((handle, raw)) = handles.pop_front() {
+            self.context.cancel.check()?;
+            let batch = self.context.store.take(handle)?;
+            let (keys, columns) = self.layout.restore(&batch, self.schema_of(raw))?;
+            hash_rows(&keys, batch.num_rows(), &mut hashes)?;
+            let rows = if raw { Rows::Raw(&columns) } else { Rows::Partial(&columns) };
+            if !self.take(&mut table, &keys, &hashes, rows)? {
+                drop(batch);
+                let first = (keys, columns, raw);
+                return self.spread_again(table, first, handles, partition.bits);
+            }
+        }
+        self.emit(table)
+    }
+
+    fn schema_of(&self, raw: bool) -> &Schema {
+        if raw { &self.layout.raw } else { &self.layout.partial }
+    }
+
+    fn new_table(&self, packed: bool) -> Result<Table> {
+        Table::new(&self.layout, self.context.budget.reservation("HashAggregate"), packed)
+    }
+
+    /// Takes a batch, changing the table's form if it must; false when there is no room.
+    fn take(&self, table: &mut Table, keys: &[ArrayRef], hashes: &[u64], rows: Rows) -> Result<bool> {
+        loop {
+            match table.take(keys, hashes, rows)? {
+                Taken::All => return Ok(true),
+                // An empty table that gets no room has no smaller form: this is the minimum.
+                Taken::NoRoom if table.len() <= 1 => table.insist(hashes.len())?,
+                Taken::NoRoom => return Ok(false),
+                Taken::Unfit => self.widen(table)?,
+            }
+        }
+    }
+
+    /// Moves the groups of a packed table into one that takes any key.
+    fn widen(&self, table: &mut Table) -> Result<()> {
+        if !table.is_packed() {
+            return Err(Error::internal("a group key that no index can hold"));
+        }
+        if table.len() == 0 {
+            return table.widen();
+        }
+        let (keys, states) = table.drain_partial()?;
+        table.widen()?;
+        let rows = keys.first().map_or(0, |key| key.len());
+        let mut hashes = Vec::new();
+        hash_rows(&keys, rows, &mut hashes)?;
+        table.insist(rows)?;
+        match table.take(&keys, &hashes, Rows::Partial(&states))? {
+            Taken::All => Ok(()),
+            _ => Err(Error::internal("groups that were reserved for found no room")),
+        }
+    }
+
+    fn emit(&mut self, mut table: Table) -> Result<()> {
+        if table.len() == 0 {
+            return Ok(());
+        }
+        let batch = table.drain_final()?;
+        let step = self.context.batch_size.max(1);
+        let starts = (0..batch.num_rows()).step_by(step);
+        self.groups = starts.map(|start| batch.slice(start, step.min(batch.num_rows() - start))).collect();
+        self.held = Some(table);
+        Ok(())
+    }
+
+    /// Cuts a partition that does not fit by the next bits of the hash.
+    fn spread_again(
+        &mut self,
+        mut table: Table,
+        first: (Vec<ArrayRef>, Vec<ArrayRef>, bool),
+        handles: VecDeque<(Handle, bool)>,
+        bits: u32,
+    ) -> Result<()> {
+        if bits + RECURSION_BITS > 48 {
+            table.insist(self.context.batch_size)?;
+            return Err(Error::internal("a partition of one hash value does not fit"));
+        }
+        let partial = spread_table(&self.layout, &self.context, &mut table, bits, RECURSION_BITS)?;
+        drop(table);
+        let mut partial_writer = PartitionWriter::new(&self.context, &self.layout.partial, bits, RECURSION_BITS, 0)?;
+        let mut raw_writer = PartitionWriter::new(&self.context, &self.layout.raw, bits, RECURSION_BITS, 0)?;
+        let mut hashes = Vec::new();
+        let mut spread = |keys: Vec<ArrayRef>, columns: Vec<ArrayRef>, raw: bool| -> Result<()> {
+            hash_rows(&keys, keys.first().map_or(0, |key| key.len()), &mut hashes)?;
+            let columns: Vec<ArrayRef> = keys.into_iter().chain(columns).collect();
+            if raw { raw_writer.push(&columns, &hashes) } else { partial_writer.push(&columns, &hashes) }
+        };
+        spread(first.0, first.1, first.2)?;
+        for (handle, raw) in handles {
+            self.context.cancel.check()?;
+            let batch = self.context.store.take(handle)?;
+            let schema = if raw { &self.layout.raw } else { &self.layout.partial };
+            let (keys, columns) = self.layout.restore(&batch, schema)?;
+            spread(keys, columns, raw)?;
+        }
+        let next_bits = bits + RECURSION_BITS;
+        let mut parts: Vec<Partition> =
+            (0..1usize << RECURSION_BITS).map(|_| Partition { bits: next_bits, ..Partition::default() }).collect();
+        add(&mut parts, raw_writer.finish()?, partial);
+        add(&mut parts, Partitions::default(), partial_writer.finish()?);
+        self.waiting.extend(parts.into_iter().rev());
+        Ok(())
+    }
+}

@@ -1,0 +1,225 @@
+//! Sort keys: from expressions to bytes whose order is the order of the rows.
+//!
+//! Key expressions are evaluated once, when a batch arrives; those that are not plain columns travel with it as extra
+//! columns, followed by the *sequence*: where the row stood in the input (split, row in the split). Such a batch is
+//! called wide. Ties are broken by the sequence, so the order is total, and the answer does not depend on threads, batch
+//! size or budget.
+//!
+//! Invariant: the bytes of a key are never a proper prefix of another key's bytes (the row format of Arrow is
+//! self-delimiting). So keys compare by their first sixteen bytes, padded with zeros, and only when these are equal and
+//! there is more, by the rest.
+
+use std::cmp::Ordering;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, UInt64Array};
+use arrow::buffer::ScalarBuffer;
+use arrow::compute::SortOptions;
+use arrow::datatypes::{DataType, Field, Float16Type, Float32Type, Float64Type, Schema, SchemaRef, UInt64Type};
+use arrow::record_batch::RecordBatch;
+use arrow::row::{RowConverter, Rows, SortField};
+
+use crate::error::{Code, Error, Result};
+use crate::expr::Evaluator;
+
+/// One `ORDER BY` expression.
+#[derive(Debug)]
+pub struct SortKey {
+    pub evaluator: Evaluator,
+    pub descending: bool,
+    pub nulls_first: bool,
+}
+
+impl SortKey {
+    fn describe(&self, out: &mut String) {
+        let direction = if self.descending { "desc" } else { "asc" };
+        let nulls = if self.nulls_first { "first" } else { "last" };
+        // Writing to a string cannot fail.
+        let _ = write!(out, "{} {direction} nulls {nulls}", self.evaluator.describe());
+    }
+}
+
+/// Bits of a sequence that number the rows of one split: 68 thousand million rows.
+const ROW_BITS: u32 = 36;
+
+/// Where row `row` of split `split` stands in the input.
+///
+/// # Errors
+/// `NOT_SUPPORTED` beyond 2^28 splits or 2^36 rows in one split.
+pub(super) fn sequence(split: usize, row: u64) -> Result<u64> {
+    match u64::try_from(split) {
+        Ok(split) if split < 1 << (u64::BITS - ROW_BITS) && row < 1 << ROW_BITS => Ok(split << ROW_BITS | row),
+        _ => Err(Error::not_supported("sorting an input of so many splits or rows")),
+    }
+}
+
+/// The keys of one sort.
+#[derive(Debug)]
+pub(super) struct SortKeys {
+    keys: Vec<SortKey>,
+    output: SchemaRef,
+    wide: SchemaRef,
+    /// Where the key columns are in a wide batch.
+    columns: Vec<usize>,
+    converter: RowConverter,
+}
+
+impl SortKeys {
+    pub(super) fn try_new(keys: Vec<SortKey>, output: SchemaRef) -> Result<Self> {
+        if keys.is_empty() {
+            return Err(Error::internal("a sort without keys"));
+        }
+        let mut fields: Vec<Arc<Field>> = output.fields().iter().cloned().collect();
+        let mut columns = Vec::with_capacity(keys.len());
+        let mut sort_fields = Vec::with_capacity(keys.len());
+        for key in &keys {
+            let data_type = key.evaluator.data_type().clone();
+            let options = SortOptions { descending: key.descending, nulls_first: key.nulls_first };
+            columns.push(key.evaluator.column().unwrap_or(fields.len()));
+            if key.evaluator.column().is_none() {
+                fields.push(Arc::new(Field::new(format!("key {}", columns.len()), data_type.clone(), true)));
+            }
+            sort_fields.push(SortField::new_with_options(data_type, options));
+        }
+        fields.push(Arc::new(Field::new("sequence", DataType::UInt64, false)));
+        let converter = RowConverter::new(sort_fields)?;
+        Ok(SortKeys { keys, output, wide: Arc::new(Schema::new(fields)), columns, converter })
+    }
+
+    /// The schema of the rows that are sorted.
+    pub(super) fn output(&self) -> &SchemaRef {
+        &self.output
+    }
+
+    /// The schema of wide batches.
+    pub(super) fn wide(&self) -> &SchemaRef {
+        &self.wide
+    }
+
+    pub(super) fn describe(&self) -> String {
+        let mut text = String::new();
+        for key in &self.keys {
+            if !text.is_empty() {
+                text.push_str(", ");
+            }
+            key.describe(&mut text);
+        }
+        text
+    }
+
+    /// The batch with its key columns and the sequences from `first` on.
+    pub(super) fn widen(&self, batch: &RecordBatch, first: u64) -> Result<RecordBatch> {
+        let rows = batch.num_rows() as u64;
+        let mut columns = batch.columns().to_vec();
+        for key in self.keys.iter().filter(|key| key.evaluator.column().is_none()) {
+            columns.push(key.evaluator.evaluate(batch)?);
+        }
+        columns.push(Arc::new(UInt64Array::from_iter_values(first..first + rows)));
+        Ok(RecordBatch::try_new(self.wide.clone(), columns)?)
+    }
+
+    /// About how many bytes the keys of a wide batch take beside their prefixes.
+    pub(super) fn estimated_bytes(&self, wide: &RecordBatch) -> usize {
+        let columns = || self.columns.iter().filter_map(|&index| wide.columns().get(index));
+        // A marker and the value for each number.
+        let width = columns().map(|column| column.data_type().primitive_width().map(|width| width + 1)).sum();
+        if let Some(0..=Prefix::BYTES) = width {
+            return 0;
+        }
+        let values: usize = columns().map(|column| column.get_array_memory_size()).sum();
+        // A marker for each value, and for text a byte in every block of 32; offsets of the rows.
+        values + values / 16 + wide.num_rows() * (self.columns.len() * 2 + size_of::<usize>())
+    }
+
+    /// The comparable keys of a wide batch.
+    pub(super) fn ordered(&self, wide: &RecordBatch) -> Result<OrderedKeys> {
+        let columns =
+            self.columns.iter().map(|&index| wide.columns().get(index).map(normalised)).collect::<Option<Vec<_>>>();
+        let sequences = wide.columns().last().and_then(|column| column.as_primitive_opt::<UInt64Type>());
+        let (Some(columns), Some(sequences)) = (columns, sequences) else {
+            return Err(Error::internal("sort: a batch without its keys"));
+        };
+        let rows = self.converter.convert_columns(&columns).map_err(|error| match Error::from(error) {
+            error if error.code() == Code::Internal => error,
+            error => error.context("the sort keys"),
+        })?;
+        let prefixes = rows.iter().map(|row| Prefix::of(row.data())).collect();
+        let short = rows.lengths().all(|length| length <= Prefix::BYTES);
+        Ok(OrderedKeys { prefixes, rows: (!short).then_some(rows), sequences: sequences.values().clone() })
+    }
+}
+
+/// Zero and NaN have several bit patterns that are one value in SQL: they get one.
+fn normalised(column: &ArrayRef) -> ArrayRef {
+    match column.data_type() {
+        DataType::Float64 => {
+            let canonical = |value: f64| if value.is_nan() { f64::NAN } else { value + 0.0 };
+            Arc::new(column.as_primitive::<Float64Type>().unary::<_, Float64Type>(canonical))
+        }
+        DataType::Float32 => {
+            let canonical = |value: f32| if value.is_nan() { f32::NAN } else { value + 0.0 };
+            Arc::new(column.as_primitive::<Float32Type>().unary::<_, Float32Type>(canonical))
+        }
+        DataType::Float16 => {
+            let canonical = |value: half::f16| if value.is_nan() { half::f16::NAN } else { value + half::f16::ZERO };
+            Arc::new(column.as_primitive::<Float16Type>().unary::<_, Float16Type>(canonical))
+        }
+        _ => column.clone(),
+    }
+}
+
+/// The first sixteen bytes of a key, padded with zeros, as numbers of the same order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Prefix(u64, u64);
+
+impl Prefix {
+    const BYTES: usize = 16;
+
+    fn of(key: &[u8]) -> Self {
+        let mut bytes = [0u8; Self::BYTES];
+        let length = key.len().min(Self::BYTES);
+        bytes[..length].copy_from_slice(&key[..length]);
+        let whole = u128::from_be_bytes(bytes);
+        Prefix((whole >> 64) as u64, whole as u64)
+    }
+}
+
+/// The keys of one wide batch, in bytes.
+#[derive(Debug)]
+pub(super) struct OrderedKeys {
+    prefixes: Vec<Prefix>,
+    /// The whole keys, unless every one of them fits into its prefix.
+    rows: Option<Rows>,
+    sequences: ScalarBuffer<u64>,
+}
+
+impl OrderedKeys {
+    pub(super) fn len(&self) -> usize {
+        self.prefixes.len()
+    }
+
+    pub(super) fn prefix(&self, row: usize) -> Prefix {
+        self.prefixes[row]
+    }
+
+    /// Bytes beyond the batch itself.
+    pub(super) fn bytes(&self) -> usize {
+        self.prefixes.capacity() * size_of::<Prefix>() + self.rows.as_ref().map_or(0, Rows::size)
+    }
+
+    /// The order of two rows whose prefixes are equal. Never `Equal` for two rows of one input.
+    pub(super) fn compare_rest(&self, row: usize, other: &OrderedKeys, other_row: usize) -> Ordering {
+        let keys = match (&self.rows, &other.rows) {
+            (Some(rows), Some(others)) => rows.row(row).data().cmp(others.row(other_row).data()),
+            // One key is all in its prefix, hence so is the other.
+            _ => Ordering::Equal,
+        };
+        keys.then_with(|| self.sequences[row].cmp(&other.sequences[other_row]))
+    }
+
+    /// The order of two rows.
+    pub(super) fn compare(&self, row: usize, other: &OrderedKeys, other_row: usize) -> Ordering {
+        self.prefixes[row].cmp(&other.prefixes[other_row]).then_with(|| self.compare_rest(row, other, other_row))
+    }
+}

@@ -1,0 +1,204 @@
+//! Sort, out of core: `ORDER BY`, with or without a limit.
+//!
+//! * [`keys`]: key expressions → bytes in the order of the rows; ties are broken by where a row stood in the input.
+//! * [`lane`]: each lane gathers rows in a reserved buffer and writes it as a sorted [`run`] into the store when full.
+//! * [`merge`]: the runs are merged while they are read, as many at once as memory allows; if there are more, some are
+//!   merged into longer runs first.
+//!
+//! Invariant: the output is the one total order of the input's rows, whatever the threads, batches and budget.
+//!
+//! # Known limitation
+//! The last merge is one split, hence the work of one worker. Keys that are floats inside lists or structs order by
+//! their bits: `-0.0` before `0.0`.
+
+mod buffer;
+mod gather;
+mod keys;
+mod lane;
+mod merge;
+mod run;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use parking_lot::Mutex;
+
+use crate::batch::{Source, SourceRef, Split, Statistics};
+use crate::error::{Error, Result};
+use crate::ops::Sink;
+use crate::store::QueryContext;
+
+pub use keys::SortKey;
+pub use lane::SortWork;
+pub use run::Run;
+
+use keys::SortKeys;
+use merge::{MAX_WAITING, Merge};
+use run::{piece_bytes, piece_rows};
+
+/// No merge reads more runs at once than this: beyond, a longer tree costs more than another pass saves.
+const MAX_FAN_IN: usize = 64;
+
+/// Orders rows by keys; gives `fetch` of them after the first `skip`.
+#[derive(Debug)]
+pub struct Sort {
+    keys: Arc<SortKeys>,
+    skip: usize,
+    fetch: Option<usize>,
+}
+
+impl Sort {
+    /// A sort of batches of `schema` by `keys` (at least one).
+    ///
+    /// # Errors
+    /// `NOT_SUPPORTED` for a key of a type that has no order.
+    pub fn new(keys: Vec<SortKey>, schema: SchemaRef, skip: usize, fetch: Option<usize>) -> Result<Self> {
+        Ok(Sort { keys: Arc::new(SortKeys::try_new(keys, schema)?), skip, fetch })
+    }
+
+    /// How many rows of the order are looked at.
+    fn keep(&self) -> usize {
+        match self.fetch {
+            Some(0) => 0,
+            Some(fetch) => fetch.saturating_add(self.skip),
+            None => usize::MAX,
+        }
+    }
+}
+
+impl Sink for Sort {
+    type Work = SortWork;
+    type Part = Vec<Run>;
+
+    fn name(&self) -> &'static str {
+        "Sort"
+    }
+
+    fn describe(&self) -> String {
+        let mut text = self.keys.describe();
+        if let Some(fetch) = self.fetch {
+            text.push_str(&format!(" limit {fetch}"));
+        }
+        if self.skip > 0 {
+            text.push_str(&format!(" offset {}", self.skip));
+        }
+        text
+    }
+
+    fn schema(&self) -> SchemaRef {
+        self.keys.output().clone()
+    }
+
+    fn open(&self, context: &Arc<QueryContext>) -> Result<SortWork> {
+        SortWork::open(self.keys.clone(), self.keep(), context)
+    }
+
+    fn wants(&self, _split: usize) -> bool {
+        self.keep() > 0
+    }
+
+    fn combine(&self, context: &Arc<QueryContext>, parts: Vec<Vec<Run>>) -> Result<SourceRef> {
+        let runs = self.merge_down(context, parts.into_iter().flatten().collect())?;
+        let total: usize = runs.iter().map(Run::rows).sum();
+        let rows = total.saturating_sub(self.skip).min(self.fetch.unwrap_or(usize::MAX));
+        Ok(Arc::new(MergeSource {
+            keys: self.keys.clone(),
+            context: context.clone(),
+            skip: self.skip,
+            fetch: self.fetch.unwrap_or(usize::MAX),
+            rows,
+            runs: Mutex::new(Some(runs)),
+        }))
+    }
+}
+
+impl Sort {
+    /// Merges the shortest runs into longer ones until no more are left than can be merged at once.
+    fn merge_down(&self, context: &Arc<QueryContext>, mut runs: Vec<Run>) -> Result<Vec<Run>> {
+        runs.retain(|run| run.rows() > 0);
+        loop {
+            let fan_in = fan_in(context, &runs);
+            if runs.len() <= fan_in {
+                return Ok(runs);
+            }
+            // Just enough of the shortest that the last merge is a full one.
+            runs.sort_by_key(|run| std::cmp::Reverse(run.rows()));
+            let merged = fan_in.min(runs.len() - fan_in + 1);
+            let shortest = runs.split_off(runs.len() - merged);
+            runs.push(self.merge_into_one(context, shortest)?);
+        }
+    }
+
+    fn merge_into_one(&self, context: &Arc<QueryContext>, runs: Vec<Run>) -> Result<Run> {
+        let rows = runs.iter().map(Run::rows).sum();
+        let weight = runs.iter().map(Run::bytes).sum();
+        let rows = piece_rows(piece_bytes(context), weight, rows, context.batch_size);
+        let mut merge = Merge::new(self.keys.clone(), context.clone(), self.keys.wide().clone(), runs, 0, self.keep())?;
+        let mut merged = Run::default();
+        while let Some(piece) = merge.next(rows)? {
+            merged.put(&context.store, piece)?;
+        }
+        Ok(merged)
+    }
+}
+
+/// How many of `runs` can be merged at once when half of the memory is for their pieces and keys.
+fn fan_in(context: &QueryContext, runs: &[Run]) -> usize {
+    let piece = runs.iter().map(Run::largest_piece).max().unwrap_or(0).max(1);
+    // A piece and its keys, which take about as much.
+    let pieces = context.budget.limit() / 2 / piece.saturating_mul(2);
+    pieces.saturating_sub(MAX_WAITING).clamp(2, MAX_FAN_IN)
+}
+
+/// Sorted runs as a source of one split, which merges them while it is read.
+struct MergeSource {
+    keys: Arc<SortKeys>,
+    context: Arc<QueryContext>,
+    skip: usize,
+    fetch: usize,
+    rows: usize,
+    // The split is opened through a shared reference and consumes the runs; locked once.
+    runs: Mutex<Option<Vec<Run>>>,
+}
+
+impl Source for MergeSource {
+    fn describe(&self) -> String {
+        format!("sorted rows ({})", self.rows)
+    }
+
+    fn schema(&self) -> SchemaRef {
+        self.keys.output().clone()
+    }
+
+    fn split_count(&self) -> usize {
+        1
+    }
+
+    fn open(&self, _index: usize) -> Result<Box<dyn Split>> {
+        let taken = || Error::internal("Sort: its output can be read once only");
+        let runs = self.runs.lock().take().ok_or_else(taken)?;
+        let (keys, context) = (self.keys.clone(), self.context.clone());
+        let batch_size = context.batch_size;
+        let schema = keys.output().clone();
+        let merge = Merge::new(keys, context, schema, runs, self.skip, self.fetch)?;
+        Ok(Box::new(MergeSplit { merge, batch_size }))
+    }
+
+    fn statistics(&self) -> Statistics {
+        Statistics { rows: u64::try_from(self.rows).ok(), bytes: None }
+    }
+}
+
+struct MergeSplit {
+    merge: Merge,
+    batch_size: usize,
+}
+
+impl Split for MergeSplit {
+    fn next(&mut self) -> Result<Option<RecordBatch>> {
+        self.merge.next(self.batch_size)
+    }
+}

@@ -1,0 +1,115 @@
+//! CSV: fields are quoted only when they must be.
+//!
+//! Invariant: what is written reads back as the same text, and NULL as NULL. So a field is quoted when it holds the
+//! delimiter, the quote or an end of line, when it begins or ends with a blank, and when it is text that would be taken
+//! for NULL (with the default, an empty string).
+
+use std::io::Write;
+
+use arrow::datatypes::Schema;
+use arrow::record_batch::RecordBatch;
+
+use crate::batch::text::TextColumn;
+use crate::error::{Code, Error, Result};
+use crate::ops::write::WriteOptions;
+
+/// Text that is gathered before it goes to the file.
+const CHUNK: usize = 64 * 1024;
+
+/// Writes batches as CSV.
+pub(super) struct CsvWriter<W> {
+    out: W,
+    style: Style,
+    chunk: String,
+    /// One value's text, kept for its memory.
+    value: String,
+}
+
+struct Style {
+    delimiter: u8,
+    quote: u8,
+    null: String,
+}
+
+impl<W: Write> CsvWriter<W> {
+    pub(super) fn new(out: W, options: &WriteOptions, schema: &Schema) -> Result<Self> {
+        if !options.delimiter.is_ascii() || !options.quote.is_ascii() || options.delimiter == options.quote {
+            return Err(Error::new(Code::InvalidSetting, "delimiter and quote must be two different ASCII characters"));
+        }
+        let style = Style { delimiter: options.delimiter, quote: options.quote, null: options.null.clone() };
+        let mut writer = CsvWriter { out, style, chunk: String::with_capacity(2 * CHUNK), value: String::new() };
+        if options.header {
+            for (index, field) in schema.fields().iter().enumerate() {
+                writer.style.separate(index, &mut writer.chunk);
+                writer.style.field(field.name(), &mut writer.chunk);
+            }
+            writer.chunk.push('\n');
+        }
+        Ok(writer)
+    }
+
+    pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let columns = batch.columns().iter().map(|column| TextColumn::new(column.as_ref()));
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        for row in 0..batch.num_rows() {
+            for (index, column) in columns.iter().enumerate() {
+                self.style.separate(index, &mut self.chunk);
+                if column.is_null(row) {
+                    self.chunk.push_str(&self.style.null);
+                } else if let Some(text) = column.as_str(row) {
+                    self.style.field(text, &mut self.chunk);
+                } else {
+                    self.value.clear();
+                    column.write_text(row, &mut self.value)?;
+                    self.style.field(&self.value, &mut self.chunk);
+                }
+            }
+            self.chunk.push('\n');
+            if self.chunk.len() >= CHUNK {
+                self.write_chunk()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_chunk(&mut self) -> Result<()> {
+        self.out.write_all(self.chunk.as_bytes())?;
+        self.chunk.clear();
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Result<W> {
+        self.write_chunk()?;
+        Ok(self.out)
+    }
+}
+
+impl Style {
+    fn separate(&self, index: usize, out: &mut String) {
+        if index > 0 {
+            out.push(char::from(self.delimiter));
+        }
+    }
+
+    fn field(&self, text: &str, out: &mut String) {
+        if !self.must_quote(text) {
+            out.push_str(text);
+            return;
+        }
+        let quote = char::from(self.quote);
+        out.push(quote);
+        for (index, part) in text.split(quote).enumerate() {
+            if index > 0 {
+                out.push(quote);
+                out.push(quote);
+            }
+            out.push_str(part);
+        }
+        out.push(quote);
+    }
+
+    fn must_quote(&self, text: &str) -> bool {
+        let special = |byte: u8| byte == self.delimiter || byte == self.quote || byte == b'\n' || byte == b'\r';
+        text == self.null || text.starts_with([' ', '\t']) || text.ends_with([' ', '\t']) || text.bytes().any(special)
+    }
+}

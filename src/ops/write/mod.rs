@@ -1,0 +1,171 @@
+//! Writes batches into a file: CSV, Parquet or JSON lines.
+//!
+//! Invariant: the file is there whole or not at all. Rows go to a temporary file beside it, which takes its name in
+//! [`FileWriter::finish`]; a writer dropped before leaves nothing, and an older file of that name stays as it was.
+//! (Something that is not a regular file, such as a pipe or `/dev/stdout`, is written directly.)
+
+mod csv;
+mod json;
+mod parquet;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+
+use crate::error::Result;
+use crate::memory::Budget;
+
+use self::csv::CsvWriter;
+use self::json::JsonWriter;
+use self::parquet::ParquetWriter;
+use self::target::{Stream, Target};
+
+/// A format that files are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteFormat {
+    Csv,
+    Parquet,
+    /// JSON lines: one object a line.
+    Json,
+}
+
+/// How a file is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteCompression {
+    None,
+    Gzip,
+    Zstd,
+    /// Parquet only.
+    Snappy,
+    /// Parquet only.
+    Lz4,
+}
+
+/// What can be chosen about a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// By default what the name says (`.gz`, `.zst`), and zstd for Parquet.
+    pub compression: Option<WriteCompression>,
+    /// CSV: the first line holds the names.
+    pub header: bool,
+    /// CSV: between fields; one byte of ASCII.
+    pub delimiter: u8,
+    /// CSV: around fields that need it; one byte of ASCII.
+    pub quote: u8,
+    /// CSV: the text of NULL.
+    pub null: String,
+    /// Parquet: the greatest number of rows in a row group; memory may end one earlier.
+    pub row_group_rows: usize,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        WriteOptions {
+            compression: None,
+            header: true,
+            delimiter: b',',
+            quote: b'"',
+            null: String::new(),
+            row_group_rows: 1 << 20,
+        }
+    }
+}
+
+/// A file being written.
+///
+/// ```
+/// use std::sync::Arc;
+/// use arrow::array::{ArrayRef, Int32Array};
+/// use floe::batch::RecordBatch;
+/// use floe::memory::Budget;
+/// use floe::ops::write::{FileWriter, WriteFormat, WriteOptions};
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("numbers.csv");
+/// let batch = RecordBatch::try_from_iter([("n", Arc::new(Int32Array::from(vec![1, 2])) as ArrayRef)])?;
+/// let (options, budget) = (WriteOptions::default(), Budget::new(1 << 20));
+/// let mut writer = FileWriter::create(&path, WriteFormat::Csv, &options, batch.schema(), &budget)?;
+/// writer.write(&batch)?;
+/// assert_eq!(writer.finish()?, 2);
+/// assert_eq!(std::fs::read_to_string(&path)?, "n\n1\n2\n");
+/// # floe::Result::Ok(())
+/// ```
+pub struct FileWriter {
+    encoder: Encoder,
+    path: String,
+    rows: u64,
+}
+
+enum Encoder {
+    Csv(CsvWriter<Stream>),
+    Json(JsonWriter<Stream>),
+    Parquet(ParquetWriter<Target>),
+}
+
+impl FileWriter {
+    /// Starts the file `path`, whose rows are of `schema`.
+    ///
+    /// # Errors
+    /// `IO_ERROR` or `FILE_NOT_FOUND` when the folder cannot be written to, `INVALID_SETTING` for a compression that the
+    /// format does not have, `NOT_SUPPORTED` for a column type that it does not have.
+    pub fn create(
+        path: &Path,
+        format: WriteFormat,
+        options: &WriteOptions,
+        schema: SchemaRef,
+        budget: &Budget,
+    ) -> Result<Self> {
+        let name = path.display().to_string();
+        let encoder = Self::encoder(path, format, options, schema, budget)
+            .map_err(|error| error.context(format!("writing '{name}'")))?;
+        Ok(FileWriter { encoder, path: name, rows: 0 })
+    }
+
+    fn encoder(
+        path: &Path,
+        format: WriteFormat,
+        options: &WriteOptions,
+        schema: SchemaRef,
+        budget: &Budget,
+    ) -> Result<Encoder> {
+        Ok(match format {
+            WriteFormat::Csv => Encoder::Csv(CsvWriter::new(Stream::create(path, options)?, options, &schema)?),
+            WriteFormat::Json => Encoder::Json(JsonWriter::new(Stream::create(path, options)?, &schema)),
+            WriteFormat::Parquet => {
+                Encoder::Parquet(ParquetWriter::new(Target::create(path)?, options, schema, budget)?)
+            }
+        })
+    }
+
+    /// Adds the rows of `batch`.
+    ///
+    /// # Errors
+    /// `IO_ERROR` when the disk refuses.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let written = match &mut self.encoder {
+            Encoder::Csv(writer) => writer.write(batch),
+            Encoder::Json(writer) => writer.write(batch),
+            Encoder::Parquet(writer) => writer.write(batch),
+        };
+        written.map_err(|error| error.context(format!("writing '{}'", self.path)))?;
+        self.rows += batch.num_rows() as u64;
+        Ok(())
+    }
+
+    /// Ends the file and gives it its name: the number of rows in it.
+    ///
+    /// # Errors
+    /// `IO_ERROR` when the disk refuses; the file is then not there.
+    pub fn finish(self) -> Result<u64> {
+        let finished = match self.encoder {
+            Encoder::Csv(writer) => writer.finish().and_then(Stream::finish),
+            Encoder::Json(writer) => writer.finish().and_then(Stream::finish),
+            Encoder::Parquet(writer) => writer.finish().and_then(Target::finish),
+        };
+        finished.map_err(|error| error.context(format!("writing '{}'", self.path)))?;
+        Ok(self.rows)
+    }
+}

@@ -1,0 +1,152 @@
+//! Where the bytes of a file go: a temporary file that takes the file's name at the end, perhaps through a compressor.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tempfile::NamedTempFile;
+
+use crate::error::{Code, Error, Result};
+use crate::ops::write::{WriteCompression, WriteOptions};
+
+/// Bytes that are gathered before they go to the operating system.
+const BUFFER: usize = 256 * 1024;
+
+/// Level of zstd for text: about as fast as the text is written.
+const ZSTD_LEVEL: i32 = 3;
+
+/// A file that appears whole.
+pub(super) struct Target {
+    file: BufWriter<Place>,
+}
+
+enum Place {
+    Temporary { file: NamedTempFile, path: PathBuf },
+    Direct(File),
+}
+
+impl Target {
+    pub(super) fn create(path: &Path) -> Result<Self> {
+        let place = match std::fs::metadata(path) {
+            Ok(old) if old.is_dir() => {
+                return Err(Error::new(Code::Io, "it is a folder").hint("name a file in it"));
+            }
+            Ok(old) if !old.is_file() => Place::Direct(OpenOptions::new().write(true).open(path)?),
+            _ => temporary(path)?,
+        };
+        Ok(Target { file: BufWriter::with_capacity(BUFFER, place) })
+    }
+
+    /// Writes what is buffered and gives the file its name.
+    pub(super) fn finish(self) -> Result<()> {
+        let place = self.file.into_inner().map_err(|error| Error::from(error.into_error()))?;
+        match place {
+            Place::Temporary { file, path } => file.persist(path).map(drop).map_err(|error| error.error.into()),
+            Place::Direct(mut file) => Ok(file.flush()?),
+        }
+    }
+}
+
+fn temporary(path: &Path) -> Result<Place> {
+    // A link keeps pointing where it did: what is replaced is the file behind it.
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".floe-").suffix(".part");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // As any new file; the process's mask takes away what it does not want.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    Ok(Place::Temporary { file: builder.tempfile_in(folder)?, path })
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Write for Place {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Place::Temporary { file, .. } => file.write(bytes),
+            Place::Direct(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Place::Temporary { file, .. } => file.flush(),
+            Place::Direct(file) => file.flush(),
+        }
+    }
+}
+
+/// A text file, compressed or not.
+pub(super) enum Stream {
+    Plain(Target),
+    Gzip(GzEncoder<Target>),
+    Zstd(zstd::Encoder<'static, Target>),
+}
+
+impl Stream {
+    pub(super) fn create(path: &Path, options: &WriteOptions) -> Result<Self> {
+        let compression = options.compression.unwrap_or_else(|| compression_of(path));
+        if matches!(compression, WriteCompression::Snappy | WriteCompression::Lz4) {
+            return Err(Error::new(Code::InvalidSetting, "text files are compressed by gzip or zstd only"));
+        }
+        let target = Target::create(path)?;
+        Ok(match compression {
+            WriteCompression::Gzip => Stream::Gzip(GzEncoder::new(target, Compression::default())),
+            WriteCompression::Zstd => Stream::Zstd(zstd::Encoder::new(target, ZSTD_LEVEL)?),
+            _ => Stream::Plain(target),
+        })
+    }
+
+    /// Ends the compressed stream and gives the file its name.
+    pub(super) fn finish(self) -> Result<()> {
+        match self {
+            Stream::Plain(target) => target.finish(),
+            Stream::Gzip(encoder) => encoder.finish()?.finish(),
+            Stream::Zstd(encoder) => encoder.finish()?.finish(),
+        }
+    }
+}
+
+/// What the last part of the name says.
+fn compression_of(path: &Path) -> WriteCompression {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some(extension) if extension.eq_ignore_ascii_case("gz") => WriteCompression::Gzip,
+        Some(extension) if extension.eq_ignore_ascii_case("zst") => WriteCompression::Zstd,
+        _ => WriteCompression::None,
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Stream::Plain(target) => target.write(bytes),
+            Stream::Gzip(encoder) => encoder.write(bytes),
+            Stream::Zstd(encoder) => encoder.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Stream::Plain(target) => target.flush(),
+            Stream::Gzip(encoder) => encoder.flush(),
+            Stream::Zstd(encoder) => encoder.flush(),
+        }
+    }
+}

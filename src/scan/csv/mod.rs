@@ -1,0 +1,108 @@
+//! CSV: inference, splits and reading, to RFC 4180 and the dialects around it.
+//!
+//! The way of a byte: [`window`] (what of the file is in memory) → [`tokenize`] (where fields begin and end) →
+//! [`columns`] (values). [`boundary`] finds the first record of a split in the middle of a file; [`sniff`] and
+//! [`sample`] find out dialect and types while planning.
+//!
+//! A quote opens a quoted field only at the very start of a field; elsewhere it is a plain character. Empty unquoted
+//! fields are NULL; quoted ones are empty texts, and NULL in columns that are not text.
+//!
+//! # Known limitation
+//! A compressed file is one split. `dateformat` and `timestampformat` are not built yet.
+
+mod boundary;
+mod columns;
+mod dialect;
+mod head;
+mod records;
+mod sample;
+mod settings;
+mod sniff;
+mod split;
+mod tokenize;
+mod window;
+
+use std::sync::{Arc, OnceLock};
+
+use crate::error::{Error, Result};
+use crate::io::Compression;
+use crate::scan::csv::boundary::Boundaries;
+use crate::scan::csv::settings::{OPTION_NAMES, Settings};
+use crate::scan::csv::split::{CsvSplitPlan, FilePlan, PlannedColumn, ScanPlan};
+use crate::scan::{FileEntry, FormatReader, Inferred, Options, ScanRequest, SplitPlan};
+use crate::store::QueryContext;
+
+/// Bytes of a split where there are enough of them.
+const SPLIT_BYTES: u64 = 16 << 20;
+const SMALLEST_SPLIT: u64 = 256 << 10;
+
+/// The CSV format.
+#[derive(Debug)]
+pub struct CsvReader;
+
+impl FormatReader for CsvReader {
+    fn option_names(&self) -> &'static [&'static str] {
+        &OPTION_NAMES
+    }
+
+    fn infer(&self, files: &[FileEntry], options: &Options) -> Result<Inferred> {
+        sample::infer(files, options)
+    }
+
+    fn splits(&self, request: &ScanRequest, context: &Arc<QueryContext>) -> Result<Vec<Box<dyn SplitPlan>>> {
+        let settings = Settings::new(&request.spec.options)?;
+        let plan = Arc::new(scan_plan(request, settings, context)?);
+        let files = &request.spec.files;
+        let total: u64 = files.iter().map(|file| file.size).sum();
+        let lanes = context.threads.max(1) as u64;
+        let target = (total / (lanes * 4)).clamp(SMALLEST_SPLIT, SPLIT_BYTES);
+        let mut splits: Vec<Box<dyn SplitPlan>> = Vec::new();
+        for (file_index, entry) in files.iter().enumerate() {
+            let cuts = cuts(entry, target, lanes, &plan.settings);
+            let count = cuts.len();
+            let (entry, boundaries) = (entry.clone(), Boundaries::new(cuts));
+            let file = Arc::new(FilePlan { entry, boundaries, head: OnceLock::new() });
+            splits.extend((0..count).map(|index| {
+                let (plan, file) = (plan.clone(), file.clone());
+                Box::new(CsvSplitPlan { plan, file, file_index, index }) as Box<dyn SplitPlan>
+            }));
+        }
+        Ok(splits)
+    }
+}
+
+fn scan_plan(request: &ScanRequest, settings: Settings, context: &Arc<QueryContext>) -> Result<ScanPlan> {
+    let spec = &request.spec;
+    let planned = |field: &arrow::datatypes::FieldRef| -> Result<PlannedColumn> {
+        let name = field.name();
+        let index = settings.file_columns.iter().position(|column| column == name);
+        let index = index.ok_or_else(|| Error::internal(format!("csv: the column '{name}' is in no file")))?;
+        let strict = settings.declared_type(name).is_none();
+        Ok(PlannedColumn { name: name.clone(), data_type: field.data_type().clone(), strict, index })
+    };
+    let schema = Arc::new(spec.schema.project(&request.projection)?);
+    let columns = schema.fields().iter().map(planned).collect::<Result<Vec<_>>>()?;
+    let in_files = spec.schema.fields().len().saturating_sub(spec.hive_columns);
+    let checked = match settings.ignore_errors {
+        true => spec.schema.fields().iter().take(in_files).map(planned).collect::<Result<Vec<_>>>()?,
+        false => Vec::new(),
+    };
+    let first_path = spec.files.first().map(|file| file.path.clone()).unwrap_or_default();
+    let (limit, context) = (request.limit, context.clone());
+    Ok(ScanPlan { settings, columns, checked, schema, first_path, limit, context })
+}
+
+/// Where the splits of a file begin. What cannot be cut is one split: streams, and files with comments, in which
+/// quotes mean nothing.
+fn cuts(file: &FileEntry, target: u64, lanes: u64, settings: &Settings) -> Vec<u64> {
+    let whole = settings.compression_of(&file.path) != Compression::None;
+    if whole || !settings.parallel || settings.comment.is_some() {
+        return vec![0];
+    }
+    let least = if file.size > 1 << 20 && lanes > 1 { 4 } else { 1 };
+    let count = (file.size / target).max(least).max(1);
+    (0..count).map(|index| file.size / count * index).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! Record after record of one split: a window, a tokenizer over it, and errors that say where.
+//!
+//! Invariant: a record belongs to the split in which it starts; the reader stops before the first record that starts
+//! at or behind `stop`.
+
+use crate::error::{Code, Error, Result};
+use crate::scan::csv::dialect::Dialect;
+use crate::scan::csv::tokenize::{BadRecord, Bounds, Field, Flaw, Tile, Tokenizer};
+use crate::scan::csv::window::Window;
+
+/// Characters of a bad line that an error shows.
+const SHOWN_CHARACTERS: usize = 200;
+
+/// See the module.
+pub struct Records {
+    window: Window,
+    tokenizer: Tokenizer,
+    /// Place in the file.
+    stop: u64,
+    tile: Tile,
+    /// Passes over bad records instead of failing.
+    ignore_errors: bool,
+    /// Columns that every record must have, for the error.
+    columns: usize,
+}
+
+impl Records {
+    /// Reads the records that start before `stop`, from where the window stands.
+    pub fn new(window: Window, tokenizer: Tokenizer, stop: u64, columns: usize, ignore_errors: bool) -> Self {
+        Records { window, tokenizer, stop, tile: Tile::default(), ignore_errors, columns }
+    }
+
+    /// Reads at most `max_rows` records, at least one unless it was the last. False after the last.
+    ///
+    /// # Errors
+    /// What reading finds, and bad records unless they are ignored.
+    pub fn next(&mut self, max_rows: usize) -> Result<bool> {
+        loop {
+            let window = &mut self.window;
+            let stop = usize::try_from(self.stop.saturating_sub(window.position())).unwrap_or(usize::MAX);
+            let bounds = Bounds { from: window.begin(), stop, max_rows, at_end: window.at_end() };
+            self.tokenizer.read(window.data(), bounds, &mut self.tile);
+            window.consume_to(self.tile.consumed);
+            if let Some(bad) = self.tile.bad.filter(|_| !self.ignore_errors) {
+                return Err(self.bad_record(bad));
+            }
+            if self.tile.rows > 0 {
+                return Ok(true);
+            }
+            let window = &mut self.window;
+            let finished = window.begin() >= stop || (window.at_end() && window.begin() >= window.data().len());
+            if finished {
+                return Ok(false);
+            }
+            if self.tile.incomplete || window.begin() >= window.data().len() {
+                if window.at_end() {
+                    return Ok(false);
+                }
+                window.fill()?;
+            }
+        }
+    }
+
+    /// The window's bytes, into which the fields point.
+    pub fn data(&self) -> &[u8] {
+        self.window.data()
+    }
+
+    /// The dialect of the records.
+    pub fn dialect(&self) -> &Dialect {
+        self.tokenizer.dialect()
+    }
+
+    /// The records that `next` has read.
+    pub fn tile(&self) -> &Tile {
+        &self.tile
+    }
+
+    /// Where the next record would start, as a place in the file.
+    pub fn place(&self) -> u64 {
+        self.window.position() + self.window.begin() as u64
+    }
+
+    /// `'path' line n` for something in the window.
+    pub fn location(&self, at: usize) -> String {
+        match self.window.line_of(at) {
+            Ok(line) => format!("'{}' line {line}", self.window.path()),
+            Err(_) => format!("'{}' byte {}", self.window.path(), self.window.position() + at as u64),
+        }
+    }
+
+    /// The text of a field for an error message.
+    pub fn shown(&self, field: Field) -> String {
+        shown(self.data().get(field.start()..field.end()).unwrap_or_default())
+    }
+
+    fn bad_record(&self, bad: BadRecord) -> Error {
+        let place = self.location(bad.start);
+        let dialect = self.tokenizer.dialect();
+        let line = self.data().get(bad.start..bad.end).unwrap_or_default();
+        let line = shown(line.trim_ascii_end());
+        let quote = char::from(dialect.quote.unwrap_or(b'"'));
+        let (what, hint) = match bad.flaw {
+            Flaw::Columns(found) => (
+                format!("{} expected, {found} found", counted(self.columns)),
+                "check delim and quote, or leave such rows out with ignore_errors => true".to_string(),
+            ),
+            Flaw::AfterQuote => (
+                format!("text follows the closing {quote} of a quoted field"),
+                format!(
+                    "inside quotes a {quote} is written twice, or with the escape option; quote => '' reads it as it is"
+                ),
+            ),
+            Flaw::OpenQuote => (
+                format!("the {quote} opened in {} is never closed", self.location(bad.at)),
+                "quote => '' reads quotes as plain characters".to_string(),
+            ),
+        };
+        Error::new(Code::InvalidData, format!("{place}: {what}: {line}")).hint(hint)
+    }
+}
+
+/// `1 column`, `2 columns`.
+pub fn counted(columns: usize) -> String {
+    if columns == 1 { "1 column".to_string() } else { format!("{columns} columns") }
+}
+
+/// Bytes for an error message: cut, and without what would break the line.
+pub fn shown(bytes: &[u8]) -> String {
+    let cut = bytes.get(..SHOWN_CHARACTERS * 4).unwrap_or(bytes);
+    let text = String::from_utf8_lossy(cut);
+    let mut shown: String = text.chars().take(SHOWN_CHARACTERS).flat_map(visible).collect();
+    if text.chars().count() > SHOWN_CHARACTERS || cut.len() < bytes.len() {
+        shown.push('…');
+    }
+    shown
+}
+
+fn visible(character: char) -> impl Iterator<Item = char> {
+    let plain = if character.is_control() { None } else { Some(character) };
+    let escaped = if plain.is_none() { Some(character.escape_default()) } else { None };
+    plain.into_iter().chain(escaped.into_iter().flatten())
+}

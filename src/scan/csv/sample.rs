@@ -1,0 +1,298 @@
+//! Inference: dialect, columns and types of all files, from samples of every part of every file.
+//!
+//! Files of up to 64 MB together are looked at whole, so that no value can come as a surprise. Of more, blocks spread
+//! evenly over each file are looked at, always with its beginning and its end; of a compressed file the beginning.
+//! `sample_size => -1` looks at everything, another number at about so many records of each file.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema};
+use rayon::prelude::*;
+
+use crate::error::{Code, Error, Result};
+use crate::io::{Compression, LocalFile};
+use crate::scan::csv::boundary::{Boundaries, supposed_start};
+use crate::scan::csv::head::{Head, after_preamble, distinct, head_window};
+use crate::scan::csv::records::Records;
+use crate::scan::csv::settings::{FILE_COLUMNS, Settings};
+use crate::scan::csv::sniff::{Sniffed, sniff};
+use crate::scan::csv::tokenize::Tokenizer;
+use crate::scan::csv::window::Window;
+use crate::scan::infer::{Kind, parse_type, widen};
+use crate::scan::{FileEntry, Inferred, OptionValue, Options};
+
+/// Inflated bytes up to which everything is looked at.
+const WHOLE_BYTES: u64 = 64 << 20;
+/// Bytes that are looked at in all where there are more.
+const SAMPLE_BYTES: u64 = 32 << 20;
+/// Bytes of one block of a sample, and of one piece where everything is looked at.
+const BLOCK_BYTES: std::ops::RangeInclusive<u64> = (16 << 10)..=(256 << 10);
+const PIECE_BYTES: u64 = 4 << 20;
+/// Inflated bytes looked at in a compressed file.
+const STREAM_BYTES: std::ops::RangeInclusive<u64> = (256 << 10)..=(4 << 20);
+/// Files whose heads are read while planning; of more, so many spread evenly. The others are checked when read.
+const MAX_HEADS: usize = 1024;
+/// Files that are tried for one with enough records to sniff.
+const MAX_SNIFFED_FILES: usize = 16;
+
+/// Infers what is common to all files.
+///
+/// # Errors
+/// Invalid options, unreadable files, files whose columns differ.
+pub fn infer(files: &[FileEntry], options: &Options) -> Result<Inferred> {
+    let mut settings = Settings::new(options)?;
+    complete_dialect(files, &mut settings)?;
+    let looked = evenly(files, MAX_HEADS);
+    let heads: Vec<Head> = looked.par_iter().map(|file| Head::open(&file.path, &settings)).collect::<Result<_>>()?;
+    let (first, columns) = common_columns(&looked, &heads, &settings)?;
+    settings.file_columns = columns;
+    let places: Vec<_> = looked
+        .iter()
+        .zip(&heads)
+        .map(|(file, head)| if head.columns == 0 { Ok(Vec::new()) } else { head.places(&file.path, first, &settings) })
+        .collect::<Result<_>>()?;
+    let mut types = declared_types(&settings)?;
+    if types.iter().any(Option::is_none) {
+        let kinds = sampled_kinds(&looked, &heads, &places, &types, &settings)?;
+        for (data_type, kind) in types.iter_mut().zip(kinds) {
+            data_type.get_or_insert_with(|| kind.data_type());
+        }
+    }
+    let field = |(name, data_type): (&String, Option<DataType>)| {
+        Field::new(name, data_type.unwrap_or(DataType::Utf8View), true)
+    };
+    let fields: Vec<_> = settings.file_columns.iter().zip(types).map(field).collect();
+    Ok(Inferred { schema: Arc::new(Schema::new(fields)), rows: None, options: completed(options, &settings) })
+}
+
+/// The options with everything that was detected filled in.
+fn completed(options: &Options, settings: &Settings) -> Options {
+    let mut options = options.clone();
+    options.remove("sep");
+    let dialect = settings.dialect();
+    let text = |byte: u8| OptionValue::Text(char::from(byte).to_string());
+    options.insert("delim".to_string(), text(dialect.delimiter));
+    options.insert("new_line".to_string(), text(dialect.newline));
+    options.insert("header".to_string(), OptionValue::Bool(settings.header.unwrap_or(false)));
+    let names = settings.file_columns.iter().cloned().map(OptionValue::Text).collect();
+    options.insert(FILE_COLUMNS.to_string(), OptionValue::List(names));
+    options
+}
+
+/// At most `count` files, spread evenly, with the first and the last.
+fn evenly(files: &[FileEntry], count: usize) -> Vec<&FileEntry> {
+    if files.len() <= count {
+        return files.iter().collect();
+    }
+    (0..count).filter_map(|index| files.get(index * (files.len() - 1) / (count - 1))).collect()
+}
+
+/// Sniffs what the options leave open, in the first file with two records, else in the first with one.
+fn complete_dialect(files: &[FileEntry], settings: &mut Settings) -> Result<()> {
+    let mut best: Option<Sniffed> = None;
+    for file in files.iter().filter(|file| file.size > 0).take(MAX_SNIFFED_FILES) {
+        let mut window = head_window(&file.path, settings)?;
+        window.fill()?;
+        let line_ends = Settings {
+            newline: Some(settings.newline.unwrap_or_else(|| crate::scan::csv::sniff::newline(window.data()))),
+            ..settings.clone()
+        };
+        let start = after_preamble(&mut window, &line_ends)?;
+        let text = window.data().get(start..).unwrap_or_default();
+        let sniffed = sniff(text, window.at_end(), settings);
+        if best.is_none_or(|best| sniffed.records > best.records) {
+            best = Some(sniffed);
+        }
+        if sniffed.records > 1 {
+            break;
+        }
+    }
+    if let Some(best) = best {
+        settings.delimiter.get_or_insert(best.delimiter);
+        settings.newline.get_or_insert(best.newline);
+        settings.header.get_or_insert(best.header);
+    }
+    Ok(())
+}
+
+/// The columns of the scan, and a file that has them (for errors).
+fn common_columns<'a>(looked: &[&'a FileEntry], heads: &[Head], settings: &Settings) -> Result<(&'a str, Vec<String>)> {
+    let filled = looked.iter().zip(heads).find(|(_, head)| head.columns > 0);
+    let first = filled.map(|(file, _)| *file).or(looked.first().copied());
+    let path = first.map_or("", |file| file.path.as_str());
+    if let Some(columns) = &settings.columns {
+        return Ok((path, columns.iter().map(|(name, _)| name.clone()).collect()));
+    }
+    let Some((_, head)) = filled else {
+        let message = format!("'{path}' is empty: it has no columns");
+        return Err(Error::new(Code::InvalidData, message).hint("columns => {'name': 'TYPE', …} declares them"));
+    };
+    let mut columns = match &head.names {
+        Some(names) => names.clone(),
+        None => (0..head.columns).map(|index| format!("column{index}")).collect(),
+    };
+    if let Some(names) = &settings.names {
+        if names.len() > columns.len() {
+            let message = format!("{} names are given, but '{path}' has {} columns", names.len(), columns.len());
+            return Err(Error::new(Code::InvalidSetting, message));
+        }
+        for (column, name) in columns.iter_mut().zip(names) {
+            column.clone_from(name);
+        }
+        return Ok((path, distinct(columns)));
+    }
+    if settings.union_by_name {
+        for name in heads.iter().filter_map(|head| head.names.as_ref()).flatten() {
+            if !columns.iter().any(|column| column.eq_ignore_ascii_case(name)) {
+                columns.push(name.clone());
+            }
+        }
+    }
+    Ok((path, columns))
+}
+
+/// The types that the options give.
+fn declared_types(settings: &Settings) -> Result<Vec<Option<DataType>>> {
+    for (name, _) in &settings.types {
+        if !settings.file_columns.iter().any(|column| column.eq_ignore_ascii_case(name)) {
+            let likeness = |column: &&String| (strsim::jaro_winkler(column, name) * 1000.0) as u64;
+            let error =
+                Error::new(Code::InvalidSetting, format!("the option types names '{name}', which is no column"));
+            return Err(match settings.file_columns.iter().max_by_key(likeness) {
+                Some(column) => error.hint(format!("did you mean {column}?")),
+                None => error,
+            });
+        }
+    }
+    let declared = |name: &String| match settings.declared_type(name) {
+        Some(text) => parse_type(text).map(Some),
+        None if settings.all_varchar => Ok(Some(DataType::Utf8View)),
+        None => Ok(None),
+    };
+    settings.file_columns.iter().map(declared).collect()
+}
+
+/// A part of a file that is looked at.
+struct Block {
+    /// Index into the files that are looked at.
+    file: usize,
+    start: u64,
+    stop: u64,
+    /// Whether the block may be passed over when its first record is hard to find.
+    optional: bool,
+    max_rows: usize,
+}
+
+/// What the values of each column look like; columns with a type are not looked at.
+fn sampled_kinds(
+    looked: &[&FileEntry],
+    heads: &[Head],
+    places: &[Vec<Option<usize>>],
+    types: &[Option<DataType>],
+    settings: &Settings,
+) -> Result<Vec<Kind>> {
+    let none = || vec![Kind::Null; types.len()];
+    let look = |block: &Block| -> Result<Vec<Kind>> {
+        let (Some(file), Some(head), Some(places)) =
+            (looked.get(block.file), heads.get(block.file), places.get(block.file))
+        else {
+            return Ok(none());
+        };
+        // Which column of the scan each wanted field is.
+        let (targets, wanted): (Vec<usize>, Vec<usize>) = (places.iter().zip(types).enumerate())
+            .filter_map(|(column, (place, data_type))| Some((column, place.filter(|_| data_type.is_none())?)))
+            .unzip();
+        let seen = block_kinds(&file.path, head, block, &wanted, settings)?;
+        let mut kinds = none();
+        for (target, kind) in targets.into_iter().zip(seen) {
+            if let Some(slot) = kinds.get_mut(target) {
+                *slot = kind;
+            }
+        }
+        Ok(kinds)
+    };
+    let join = |a: Vec<Kind>, b: Vec<Kind>| a.into_iter().zip(b).map(|(a, b)| a.join(b)).collect();
+    blocks(looked, settings).par_iter().map(look).try_reduce(none, |a, b| Ok(join(a, b)))
+}
+
+fn blocks(looked: &[&FileEntry], settings: &Settings) -> Vec<Block> {
+    let inflated = |file: &FileEntry| match settings.compression_of(&file.path) {
+        Compression::None => file.size,
+        Compression::Gzip => file.size.saturating_mul(5),
+        Compression::Zstd => file.size.saturating_mul(6),
+    };
+    let total: u64 = looked.iter().map(|file| inflated(file)).sum();
+    let everything = settings.sample_size.map_or(total <= WHOLE_BYTES, |rows| rows < 0);
+    let share = SAMPLE_BYTES / (looked.len() as u64).max(1);
+    let mut blocks = Vec::new();
+    for (index, file) in looked.iter().enumerate() {
+        let block = |start, stop, optional, max_rows| Block { file: index, start, stop, optional, max_rows };
+        let rows = settings.sample_size.and_then(|rows| usize::try_from(rows).ok());
+        let compressed = settings.compression_of(&file.path) != Compression::None;
+        let size = if compressed { u64::MAX } else { file.size };
+        if let Some(rows) = rows {
+            let third = rows.div_ceil(3).max(1);
+            let starts = if compressed { vec![0] } else { vec![0, size / 2, size.saturating_sub(*BLOCK_BYTES.end())] };
+            blocks.extend(starts.into_iter().map(|start| block(start, size, start > 0, third)));
+        } else if compressed {
+            let stop = if everything { u64::MAX } else { share.clamp(*STREAM_BYTES.start(), *STREAM_BYTES.end()) };
+            blocks.push(block(0, stop, false, usize::MAX));
+        } else if everything || size <= share {
+            let pieces = size.div_ceil(PIECE_BYTES).max(1);
+            blocks.extend(
+                (0..pieces).map(|piece| block(piece * PIECE_BYTES, (piece + 1) * PIECE_BYTES, false, usize::MAX)),
+            );
+        } else {
+            let length = (share / 3).clamp(*BLOCK_BYTES.start(), *BLOCK_BYTES.end());
+            let count = (share / length).max(3);
+            let starts = (0..count).map(|number| size.saturating_sub(length) / (count - 1) * number);
+            blocks.extend(starts.map(|start| block(start, start + length, start > 0, usize::MAX)));
+        }
+    }
+    blocks
+}
+
+/// What the values of the `wanted` fields look like in one block. Bad records are passed over: reading names them.
+fn block_kinds(path: &str, head: &Head, block: &Block, wanted: &[usize], settings: &Settings) -> Result<Vec<Kind>> {
+    let mut kinds = vec![Kind::Null; wanted.len()];
+    let dialect = settings.record_dialect(head.columns);
+    let tokenizer = Tokenizer::new(dialect, head.columns, wanted);
+    let window = match settings.compression_of(path) {
+        Compression::None => {
+            let file = Arc::new(LocalFile::open(path)?);
+            let Some(start) = block_start(&file, head, block, &tokenizer)? else { return Ok(kinds) };
+            Window::over_file(file, start, block.stop, dialect.newline, None)
+        }
+        compression => {
+            let mut window = Window::over_stream(path, compression, dialect.newline, None)?;
+            window.skip_to(head.data_start)?;
+            window
+        }
+    };
+    let mut records = Records::new(window, tokenizer, block.stop, head.columns, true);
+    let mut rows = 0;
+    while rows < block.max_rows && records.next((block.max_rows - rows).min(4096))? {
+        rows += records.tile().rows;
+        let data = records.data();
+        for (index, kind) in kinds.iter_mut().enumerate() {
+            for field in records.tile().fields.iter().skip(index).step_by(wanted.len().max(1)) {
+                if *kind == Kind::Text {
+                    break;
+                }
+                let raw = data.get(field.start()..field.end()).unwrap_or_default();
+                if raw.is_empty() || (!field.quoted() && settings.is_null(raw)) {
+                    continue;
+                }
+                *kind = widen(*kind, &dialect.unescaped(raw, field.escaped()));
+            }
+        }
+    }
+    Ok(kinds)
+}
+
+fn block_start(file: &Arc<LocalFile>, head: &Head, block: &Block, tokenizer: &Tokenizer) -> Result<Option<u64>> {
+    if block.optional {
+        return supposed_start(file, head.data_start, block.start, tokenizer);
+    }
+    Boundaries::new(vec![block.start]).start(0, file, head.data_start, tokenizer, None).map(Some)
+}

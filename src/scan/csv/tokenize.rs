@@ -1,0 +1,550 @@
+//! Bytes to fields: where each wanted field of each record begins and ends.
+//!
+//! Invariant: tokenizing from a record's start gives the same records however the bytes are cut into windows: a record
+//! that may go on behind the window is left for the next one.
+
+use memchr::{memchr, memchr2};
+
+use crate::scan::csv::dialect::Dialect;
+
+/// A field's bytes within the window (without its quotes) and how it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    start: u32,
+    /// Length, with the flags in the two highest bits.
+    length: u32,
+}
+
+const QUOTED: u32 = 1 << 31;
+const ESCAPED: u32 = 1 << 30;
+
+/// Windows never get larger, so that a field's length leaves room for its flags.
+pub const MAX_WINDOW: usize = 1 << 30;
+
+impl Field {
+    fn new(start: usize, end: usize, quoted: bool, escaped: bool) -> Self {
+        let flags = if quoted { QUOTED } else { 0 } | if escaped { ESCAPED } else { 0 };
+        // Both fit: a window has at most MAX_WINDOW bytes.
+        let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX >> 2);
+        Field { start: narrow(start), length: narrow(end - start) | flags }
+    }
+
+    /// Whether it stood in quotes.
+    pub fn quoted(self) -> bool {
+        self.length & QUOTED != 0
+    }
+
+    /// Whether it holds escapes that must be taken out.
+    pub fn escaped(self) -> bool {
+        self.length & ESCAPED != 0
+    }
+
+    /// Where it begins in the window.
+    pub fn start(self) -> usize {
+        self.start as usize
+    }
+
+    /// Where it ends in the window.
+    pub fn end(self) -> usize {
+        self.start() + (self.length & !(QUOTED | ESCAPED)) as usize
+    }
+}
+
+/// Why a record cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// It has so many fields; another number was expected.
+    Columns(usize),
+    /// Something other than a delimiter or line end follows a closing quote.
+    AfterQuote,
+    /// A quote is still open at the end of the file.
+    OpenQuote,
+}
+
+/// A record that cannot be read: where it lies in the window and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadRecord {
+    pub start: usize,
+    pub end: usize,
+    /// Where the flaw was noticed.
+    pub at: usize,
+    pub flaw: Flaw,
+}
+
+/// What one call has read from a window.
+#[derive(Debug, Default)]
+pub struct Tile {
+    pub rows: usize,
+    /// Row after row, the wanted columns in their order.
+    pub fields: Vec<Field>,
+    /// Where the next record starts.
+    pub consumed: usize,
+    /// The flaw that ended the tile, if one did; `consumed` stands behind the bad record.
+    pub bad: Option<BadRecord>,
+    /// The last record goes on behind the window.
+    pub incomplete: bool,
+}
+
+/// Splits records into fields and keeps the wanted ones.
+#[derive(Debug, Clone)]
+pub struct Tokenizer {
+    dialect: Dialect,
+    /// Fields that every record must have; `None` takes any number.
+    columns: Option<usize>,
+    /// For each column of the file, its place among the wanted ones.
+    places: Vec<Option<usize>>,
+    wanted: usize,
+}
+
+/// How far a tile may go.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Where the first record starts.
+    pub from: usize,
+    /// Records that start here or later are not read.
+    pub stop: usize,
+    pub max_rows: usize,
+    /// Whether the file ends with the window.
+    pub at_end: bool,
+}
+
+/// What `first_record` finds.
+#[derive(Debug)]
+pub enum FirstRecord {
+    Found {
+        fields: Vec<Field>,
+        next: usize,
+    },
+    /// The file ends without a record.
+    None,
+    /// It goes on behind the window.
+    Incomplete,
+    Bad(BadRecord),
+}
+
+/// One record, or why there is none.
+enum Step {
+    /// A record that ends before this position.
+    Record(usize),
+    /// A blank line or a comment up to this position.
+    Nothing(usize),
+    Incomplete,
+    Bad(BadRecord),
+}
+
+impl Tokenizer {
+    /// Reads records of exactly `columns` fields and keeps those whose index is in `wanted`, in that order.
+    pub fn new(dialect: Dialect, columns: usize, wanted: &[usize]) -> Self {
+        let mut places = vec![None; columns];
+        for (place, &column) in wanted.iter().enumerate() {
+            if let Some(slot) = places.get_mut(column) {
+                *slot = Some(place);
+            }
+        }
+        Tokenizer { dialect, columns: Some(columns), places, wanted: wanted.len() }
+    }
+
+    /// Reads records of any number of fields; none is kept by `read`.
+    pub fn of_any_width(dialect: Dialect) -> Self {
+        Tokenizer { dialect, columns: None, places: Vec::new(), wanted: 0 }
+    }
+
+    /// The fields of the first record at or behind `from`, and where the next one starts.
+    pub fn first_record(&self, data: &[u8], from: usize, at_end: bool) -> FirstRecord {
+        let mut seeker = Seeker::new(data, self.dialect.delimiter, self.dialect.newline);
+        let mut at = from;
+        let mut fields = Vec::new();
+        while at < data.len() {
+            match self.record(data, at, at_end, &mut seeker, |_, field| fields.push(field)) {
+                Step::Record(next) => return FirstRecord::Found { fields, next },
+                Step::Nothing(next) => at = next,
+                Step::Incomplete => return FirstRecord::Incomplete,
+                Step::Bad(bad) => return FirstRecord::Bad(bad),
+            }
+        }
+        if at_end { FirstRecord::None } else { FirstRecord::Incomplete }
+    }
+
+    /// The dialect it reads.
+    pub fn dialect(&self) -> &Dialect {
+        &self.dialect
+    }
+
+    /// Fields that are kept of every record.
+    pub fn wanted(&self) -> usize {
+        self.wanted
+    }
+
+    /// Reads records of `data` within `bounds` into `tile`.
+    pub fn read(&self, data: &[u8], bounds: Bounds, tile: &mut Tile) {
+        tile.rows = 0;
+        tile.fields.clear();
+        (tile.bad, tile.incomplete) = (None, false);
+        let mut seeker = Seeker::new(data, self.dialect.delimiter, self.dialect.newline);
+        let mut at = bounds.from;
+        let absent = Field::new(0, 0, false, false);
+        while tile.rows < bounds.max_rows && at < bounds.stop && at < data.len() {
+            let base = tile.fields.len();
+            tile.fields.resize(base + self.wanted, absent);
+            let slots = &mut tile.fields[base..];
+            let keep = |column: usize, field: Field| {
+                if let Some(slot) = self.places.get(column).copied().flatten().and_then(|place| slots.get_mut(place)) {
+                    *slot = field;
+                }
+            };
+            match self.record(data, at, bounds.at_end, &mut seeker, keep) {
+                Step::Record(end) => {
+                    tile.rows += 1;
+                    at = end;
+                    continue;
+                }
+                Step::Nothing(end) => at = end,
+                Step::Incomplete => tile.incomplete = true,
+                Step::Bad(bad) => {
+                    at = bad.end;
+                    tile.bad = Some(bad);
+                }
+            }
+            tile.fields.truncate(base);
+            if tile.incomplete || tile.bad.is_some() {
+                break;
+            }
+        }
+        tile.consumed = at;
+    }
+
+    fn record(
+        &self,
+        data: &[u8],
+        from: usize,
+        at_end: bool,
+        seeker: &mut Seeker,
+        mut keep: impl FnMut(usize, Field),
+    ) -> Step {
+        if let Some(step) = self.not_a_record(data, from, at_end) {
+            return step;
+        }
+        let dialect = &self.dialect;
+        let mut column = 0;
+        let mut at = from;
+        let end = loop {
+            if dialect.quote.is_some() && data.get(at).copied() == dialect.quote {
+                match self.quoted(data, at, at_end) {
+                    Quoted::Field(field, next) => {
+                        keep(column, field);
+                        column += 1;
+                        match next {
+                            After::Delimiter(next) => at = next,
+                            After::End(next) => break next,
+                        }
+                    }
+                    Quoted::Incomplete => return Step::Incomplete,
+                    Quoted::Flaw(at, flaw) => return self.bad(data, from, at, flaw, at_end),
+                }
+                continue;
+            }
+            let end = seeker.next(at);
+            let is_newline = match end.and_then(|end| data.get(end)) {
+                Some(&byte) => byte == dialect.newline,
+                None if at_end => true,
+                None => return Step::Incomplete,
+            };
+            let end = end.unwrap_or(data.len());
+            let shown = if is_newline { without_return(data, at, end, dialect.newline) } else { end };
+            keep(column, Field::new(at, shown, false, false));
+            column += 1;
+            if is_newline {
+                break (end + 1).min(data.len());
+            }
+            at = end + 1;
+        };
+        match self.columns {
+            Some(expected) if expected != column => {
+                Step::Bad(BadRecord { start: from, end, at: from, flaw: Flaw::Columns(column) })
+            }
+            _ => Step::Record(end),
+        }
+    }
+
+    /// Blank lines and comments.
+    fn not_a_record(&self, data: &[u8], from: usize, at_end: bool) -> Option<Step> {
+        let dialect = &self.dialect;
+        let first = *data.get(from)?;
+        if dialect.comment == Some(first) {
+            return Some(match memchr(dialect.newline, data.get(from..)?) {
+                Some(length) => Step::Nothing(from + length + 1),
+                None if at_end => Step::Nothing(data.len()),
+                None => Step::Incomplete,
+            });
+        }
+        if dialect.blank_is_record {
+            return None;
+        }
+        if first == dialect.newline {
+            return Some(Step::Nothing(from + 1));
+        }
+        match (first, data.get(from + 1)) {
+            (b'\r', Some(&next)) if next == dialect.newline => Some(Step::Nothing(from + 2)),
+            (b'\r', None) if at_end => Some(Step::Nothing(from + 1)),
+            (b'\r', None) => Some(Step::Incomplete),
+            _ => None,
+        }
+    }
+
+    /// The field whose opening quote stands at `open`.
+    fn quoted(&self, data: &[u8], open: usize, at_end: bool) -> Quoted {
+        let dialect = &self.dialect;
+        let unfinished = |at: usize| if at_end { Quoted::Flaw(at, Flaw::OpenQuote) } else { Quoted::Incomplete };
+        let mut escaped = false;
+        let mut at = open + 1;
+        let close = loop {
+            match self.next_quote(data, at) {
+                None => return unfinished(open),
+                Some((at_quote, true)) => match data.get(at_quote + 1) {
+                    None => return unfinished(open),
+                    Some(_) => (at, escaped) = (at_quote + 2, true),
+                },
+                Some((at_quote, false)) => match data.get(at_quote + 1) {
+                    None if !at_end => return Quoted::Incomplete,
+                    Some(&next) if dialect.escape == dialect.quote && Some(next) == dialect.quote => {
+                        (at, escaped) = (at_quote + 2, true);
+                    }
+                    _ => break at_quote,
+                },
+            }
+        };
+        let field = Field::new(open + 1, close, true, escaped);
+        let after = close + 1;
+        match (data.get(after).copied(), data.get(after + 1).copied()) {
+            (None, _) => Quoted::Field(field, After::End(after)),
+            (Some(byte), _) if byte == dialect.delimiter => Quoted::Field(field, After::Delimiter(after + 1)),
+            (Some(byte), _) if byte == dialect.newline => Quoted::Field(field, After::End(after + 1)),
+            (Some(b'\r'), Some(next)) if next == dialect.newline => Quoted::Field(field, After::End(after + 2)),
+            (Some(b'\r'), None) if at_end => Quoted::Field(field, After::End(after + 1)),
+            (Some(b'\r'), None) => Quoted::Incomplete,
+            _ => Quoted::Flaw(after, Flaw::AfterQuote),
+        }
+    }
+
+    /// The next quote or escape from `at` on; true for an escape that is not the quote itself.
+    fn next_quote(&self, data: &[u8], at: usize) -> Option<(usize, bool)> {
+        let quote = self.dialect.quote?;
+        let rest = data.get(at..)?;
+        match self.dialect.escape {
+            Some(escape) if escape != quote => {
+                let found = memchr2(quote, escape, rest)?;
+                Some((at + found, rest.get(found) == Some(&escape)))
+            }
+            _ => memchr(quote, rest).map(|found| (at + found, false)),
+        }
+    }
+
+    /// A bad record ends with its line: quotes can no longer be trusted.
+    fn bad(&self, data: &[u8], start: usize, at: usize, flaw: Flaw, at_end: bool) -> Step {
+        let end = match memchr(self.dialect.newline, data.get(at..).unwrap_or_default()) {
+            Some(length) if flaw != Flaw::OpenQuote => at + length + 1,
+            None if !at_end => return Step::Incomplete,
+            _ => data.len(),
+        };
+        Step::Bad(BadRecord { start, end, at, flaw })
+    }
+
+    /// The end of the record in whose middle `at` lies, when `quoted` says that it lies inside of quotes, else in a
+    /// field (or at the start of one, if `field_start`). `None` when the record cannot be followed to its end.
+    pub fn end_of_broken(&self, data: &[u8], at: usize, place: Place, at_end: bool) -> Option<usize> {
+        let mut seeker = Seeker::new(data, self.dialect.delimiter, self.dialect.newline);
+        let any = Tokenizer { columns: None, places: Vec::new(), wanted: 0, dialect: self.dialect };
+        let from = match place {
+            Place::FieldStart => at,
+            Place::InField => match seeker.next(at) {
+                Some(end) if data.get(end) == Some(&self.dialect.newline) => return Some(end + 1),
+                Some(end) => end + 1,
+                None => return at_end.then_some(data.len()),
+            },
+            // As if the opening quote stood right before.
+            Place::InQuotes => match any.quoted(data, at.wrapping_sub(1), at_end) {
+                Quoted::Field(_, After::End(end)) => return Some(end),
+                Quoted::Field(_, After::Delimiter(next)) => next,
+                _ => return None,
+            },
+        };
+        // The rest of the record is read as one; what looks like a comment or blank line here is a field.
+        let rest = Tokenizer { dialect: Dialect { comment: None, blank_is_record: true, ..self.dialect }, ..any };
+        match rest.record(data, from, at_end, &mut seeker, |_, _| {}) {
+            Step::Record(end) => Some(end),
+            _ => None,
+        }
+    }
+}
+
+/// Where in a record a cut lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    FieldStart,
+    InField,
+    InQuotes,
+}
+
+enum After {
+    Delimiter(usize),
+    End(usize),
+}
+
+enum Quoted {
+    Field(Field, After),
+    Incomplete,
+    Flaw(usize, Flaw),
+}
+
+fn without_return(data: &[u8], start: usize, end: usize, newline: u8) -> usize {
+    if newline == b'\n' && end > start && data.get(end - 1) == Some(&b'\r') { end - 1 } else { end }
+}
+
+/// Finds the next of two bytes, eight at a time. Keeps the matches of its eight bytes between calls, since most fields
+/// are shorter.
+struct Seeker<'a> {
+    data: &'a [u8],
+    patterns: [u64; 2],
+    /// Where the eight bytes begin.
+    block: usize,
+    /// The highest bit of each byte that matches and lies at or behind the last position asked for.
+    matches: u64,
+}
+
+const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+
+impl<'a> Seeker<'a> {
+    fn new(data: &'a [u8], first: u8, second: u8) -> Self {
+        let repeated = |byte: u8| u64::from_ne_bytes([byte; 8]);
+        let mut seeker = Seeker { data, patterns: [repeated(first), repeated(second)], block: 0, matches: 0 };
+        seeker.load(0);
+        seeker
+    }
+
+    /// The first match at or behind `at`, which never goes back by more than the window of eight.
+    fn next(&mut self, at: usize) -> Option<usize> {
+        let inside = at.wrapping_sub(self.block);
+        if inside < 8 {
+            self.matches &= u64::MAX << (8 * inside);
+        } else {
+            self.load(at);
+        }
+        while self.matches == 0 {
+            if self.block + 8 >= self.data.len() {
+                return None;
+            }
+            self.load(self.block + 8);
+        }
+        Some(self.block + (self.matches.trailing_zeros() / 8) as usize)
+    }
+
+    fn load(&mut self, block: usize) {
+        self.block = block;
+        let rest = self.data.get(block..).unwrap_or_default();
+        let (word, known) = match rest.first_chunk::<8>() {
+            Some(bytes) => (u64::from_le_bytes(*bytes), u64::MAX),
+            None => {
+                let mut bytes = [0; 8];
+                bytes[..rest.len()].copy_from_slice(rest);
+                (u64::from_le_bytes(bytes), !(u64::MAX << (8 * rest.len())))
+            }
+        };
+        let [first, second] = self.patterns;
+        self.matches = (zero_bytes(word ^ first) | zero_bytes(word ^ second)) & known;
+    }
+}
+
+/// The highest bit of every byte that is zero, exactly.
+fn zero_bytes(word: u64) -> u64 {
+    !(((word & LOW) + LOW) | word | LOW)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(dialect: Dialect, columns: usize, data: &[u8]) -> Result<Vec<Vec<String>>, BadRecord> {
+        let wanted: Vec<usize> = (0..columns).collect();
+        let tokenizer = Tokenizer::new(dialect, columns, &wanted);
+        let mut tile = Tile::default();
+        let bounds = Bounds { from: 0, stop: usize::MAX, max_rows: usize::MAX, at_end: true };
+        tokenizer.read(data, bounds, &mut tile);
+        match tile.bad {
+            Some(bad) => Err(bad),
+            None => Ok(tile
+                .fields
+                .chunks(columns)
+                .map(|row| row.iter().map(|field| text(&dialect, data, *field)).collect())
+                .collect()),
+        }
+    }
+
+    fn text(dialect: &Dialect, data: &[u8], field: Field) -> String {
+        String::from_utf8(dialect.unescaped(&data[field.start()..field.end()], field.escaped()).into_owned()).unwrap()
+    }
+
+    #[test]
+    fn fields_come_out_as_rfc_4180_says() {
+        let data = b"a,\"b,\"\"x\"\"\r\n\",\r\n,\"\",12345678901\n\r\n\nlast,one,\xc3\xa9";
+        let expected = [["a", "b,\"x\"\r\n", ""], ["", "", "12345678901"], ["last", "one", "é"]];
+        assert_eq!(rows(Dialect::default(), 3, data).unwrap(), expected);
+        assert_eq!(rows(Dialect::default(), 2, b"a,5\" pipe\nb,").unwrap(), [["a", "5\" pipe"], ["b", ""]]);
+    }
+
+    #[test]
+    fn other_dialects_are_other_characters() {
+        let dialect = Dialect {
+            delimiter: b'\t',
+            quote: Some(b'\''),
+            escape: Some(b'\\'),
+            comment: Some(b'#'),
+            ..Dialect::default()
+        };
+        let data = b"# don't\n'it\\'s\t\\\\'\t\"x\"\n#\n";
+        assert_eq!(rows(dialect, 2, data).unwrap(), [["it's\t\\", "\"x\""]]);
+        let mac = Dialect { newline: b'\r', ..Dialect::default() };
+        assert_eq!(rows(mac, 2, b"a,b\rc,\"d\re\"\r").unwrap(), [["a", "b"], ["c", "d\re"]]);
+        let plain = Dialect { quote: None, ..Dialect::default() };
+        assert_eq!(rows(plain, 2, b"\"a,b\"\n").unwrap(), [["\"a", "b\""]]);
+    }
+
+    #[test]
+    fn flaws_are_told_apart() {
+        let flaw = |data: &[u8]| rows(Dialect::default(), 2, data).unwrap_err();
+        assert_eq!(flaw(b"a,b\nc\n"), BadRecord { start: 4, end: 6, at: 4, flaw: Flaw::Columns(1) });
+        assert_eq!(flaw(b"a,\"b\"x\nc,d"), BadRecord { start: 0, end: 7, at: 5, flaw: Flaw::AfterQuote });
+        assert_eq!(flaw(b"a,\"b\nc,d"), BadRecord { start: 0, end: 8, at: 2, flaw: Flaw::OpenQuote });
+    }
+
+    #[test]
+    fn a_blank_line_is_a_value_where_there_is_one_column() {
+        let one = Dialect { blank_is_record: true, ..Dialect::default() };
+        assert_eq!(rows(one, 1, b"a\n\r\nb\n").unwrap(), [["a"], [""], ["b"]]);
+        assert_eq!(rows(Dialect::default(), 1, b"a\n\nb\n").unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_window_that_ends_early_leaves_the_record_for_the_next() {
+        let data = b"a,b\r\n\"c\"\"\",\"d\ne\"\r\nf,g\r\n";
+        let tokenizer = Tokenizer::new(Dialect::default(), 2, &[1, 0]);
+        for cut in 0..data.len() {
+            let mut tile = Tile::default();
+            let bounds = Bounds { from: 0, stop: usize::MAX, max_rows: usize::MAX, at_end: false };
+            tokenizer.read(&data[..cut], bounds, &mut tile);
+            assert!(tile.bad.is_none(), "{cut}");
+            assert!([0, 5, 18].contains(&tile.consumed), "{cut}: {}", tile.consumed);
+            assert_eq!(tile.fields.len(), 2 * tile.rows);
+        }
+    }
+
+    #[test]
+    fn only_wanted_fields_are_kept_in_their_order() {
+        let tokenizer = Tokenizer::new(Dialect::default(), 4, &[3, 1]);
+        let mut tile = Tile::default();
+        let data = b"a,b,c,d\ne,f,g,h\n";
+        tokenizer.read(data, Bounds { from: 0, stop: 8, max_rows: 9, at_end: true }, &mut tile);
+        assert_eq!((tile.rows, tile.consumed), (1, 8));
+        let texts: Vec<_> = tile.fields.iter().map(|field| &data[field.start()..field.end()]).collect();
+        assert_eq!(texts, [b"d", b"b"]);
+    }
+}

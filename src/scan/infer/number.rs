@@ -1,0 +1,113 @@
+//! Numbers as text: what is one, and its exact value.
+//!
+//! Two rules of reading: *strict* (a type was inferred: leading zeros, plus signs and values out of range do not fit)
+//! and *lenient* (the user declared the type: `007` is 7).
+
+use crate::scan::infer::Kind;
+
+/// `true`/`false` in any case.
+pub fn parse_bool(text: &[u8]) -> Option<bool> {
+    if text.eq_ignore_ascii_case(b"true") {
+        Some(true)
+    } else if text.eq_ignore_ascii_case(b"false") {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// One of the words for a double that is no number or infinite.
+pub fn is_special(text: &[u8]) -> bool {
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    [&b"nan"[..], b"inf", b"infinity"].iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+/// An integer of at most 18 digits without leading zero: certainly a BIGINT.
+pub fn is_short_integer(text: &[u8]) -> bool {
+    let digits = match text {
+        [b'-', rest @ ..] => rest,
+        _ => text,
+    };
+    match digits {
+        [b'0'] => digits.len() == text.len(),
+        [b'1'..=b'9', rest @ ..] if rest.len() < 18 => rest.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
+/// What a text that starts like a number is; `Kind::Text` if it is none.
+pub fn classify(text: &[u8]) -> Kind {
+    if is_short_integer(text) {
+        return Kind::BigInt;
+    }
+    let (negative, digits) = match text.strip_prefix(b"-") {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) {
+        return match digits {
+            // Minus zero is a double, or its sign would be lost.
+            [b'0'] if negative => Kind::Double,
+            [b'0', ..] => Kind::Text,
+            _ if lexical_core::parse::<i64>(text).is_ok() => Kind::BigInt,
+            _ if digits.len() <= 38 => Kind::Huge,
+            _ => Kind::Text,
+        };
+    }
+    if parse_double_strict(text).is_some() { Kind::Double } else { Kind::Text }
+}
+
+/// Whether the text begins with a zero that a number would lose, or with a plus sign.
+fn loses_characters(text: &[u8]) -> bool {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    matches!(digits, [b'0', b'0'..=b'9', ..] | [b'+', ..])
+}
+
+/// A double of an inferred column: nothing of the text's meaning is lost.
+pub fn parse_double_strict(text: &[u8]) -> Option<f64> {
+    if loses_characters(text) { None } else { parse_double(text) }
+}
+
+/// A double of a declared column.
+pub fn parse_double(text: &[u8]) -> Option<f64> {
+    match lexical_core::parse::<f64>(text) {
+        Ok(value) if value.is_finite() || is_special(text.strip_prefix(b"+").unwrap_or(text)) => Some(value),
+        _ => None,
+    }
+}
+
+/// An integer of an inferred column.
+pub fn parse_integer_strict(text: &[u8]) -> Option<i64> {
+    if loses_characters(text) || text == b"-0" { None } else { lexical_core::parse(text).ok() }
+}
+
+/// A decimal with at most `scale` digits after the point and `precision` in all, scaled to an integer. More digits
+/// after the point fit only if they are zeros.
+pub fn parse_decimal(text: &[u8], precision: u8, scale: u8) -> Option<i128> {
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, text),
+    };
+    let point = memchr::memchr(b'.', digits).unwrap_or(digits.len());
+    let (whole, fraction) = (&digits[..point], digits.get(point + 1..).unwrap_or_default());
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let (kept, dropped) = fraction.split_at(fraction.len().min(usize::from(scale)));
+    if dropped.iter().any(|&byte| byte != b'0') {
+        return None;
+    }
+    let mut value: i128 = 0;
+    let padding = usize::from(scale) - kept.len();
+    for byte in whole.iter().chain(kept).copied().chain(std::iter::repeat_n(b'0', padding)) {
+        if !byte.is_ascii_digit() {
+            return None;
+        }
+        value = value.checked_mul(10)?.checked_add(i128::from(byte - b'0'))?;
+    }
+    if value >= 10i128.checked_pow(u32::from(precision))? {
+        return None;
+    }
+    Some(if negative { -value } else { value })
+}
