@@ -8,6 +8,7 @@ mod caret;
 mod dialect;
 mod errors;
 mod fields;
+mod from_first;
 mod functions;
 mod naming;
 mod parse;
@@ -55,14 +56,14 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Reads `sql`, which must be one statement, and resolves what it reads.
     pub(crate) fn new(sql: &str, tables: &dyn Tables) -> Result<Self> {
-        let mut tokens = parse::tokens(sql)?;
+        let mut tokens = from_first::complete(parse::tokens(sql)?);
         let written = parse::statement(&tokens)?;
         Prepared::from_tokens(&mut tokens, written, tables)
     }
 
     fn from_tokens(tokens: &mut [TokenWithSpan], written: Statement, tables: &dyn Tables) -> Result<Self> {
         reject::check(&written)?;
-        let relations = Relations::collect(&written, tables)?;
+        let relations = Relations::collect(&written, tokens, tables)?;
         let mut spelling = Spelling::default();
         relations.teach(&mut spelling);
         spelling.learn_tokens(tokens);

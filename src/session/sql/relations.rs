@@ -11,11 +11,13 @@ use datafusion_sql::sqlparser::ast::{
     Visitor, VisitorMut,
 };
 
+use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+
 use super::parse::span_of;
 use super::spelling::Spelling;
 use super::suggest;
 use super::table_function::{self, FileCall};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, Span};
 use crate::plan::FileTable;
 use crate::scan::{Options, ScanSpec};
 use crate::session::relation::Relation;
@@ -45,8 +47,8 @@ pub(crate) struct Relations {
 
 impl Relations {
     /// Finds and resolves the relations of `statement`.
-    pub(crate) fn collect(statement: &Statement, tables: &dyn Tables) -> Result<Self> {
-        let mut collector = Collector { tables, relations: Relations::default(), calls: Vec::new() };
+    pub(crate) fn collect(statement: &Statement, tokens: &[TokenWithSpan], tables: &dyn Tables) -> Result<Self> {
+        let mut collector = Collector { tables, tokens, relations: Relations::default(), calls: Vec::new() };
         match statement.visit(&mut collector) {
             ControlFlow::Break(error) => Err(*error),
             ControlFlow::Continue(()) => Ok(collector.relations),
@@ -92,6 +94,7 @@ impl Relations {
 
 struct Collector<'a> {
     tables: &'a dyn Tables,
+    tokens: &'a [TokenWithSpan],
     relations: Relations,
     /// Calls that were resolved, so that the same files are looked at once.
     calls: Vec<(FileCall, String)>,
@@ -103,7 +106,7 @@ impl Visitor for Collector<'_> {
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Box<Error>> {
         match file_call_of(factor) {
             Ok(Some(call)) => {
-                let place = span_of(factor.span());
+                let place = self.place(factor, &call);
                 match self.files(call) {
                     Ok(()) => ControlFlow::Continue(()),
                     Err(error) => ControlFlow::Break(Box::new(error.span(place))),
@@ -130,6 +133,14 @@ impl Visitor for Collector<'_> {
 }
 
 impl Collector<'_> {
+    /// The place of a call; the parser forgets that of a glob that is a table's name.
+    fn place(&self, factor: &TableFactor, call: &FileCall) -> Span {
+        let glob = self.tokens.iter().find(
+            |token| matches!(&token.token, Token::SingleQuotedString(text) if call.patterns.first() == Some(text)),
+        );
+        glob.map_or_else(|| span_of(factor.span()), |token| span_of(token.span))
+    }
+
     /// Resolves the files of a call, unless they are known from another mention.
     fn files(&mut self, call: FileCall) -> Result<()> {
         let alias = call.alias();

@@ -1,0 +1,102 @@
+//! Errors of JSON with file, line and column.
+
+use memchr::memchr_iter;
+
+use crate::error::{Code, Error, Result};
+use crate::io::{Compression, LocalFile};
+use crate::scan::json::parse::Misfit;
+use crate::scan::json::records::{Portion, Record};
+
+/// Bytes read at a time while lines are counted.
+const COUNT_BYTES: usize = 1 << 20;
+
+/// The error for a record that is not JSON, or not what its columns take; with the line within the portion.
+pub(super) fn record_error(record: &Record, error: &serde_json::Error, misfit: Option<Misfit>) -> (Error, u64) {
+    let line_in_record = u64::try_from(error.line().saturating_sub(1)).unwrap_or(0);
+    let line = record.bytes.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
+    let before = if error.is_eof() { None } else { line.get(..error.column().saturating_sub(1)) };
+    let before = before.unwrap_or(line);
+    let mut column = characters(before) + 1;
+    if line_in_record == 0 {
+        column += characters(record.before);
+    }
+    let error = match misfit {
+        Some(misfit) => misfit_error(misfit),
+        None => {
+            let text = error.to_string();
+            let what = text.split(" at line ").next().unwrap_or(&text);
+            let rest = line.get(before.len()..).unwrap_or_default();
+            let near: String = String::from_utf8_lossy(rest).chars().take(30).collect();
+            let found = if near.trim().is_empty() { "the end".to_owned() } else { format!("'{near}'") };
+            Error::new(Code::InvalidData, format!("not JSON: {what}, found {found}"))
+                .hint("one object per line is expected; ignore_errors => true leaves broken lines out")
+        }
+    };
+    (error.context(format!("column {column}")), record.lines + line_in_record)
+}
+
+/// The error for a record that is not UTF-8.
+pub(super) fn encoding_error(record: &Record, error: std::str::Utf8Error) -> (Error, u64) {
+    let valid = record.bytes.get(..error.valid_up_to()).unwrap_or_default();
+    let line = valid.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let message = "not JSON: the text is not UTF-8";
+    let error = Error::new(Code::InvalidData, message)
+        .hint("convert the file to UTF-8; ignore_errors => true leaves broken lines out");
+    let lines = memchr_iter(b'\n', valid).count() as u64;
+    (error.context(format!("column {}", characters(line) + 1)), record.lines + lines)
+}
+
+fn misfit_error(misfit: Misfit) -> Error {
+    let mut path = String::new();
+    for step in misfit.path.iter().rev() {
+        if !path.is_empty() && !step.starts_with('[') {
+            path.push('.');
+        }
+        path.push_str(step);
+    }
+    let key = misfit.path.last().map_or("", String::as_str);
+    let message = format!("key '{path}' holds {}, but its type is {}", misfit.found, misfit.wanted);
+    Error::new(Code::InvalidData, message).hint(format!(
+        "the type comes from samples of the file: sample_size => -1 reads all of it, or give the type with columns => \
+         {{'{key}': 'VARCHAR', …}}"
+    ))
+}
+
+fn characters(bytes: &[u8]) -> usize {
+    String::from_utf8_lossy(bytes).chars().count()
+}
+
+/// Adds file and line to an error on line `lines` (from 0) of `portion`.
+pub(super) fn placed(error: Error, portion: &Portion, lines: Option<u64>) -> Error {
+    let place = match lines.map(|lines| lines_before(portion).map(|before| before + lines + 1)) {
+        Some(Ok(line)) => format!("line {line} of file '{}'", portion.path),
+        _ => format!("file '{}'", portion.path),
+    };
+    error.context(place)
+}
+
+/// Lines of the file before the portion's first own line. Only counted for an error.
+fn lines_before(portion: &Portion) -> Result<u64> {
+    let start = portion.range.as_ref().map_or(0, |range| range.start);
+    if start == 0 || portion.compression != Compression::None {
+        return Ok(0);
+    }
+    let file = LocalFile::open(&portion.path)?;
+    let mut buffer = vec![0; COUNT_BYTES];
+    let (mut lines, mut position) = (0, 0);
+    loop {
+        let count = file.read_at(position, &mut buffer)?;
+        let bytes = buffer.get(..count).unwrap_or_default();
+        if count == 0 {
+            return Ok(lines);
+        }
+        for end in memchr_iter(b'\n', bytes) {
+            lines += 1;
+            // The line end at or behind `start - 1` is the one before the portion's first line.
+            if position + end as u64 + 1 >= start {
+                return Ok(lines);
+            }
+        }
+        position += count as u64;
+    }
+}

@@ -1,0 +1,151 @@
+//! Types from samples: all of what is small, else the start, the middle and the end of every file.
+//!
+//! Invariant: every file is looked at, and the answer does not depend on the number of threads.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use rayon::prelude::*;
+use serde::de::DeserializeSeed;
+
+use crate::error::Result;
+use crate::io::Compression;
+use crate::scan::format::Inferred;
+use crate::scan::json::fault::{encoding_error, placed, record_error};
+use crate::scan::json::records::{Broken, Portion, Record, Records};
+use crate::scan::json::settings::{Layout, Sample, Settings};
+use crate::scan::json::shape::{Keys, RowShape};
+use crate::scan::spec::{FileEntry, OptionValue, Options};
+
+/// Bytes that are looked at in all files together.
+const SAMPLE_BYTES: u64 = 64 << 20;
+/// Bytes that are looked at in each file at least.
+const LEAST_FILE_BYTES: u64 = 256 << 10;
+/// Bytes that are inflated of a file when not all are.
+const INFLATED_BYTES: u64 = 4 << 20;
+/// Compressed files that are together smaller are inflated whole.
+const SMALL_COMPRESSED_BYTES: u64 = 8 << 20;
+/// Bytes that one thread looks at in one go.
+const PIECE_BYTES: u64 = 4 << 20;
+
+/// Infers the schema common to `files`.
+pub(super) fn infer(files: &[FileEntry], options: &Options) -> Result<Inferred> {
+    let settings = Settings::new(options)?;
+    let layouts = files.par_iter().map(|file| settings.layout(&file.path)).collect::<Result<Vec<_>>>()?;
+    let mut options = options.clone();
+    if let Some(name) = common_layout(&layouts) {
+        options.insert("format".to_owned(), OptionValue::Text(name.to_owned()));
+    }
+    let schema = match &settings.columns {
+        Some(schema) => schema.clone(),
+        None => sampled(files, &layouts, &settings)?,
+    };
+    Ok(Inferred { schema, rows: None, options })
+}
+
+fn common_layout(layouts: &[Option<Layout>]) -> Option<&'static str> {
+    let first = layouts.first().copied().flatten()?;
+    if layouts.iter().any(|layout| *layout != Some(first)) {
+        return None;
+    }
+    Some(match first {
+        Layout::Lines => "newline_delimited",
+        Layout::Array => "array",
+    })
+}
+
+fn sampled(files: &[FileEntry], layouts: &[Option<Layout>], settings: &Settings) -> Result<SchemaRef> {
+    let pieces = pieces(files, layouts, settings);
+    let shapes = pieces.par_iter().map(|piece| piece.keys(settings)).collect::<Result<Vec<_>>>()?;
+    let mut keys = Keys::default();
+    for shape in shapes {
+        keys.join(shape);
+    }
+    Ok(Arc::new(Schema::new(keys.fields())))
+}
+
+/// A sample: a portion, or so much of its start.
+#[derive(Debug)]
+struct Piece {
+    portion: Portion,
+    bytes: u64,
+    rows: usize,
+}
+
+impl Piece {
+    fn keys(&self, settings: &Settings) -> Result<Keys> {
+        let failed = |Broken { error, lines }| placed(error, &self.portion, lines);
+        let mut records = Records::open(&self.portion, settings.maximum_object_bytes, None)?;
+        let mut keys = Keys::default();
+        let mut rows = 0;
+        while rows < self.rows && records.offset() < self.bytes {
+            let Some(record) = records.next().map_err(failed)? else { break };
+            rows += 1;
+            match look_at(&record, &mut keys) {
+                Err(_) if settings.ignore_errors => {}
+                Err((error, line)) => return Err(placed(error, &self.portion, Some(line))),
+                Ok(()) => {}
+            }
+        }
+        Ok(keys)
+    }
+}
+
+fn look_at(record: &Record, keys: &mut Keys) -> Result<(), (crate::error::Error, u64)> {
+    let text = std::str::from_utf8(record.bytes).map_err(|error| encoding_error(record, error))?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    RowShape(keys)
+        .deserialize(&mut deserializer)
+        .and_then(|()| deserializer.end())
+        .map_err(|error| record_error(record, &error, None))
+}
+
+fn pieces(files: &[FileEntry], layouts: &[Option<Layout>], settings: &Settings) -> Vec<Piece> {
+    let all: u64 = files.iter().map(|file| file.size).sum();
+    let is_compressed = |file: &FileEntry| settings.compression(&file.path) != Compression::None;
+    let compressed: u64 = files.iter().filter(|file| is_compressed(file)).map(|file| file.size).sum();
+    let share = match settings.sample {
+        Sample::Bounded if all > SAMPLE_BYTES => {
+            let count = u64::try_from(files.len().max(1)).unwrap_or(u64::MAX);
+            (SAMPLE_BYTES / count).max(LEAST_FILE_BYTES)
+        }
+        _ => u64::MAX,
+    };
+    let inflated = match settings.sample {
+        Sample::Bounded if compressed > SMALL_COMPRESSED_BYTES => share.min(INFLATED_BYTES),
+        _ => u64::MAX,
+    };
+    let rows = match settings.sample {
+        Sample::Rows(rows) => rows,
+        _ => usize::MAX,
+    };
+    let mut pieces = Vec::new();
+    for (file, layout) in files.iter().zip(layouts) {
+        let compression = settings.compression(&file.path);
+        let portion = |range| Portion { path: file.path.clone(), compression, layout: *layout, range };
+        if compression != Compression::None || *layout != Some(Layout::Lines) || rows < usize::MAX {
+            let bytes = if compression == Compression::None { share } else { inflated };
+            pieces.push(Piece { portion: portion(None), bytes, rows });
+            continue;
+        }
+        for (start, end) in ranges(file.size, share) {
+            let mut at = start;
+            while at < end {
+                let next = at.saturating_add(PIECE_BYTES).min(end);
+                pieces.push(Piece { portion: portion(Some(at..next)), bytes: u64::MAX, rows });
+                at = next;
+            }
+        }
+    }
+    pieces
+}
+
+/// All of a file of `size` bytes, or its start, middle and end.
+fn ranges(size: u64, share: u64) -> Vec<(u64, u64)> {
+    if size <= share {
+        return vec![(0, size)];
+    }
+    let third = (share / 3).max(1);
+    let middle = (size / 2).saturating_sub(third / 2);
+    vec![(0, third), (middle, middle + third), (size - third, size)]
+}

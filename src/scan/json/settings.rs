@@ -1,0 +1,138 @@
+//! The reader options of JSON, checked and typed.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Fields, Schema, SchemaRef};
+
+use crate::error::{Code, Error, Result};
+use crate::io::{Compression, LocalFile};
+use crate::scan::infer::parse_type;
+use crate::scan::options;
+use crate::scan::spec::Options;
+
+/// Bytes of one value unless the option says otherwise.
+const MAXIMUM_OBJECT_BYTES: usize = 16 << 20;
+/// Bytes in which the first character of a file is looked for.
+const PEEK_BYTES: usize = 4096;
+
+/// How values stand in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// One value per line.
+    Lines,
+    /// One array of values.
+    Array,
+}
+
+/// Which rows types are inferred from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sample {
+    /// Everything that is small, else parts of every file.
+    Bounded,
+    /// Every row.
+    All,
+    /// So many rows of each file.
+    Rows(usize),
+}
+
+/// The options.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    /// The schema, when the user gave it.
+    pub(super) columns: Option<SchemaRef>,
+    compression: Option<Compression>,
+    layout: Option<Layout>,
+    /// Whether broken lines are left out.
+    pub(super) ignore_errors: bool,
+    pub(super) sample: Sample,
+    /// Bytes that one value may have.
+    pub(super) maximum_object_bytes: usize,
+}
+
+impl Settings {
+    /// The options as typed values.
+    ///
+    /// # Errors
+    /// `INVALID_SETTING` for a value that an option cannot take.
+    pub(super) fn new(given: &Options) -> Result<Self> {
+        Ok(Settings {
+            columns: columns(given)?,
+            compression: compression(given)?,
+            layout: layout(given)?,
+            ignore_errors: options::flag(given, "ignore_errors")?.unwrap_or(false),
+            sample: match options::integer(given, "sample_size")? {
+                None => Sample::Bounded,
+                Some(-1) => Sample::All,
+                Some(rows) => Sample::Rows(positive("sample_size", rows)?),
+            },
+            maximum_object_bytes: match options::integer(given, "maximum_object_size")? {
+                None => MAXIMUM_OBJECT_BYTES,
+                Some(bytes) => positive("maximum_object_size", bytes)?,
+            },
+        })
+    }
+
+    /// How the file at `path` is compressed.
+    pub(super) fn compression(&self, path: &str) -> Compression {
+        self.compression.unwrap_or_else(|| Compression::of(path))
+    }
+
+    /// How values stand in the file at `path`; looks at its first bytes when no option says it. `None` when that
+    /// needs inflating: the reader finds out by itself.
+    pub(super) fn layout(&self, path: &str) -> Result<Option<Layout>> {
+        if self.layout.is_some() || self.compression(path) != Compression::None {
+            return Ok(self.layout);
+        }
+        let file = LocalFile::open(path)?;
+        let mut bytes = [0; PEEK_BYTES];
+        let count = file.read_at(0, &mut bytes)?;
+        Ok(Some(layout_of(bytes.get(..count).unwrap_or_default())))
+    }
+}
+
+/// The layout of a file that starts with `bytes`.
+pub(super) fn layout_of(bytes: &[u8]) -> Layout {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    match text.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'[') => Layout::Array,
+        _ => Layout::Lines,
+    }
+}
+
+fn columns(given: &Options) -> Result<Option<SchemaRef>> {
+    let Some(pairs) = options::pairs(given, "columns")? else { return Ok(None) };
+    let field = |(name, sql): &(String, String)| Ok(Field::new(name, parse_type(sql)?, true));
+    let fields = pairs.iter().map(field).collect::<Result<Fields>>()?;
+    Ok(Some(Arc::new(Schema::new(fields))))
+}
+
+fn compression(given: &Options) -> Result<Option<Compression>> {
+    let Some(name) = options::text(given, "compression")? else { return Ok(None) };
+    match name.to_ascii_lowercase().as_str() {
+        "auto" | "auto_detect" => Ok(None),
+        "none" | "uncompressed" => Ok(Some(Compression::None)),
+        "gzip" | "gz" => Ok(Some(Compression::Gzip)),
+        "zstd" | "zst" => Ok(Some(Compression::Zstd)),
+        _ => Err(refused("compression", name, "'auto', 'none', 'gzip' or 'zstd'")),
+    }
+}
+
+fn layout(given: &Options) -> Result<Option<Layout>> {
+    let Some(name) = options::text(given, "format")? else { return Ok(None) };
+    match name.to_ascii_lowercase().as_str() {
+        "auto" => Ok(None),
+        "newline_delimited" | "nd" => Ok(Some(Layout::Lines)),
+        "array" => Ok(Some(Layout::Array)),
+        _ => Err(refused("format", name, "'auto', 'newline_delimited' or 'array'")),
+    }
+}
+
+fn refused(option: &str, value: &str, takes: &str) -> Error {
+    Error::new(Code::InvalidSetting, format!("the reader option {option} takes {takes}, not '{value}'"))
+}
+
+fn positive(option: &str, value: i64) -> Result<usize> {
+    usize::try_from(value).ok().filter(|value| *value > 0).ok_or_else(|| {
+        Error::new(Code::InvalidSetting, format!("the reader option {option} takes a positive number, not {value}"))
+    })
+}

@@ -1,0 +1,153 @@
+//! `FROM t WHERE x` without a select list gets its `SELECT *`.
+//!
+//! The parser takes FROM first only when a select list follows the tables, or when nothing does. So that every clause
+//! may follow, `SELECT *` is put before a FROM that begins a query in which no SELECT comes.
+
+use datafusion_sql::sqlparser::keywords::Keyword;
+use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
+
+/// Puts `SELECT *` before every FROM that begins a query without a select list.
+pub(super) fn complete(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    if !tokens.iter().any(|token| keyword(&token.token) == Some(Keyword::FROM)) {
+        return tokens;
+    }
+    let words: Vec<usize> =
+        (0..tokens.len()).filter(|&index| !matches!(tokens[index].token, Token::Whitespace(_))).collect();
+    let starts: Vec<usize> = (0..words.len())
+        .filter(|&at| keyword(&tokens[words[at]].token) == Some(Keyword::FROM))
+        .filter(|&at| begins_query(&tokens, &words[..at]) && !selects(&tokens, &words[at..]))
+        .map(|at| words[at])
+        .collect();
+    let mut complete = Vec::with_capacity(tokens.len() + 2 * starts.len());
+    for (index, token) in tokens.into_iter().enumerate() {
+        if starts.contains(&index) {
+            let select = Word { value: "SELECT".to_string(), quote_style: None, keyword: Keyword::SELECT };
+            complete.push(TokenWithSpan::new(Token::Word(select), token.span));
+            complete.push(TokenWithSpan::new(Token::Mul, token.span));
+        }
+        complete.push(token);
+    }
+    complete
+}
+
+/// Whether a query may begin behind these tokens: not `EXTRACT(year FROM`, `TRIM(FROM`, `DELETE FROM`.
+fn begins_query(tokens: &[TokenWithSpan], before: &[usize]) -> bool {
+    let at = |back: usize| before.len().checked_sub(back).and_then(|index| Some(&tokens[*before.get(index)?].token));
+    match at(1) {
+        None => true,
+        Some(Token::LParen) => match at(2) {
+            Some(Token::Word(word)) => {
+                matches!(
+                    word.keyword,
+                    Keyword::AS
+                        | Keyword::FROM
+                        | Keyword::JOIN
+                        | Keyword::IN
+                        | Keyword::EXISTS
+                        | Keyword::SELECT
+                        | Keyword::ALL
+                        | Keyword::ANY
+                        | Keyword::UNION
+                        | Keyword::EXCEPT
+                        | Keyword::INTERSECT
+                )
+            }
+            _ => true,
+        },
+        // `WITH x AS (…) FROM x`: no other FROM follows a parenthesis in a statement that begins with WITH and has not
+        // selected yet.
+        Some(Token::RParen) => {
+            let first = before.first().map(|&index| &tokens[index].token);
+            first.and_then(keyword) == Some(Keyword::WITH) && !selects_at_top(tokens, before)
+        }
+        Some(token) => matches!(
+            keyword(token),
+            Some(
+                Keyword::AS
+                    | Keyword::EXPLAIN
+                    | Keyword::DESCRIBE
+                    | Keyword::DESC
+                    | Keyword::UNION
+                    | Keyword::ALL
+                    | Keyword::EXCEPT
+                    | Keyword::INTERSECT
+                    | Keyword::NAME
+            )
+        ),
+    }
+}
+
+/// Whether a SELECT comes before the end of the query that begins with these tokens.
+fn selects(tokens: &[TokenWithSpan], query: &[usize]) -> bool {
+    let mut depth = 0_usize;
+    for &index in query {
+        match &tokens[index].token {
+            Token::LParen => depth += 1,
+            Token::RParen if depth == 0 => return false,
+            Token::RParen => depth -= 1,
+            Token::SemiColon => return false,
+            token if depth == 0 => match keyword(token) {
+                Some(Keyword::SELECT) => return true,
+                Some(Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT) => return false,
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Whether these tokens hold a SELECT outside of parentheses, or end inside of some.
+fn selects_at_top(tokens: &[TokenWithSpan], before: &[usize]) -> bool {
+    let mut depth = 0_i64;
+    for &index in before {
+        match &tokens[index].token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            token if depth == 0 && keyword(token) == Some(Keyword::SELECT) => return true,
+            _ => {}
+        }
+    }
+    depth != 0
+}
+
+fn keyword(token: &Token) -> Option<Keyword> {
+    match token {
+        Token::Word(word) if word.quote_style.is_none() => Some(word.keyword),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::sql::parse;
+
+    fn completed(sql: &str) -> String {
+        let tokens = complete(parse::tokens(sql).unwrap());
+        tokens.iter().map(|token| token.token.to_string()).collect::<String>().replace("SELECT*from", "SELECT * from")
+    }
+
+    #[test]
+    fn a_query_without_a_select_list_gets_one() {
+        assert_eq!(completed("from t where a > 1 limit 2"), "SELECT * from t where a > 1 limit 2");
+        assert_eq!(completed("select * from (from t) x"), "select * from (SELECT * from t) x");
+        assert_eq!(completed("explain from t"), "explain SELECT * from t");
+        assert_eq!(completed("create view v as from t"), "create view v as SELECT * from t");
+        assert_eq!(completed("from t union all from u"), "SELECT * from t union all SELECT * from u");
+        assert_eq!(completed("with x as (from t) from x"), "with x as (SELECT * from t) SELECT * from x");
+    }
+
+    #[test]
+    fn other_uses_of_from_stay() {
+        for sql in [
+            "from t select a where a > 1",
+            "select extract(year from d), trim(both from x), substring(a from 2) from t",
+            "select a is distinct from b from t",
+            "delete from t",
+            "show columns from t",
+        ] {
+            assert_eq!(completed(sql), sql);
+        }
+    }
+}
