@@ -29,6 +29,8 @@ QUERIES = ["q1", "q6", "groups60m", "comments34m"]
 TABLES = ["lineitem"]
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "B": 1}
 RELATIVE_TOLERANCE = 1e-6
+# DataFusion cuts the average of a decimal(15,2) after six digits.
+ABSOLUTE_TOLERANCE = 1e-6
 
 
 def size(text):
@@ -142,7 +144,7 @@ def same_value(left, right):
     a, b = number(left), number(right)
     if a is None or b is None:
         return str(left) == str(right)
-    return math.isclose(a, b, rel_tol=RELATIVE_TOLERANCE, abs_tol=1e-9)
+    return math.isclose(a, b, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE)
 
 
 def same_answer(left, right):
