@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 // The program's own unit tests: its binary target has none.
 #[path = "../src/cli/statements.rs"]
-#[expect(dead_code, reason = "only its tests are used here")]
 mod statements;
 
 /// A query that nobody waits for: a slow function over the flights, fifty times.

@@ -1,3 +1,5 @@
+//! Budget, reservations and the counting allocator.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

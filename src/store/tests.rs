@@ -1,3 +1,5 @@
+//! The store under pressure, with disks that fail, and at the end of a process.
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! Blocks give back the batches that went in; broken ones are errors.
+
 use std::sync::Arc;
 
 use arrow::array::*;
