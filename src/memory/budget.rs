@@ -36,6 +36,9 @@ pub trait Evict: Send + Sync {
 
     /// Told after each grant, so that eviction can begin in the background before anybody has to wait for it.
     fn granted(&self);
+
+    /// Told when the limit has changed: gives up what it can of what no longer fits.
+    fn limit_changed(&self);
 }
 
 /// The memory that one session may use, shared by all its queries. Clones are the same budget.
@@ -75,10 +78,9 @@ impl Budget {
     /// Changes the limit. The store evicts down to it as far as it can; working sets stay as they are.
     pub fn set_limit(&self, limit: usize) {
         self.0.limit.store(limit, Ordering::Relaxed);
-        let excess = self.used().saturating_sub(limit);
-        if excess > 0 {
-            // A disk that refuses is the error of the next who needs memory.
-            let _ = self.evict(excess);
+        let evictors: Vec<_> = self.0.evictors.read().iter().filter_map(Weak::upgrade).collect();
+        for evictor in evictors {
+            evictor.limit_changed();
         }
     }
 

@@ -166,7 +166,7 @@ impl SpillSpace {
                 self.open_segment(&mut current).map_err(|error| self.failure(&directory, &error))?
             }
         };
-        let cap = current.cap_bytes.unwrap_or(u64::MAX);
+        let cap = self.cap_bytes(&mut current);
         if self.live().saturating_add(length) > cap {
             if segment.live.load(Ordering::Relaxed) == 0 {
                 current.segment = None;
@@ -180,21 +180,11 @@ impl SpillSpace {
         Ok(Extent { segment, offset, length })
     }
 
-    /// Opens the next segment, making the directory where there is none and resolving the cap.
+    /// Opens the next segment, making the directory where there is none.
     fn open_segment(&self, current: &mut Current) -> io::Result<Arc<Segment>> {
         if !current.directory.is_dir() {
             std::fs::create_dir_all(&current.directory)?;
             current.made_directory = true;
-        }
-        if current.cap_bytes.is_none() {
-            current.cap_bytes = Some(match current.cap {
-                SpillCap::Bytes(bytes) => bytes,
-                SpillCap::PercentOfFree(percent) => {
-                    let free = self.disk.free_space(&current.directory);
-                    let share = |free: u64| (free as f64 * percent / 100.0) as u64;
-                    free.map_or(u64::MAX, |free| share(free).saturating_add(self.live()))
-                }
-            });
         }
         let file = self.disk.create(&current.directory)?;
         current.segments_made += 1;
@@ -203,6 +193,20 @@ impl SpillSpace {
         current.segment = Some(Arc::clone(&segment));
         current.tail = 0;
         Ok(segment)
+    }
+
+    /// The cap in bytes. What is free is only asked for once, because what we write is taken from it.
+    fn cap_bytes(&self, current: &mut Current) -> u64 {
+        let cap = current.cap_bytes.unwrap_or_else(|| match current.cap {
+            SpillCap::Bytes(bytes) => bytes,
+            SpillCap::PercentOfFree(percent) => {
+                let free = self.disk.free_space(&current.directory);
+                let share = |free: u64| (free as f64 * percent / 100.0) as u64;
+                free.map_or(u64::MAX, |free| share(free).saturating_add(self.live()))
+            }
+        });
+        current.cap_bytes = Some(cap);
+        cap
     }
 
     /// Nothing more goes into `segment`.
