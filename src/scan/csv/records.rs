@@ -55,7 +55,10 @@ impl Records {
             }
             if self.tile.incomplete || window.begin() >= window.data().len() {
                 if window.at_end() {
-                    return Ok(false);
+                    return Err(Error::internal(format!(
+                        "csv: an unfinished record at the end of '{}'",
+                        window.path()
+                    )));
                 }
                 window.fill()?;
                 if self.ignore_errors {
@@ -108,7 +111,7 @@ impl Records {
         let (what, hint) = match bad.flaw {
             Flaw::Columns(found) => (
                 format!("{} expected, {found} found", counted(self.columns)),
-                "check delim and quote, or leave such rows out with ignore_errors => true".to_string(),
+                "check delim, quote and skip, or leave such rows out with ignore_errors => true".to_string(),
             ),
             Flaw::AfterQuote => (
                 format!("text follows the closing {quote} of a quoted field"),

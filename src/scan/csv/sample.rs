@@ -191,9 +191,10 @@ struct Block {
     file: usize,
     start: u64,
     stop: u64,
-    /// Whether the block may be passed over when its first record is hard to find.
-    optional: bool,
     max_rows: usize,
+    /// Where the whole file is looked at in pieces: its cuts, and which piece this is. The blocks of a sample have
+    /// none, and are passed over when their first record is hard to find.
+    piece: Option<(Arc<Boundaries>, usize)>,
 }
 
 /// What samples show.
@@ -257,27 +258,34 @@ fn blocks(looked: &[&FileEntry], settings: &Settings) -> Vec<Block> {
     let share = SAMPLE_BYTES / (looked.len() as u64).max(1);
     let mut blocks = Vec::new();
     for (index, file) in looked.iter().enumerate() {
-        let block = |start, stop, optional, max_rows| Block { file: index, start, stop, optional, max_rows };
+        let block = |start, stop, max_rows| Block { file: index, start, stop, max_rows, piece: None };
         let rows = settings.sample_size.and_then(|rows| usize::try_from(rows).ok());
         let compressed = settings.compression_of(&file.path) != Compression::None;
         let size = if compressed { u64::MAX } else { file.size };
         if let Some(rows) = rows {
             let third = rows.div_ceil(3).max(1);
             let starts = if compressed { vec![0] } else { vec![0, size / 2, size.saturating_sub(*BLOCK_BYTES.end())] };
-            blocks.extend(starts.into_iter().map(|start| block(start, size, start > 0, third)));
+            blocks.extend(starts.into_iter().map(|start| block(start, size, third)));
         } else if compressed {
             let stop = if everything { u64::MAX } else { share.clamp(*STREAM_BYTES.start(), *STREAM_BYTES.end()) };
-            blocks.push(block(0, stop, false, usize::MAX));
+            blocks.push(block(0, stop, usize::MAX));
         } else if everything || size <= share {
-            let pieces = size.div_ceil(PIECE_BYTES).max(1);
-            blocks.extend(
-                (0..pieces).map(|piece| block(piece * PIECE_BYTES, (piece + 1) * PIECE_BYTES, false, usize::MAX)),
-            );
+            let pieces = usize::try_from(size.div_ceil(PIECE_BYTES)).unwrap_or(usize::MAX).max(1);
+            let cuts: Vec<u64> = (0..pieces as u64).map(|piece| piece * PIECE_BYTES).collect();
+            let boundaries = Arc::new(Boundaries::new(cuts.clone()));
+            blocks.extend(cuts.into_iter().enumerate().map(|(piece, cut)| {
+                let piece = Some((boundaries.clone(), piece));
+                Block { piece, ..block(cut, cut + PIECE_BYTES, usize::MAX) }
+            }));
         } else {
             let length = (share / 3).clamp(*BLOCK_BYTES.start(), *BLOCK_BYTES.end());
             let count = (share / length).max(3);
             let starts = (0..count).map(|number| size.saturating_sub(length) / (count - 1) * number);
-            blocks.extend(starts.map(|start| block(start, start + length, start > 0, usize::MAX)));
+            blocks.extend(starts.map(|start| block(start, start + length, usize::MAX)));
+            // Rounding must not leave the last record out.
+            if let Some(last) = blocks.last_mut() {
+                last.stop = size;
+            }
         }
     }
     blocks
@@ -338,8 +346,8 @@ fn kind_of<'a>(
 /// Where the block's records start; `None` passes over a block of a sample where that is hard to tell.
 fn block_start(file: &Arc<LocalFile>, head: &Head, block: &Block, tokenizer: &Tokenizer) -> Result<Option<u64>> {
     let layout = Layout { file, data_start: head.data_start, tokenizer, quotes_expected: true };
-    if !block.optional {
-        return Boundaries::new(vec![block.start]).start(0, &layout, None).map(Some);
+    if let Some((boundaries, index)) = &block.piece {
+        return boundaries.start(*index, &layout, None).map(Some);
     }
     Ok(match near_start(block.start, &layout)? {
         Supposition::UnlessQuoted { start, .. } => Some(start),

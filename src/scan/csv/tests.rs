@@ -231,6 +231,28 @@ fn text_that_is_not_utf8_is_an_error() {
 }
 
 #[test]
+fn files_that_are_not_what_their_name_says_are_named() {
+    let hint = |data: &[u8]| read_text(data, &[]).unwrap_err().hint_text().unwrap_or_default().to_string();
+    assert!(hint(&gzip(b"a,b\n1,2\n")).contains("compression => 'gzip'"));
+    assert!(hint(b"PAR1\x15\x04").contains("read_parquet"));
+    assert_eq!(read_text(&gzip(b"a,b\n1,2\n"), &[("compression", text("gzip"))]).unwrap(), ["1|2"]);
+    let error = read_text(b"\"a\"x,b\n1,2\n", &[]).unwrap_err();
+    assert!(error.message().contains("line 1: the quotes of the first record"), "{error}");
+}
+
+#[test]
+fn a_small_sample_misses_what_all_rows_show_and_the_error_says_so() {
+    let data: String = (0..50_000).map(|i| if i == 49_999 { "x\n".to_string() } else { format!("{i}\n") }).collect();
+    let folder = Folder::new(&[("x.csv", data.as_bytes())]);
+    for rows in [100, -1] {
+        let spec = folder.spec("x.csv", &[("sample_size", OptionValue::Int(rows))]).unwrap();
+        let expected = if rows < 0 { "column0 VARCHAR" } else { "column0 BIGINT" };
+        assert_eq!(types(&spec), [expected], "{rows}");
+        assert_eq!(read(spec).is_err(), rows > 0);
+    }
+}
+
+#[test]
 fn a_huge_field_comes_out_whole() {
     let huge = "ä\"\"\n,".repeat(700_000);
     let data = format!("a,b\n1,\"{huge}\"\n2,x\n");
