@@ -227,6 +227,12 @@ fn a_large_row_group_is_cut_along_its_pages() {
     assert_eq!(read.column(0).as_ref(), ints(0..300_000).as_ref());
     let texts = read.column(1).as_string_view();
     assert!((0..300_000).all(|row| texts.value(row) == row.to_string()));
+
+    let mut sparse = scanned.filtered(col("a").gt(lit(299_990_i64)).and(col("a").lt(lit(299_995_i64))));
+    sparse.request.projection = vec![1, 0];
+    let read = sparse.read().unwrap();
+    assert_eq!(read.column(1).as_ref(), ints(299_991..299_995).as_ref());
+    assert_eq!(read.column(0).as_string_view().value(0), "299991");
 }
 
 #[test]
@@ -394,7 +400,9 @@ fn statistics_rule_out_row_groups() {
         (col("elsewhere").lt(lit(10.5)), 1000),
     ];
     for (filter, rows) in cases {
-        let scanned = Scanned::new(&[path.clone()], Options::new()).unwrap().filtered(filter.clone());
+        let mut scanned = Scanned::new(&[path.clone()], Options::new()).unwrap().filtered(filter.clone());
+        // One column alone cannot wait for another, so that only whole row groups are left out.
+        scanned.request.projection = vec![0];
         assert_eq!(scanned.read().unwrap().num_rows(), rows, "{filter}");
     }
 }
@@ -405,7 +413,11 @@ fn a_column_that_a_file_lacks_is_null_to_the_filter() {
     let paths = [folder.path().join("a.parquet"), folder.path().join("b.parquet")];
     write(&paths[0], &batch(vec![("a", ints(0..10)), ("x", ints(0..10))]), |p| p);
     write(&paths[1], &batch(vec![("a", ints(0..10))]), |p| p);
-    let scan = |filter| Scanned::new(&paths, union_by_name()).unwrap().filtered(filter).read().unwrap().num_rows();
+    let scan = |filter| {
+        let mut scanned = Scanned::new(&paths, union_by_name()).unwrap().filtered(filter);
+        scanned.request.projection = vec![0];
+        scanned.read().unwrap().num_rows()
+    };
     assert_eq!(scan(col("x").eq(lit(5_i64))), 10);
     assert_eq!(scan(col("x").is_null()), 10);
 }
@@ -494,4 +506,46 @@ proptest! {
         };
         prop_assert_eq!(actual, expected);
     }
+}
+
+#[test]
+fn columns_that_wait_come_in_step_with_the_predicate_columns() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.parquet");
+    let rows = 60_000_i64;
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..rows).map(|row| format!("a text of row {row}"))));
+    let some: ArrayRef = Arc::new(Int64Array::from_iter((0..rows).map(|row| (row % 3 != 0).then_some(row * 7 % 100))));
+    let written = batch(vec![("t", texts), ("n", some), ("a", ints(0..rows))]);
+    write(&path, &written, |p| p.set_max_row_group_row_count(Some(20_000)).set_data_page_row_count_limit(3000));
+    for filter in [
+        col("n").lt(lit(5_i64)),
+        lit(5_i32).gt(col("n")).and(col("a").gt(lit(31_000_i64))),
+        col("n").between(lit(3_i64), lit(4_i64)),
+        col("n").eq(lit(-1_i64)).or(col("a").lt(lit(10_i64))).and(col("n").gt(lit(1_000_i64))),
+        col("n").gt_eq(lit(0_i64)),
+    ] {
+        let mut scanned = Scanned::new(&[path.clone()], Options::new()).unwrap();
+        let whole = scanned.read().unwrap();
+        scanned.request.projection = vec![2, 0, 1];
+        let expected = matching(&whole, &coerced(&filter)).project(&[2, 0, 1]).unwrap();
+        let scanned = scanned.filtered(filter.clone());
+        let read = scanned.read().unwrap();
+        assert!(read.num_rows() < whole.num_rows(), "{filter}");
+        if expected.num_rows() > 0 {
+            assert_eq!(matching(&read, &coerced(&filter)), expected, "{filter}");
+        }
+        assert_eq!(scanned.context.budget.used(), 0);
+    }
+}
+
+/// The filter with 32-bit literals as 64-bit ones, as the planner would write it.
+fn coerced(filter: &Expr) -> Expr {
+    use datafusion_common::tree_node::{Transformed, TreeNode};
+    let widen = |expr: Expr| {
+        Ok(match expr {
+            Expr::Literal(ScalarValue::Int32(Some(value)), _) => Transformed::yes(lit(i64::from(value))),
+            other => Transformed::no(other),
+        })
+    };
+    filter.clone().transform(widen).unwrap().data
 }
