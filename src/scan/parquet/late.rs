@@ -24,8 +24,9 @@ use crate::scan::parquet::footer::Footer;
 use crate::scan::parquet::plan::{Scan, file_column};
 use crate::scan::parquet::prune::exact_literal;
 
-/// Of the rows at most one in so many may pass for the detour to go on.
-const PASSING_SHARE: u64 = 4;
+/// Of the rows at most one in so many may pass for the detour to go on. With more the runs that are skipped are too
+/// short: what skipping saves, its bookkeeping takes.
+pub(super) const PASSING_SHARE: u64 = 16;
 /// The columns that wait are at least one in so many of the bytes.
 const WAITING_SHARE: i64 = 4;
 /// When it did not pay, one split in so many tries again: data changes along a table.

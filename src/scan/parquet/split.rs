@@ -11,7 +11,7 @@ use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+    ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelectionPolicy, RowSelector,
 };
 
 use crate::batch::Split;
@@ -21,7 +21,7 @@ use crate::scan::format::SplitPlan;
 use crate::scan::parquet::chunk::{ChunkSource, window_bytes};
 use crate::scan::parquet::fault::guard;
 use crate::scan::parquet::footer::{FileKey, Footer, load_again};
-use crate::scan::parquet::late::{Gathering, Late, Survivors};
+use crate::scan::parquet::late::{Gathering, Late, PASSING_SHARE, Survivors};
 use crate::scan::parquet::plan::{Part, Scan, file_column};
 
 /// What a decoder holds per column besides its batch: a decompressed page and a dictionary.
@@ -143,7 +143,10 @@ impl Opening<'_> {
                 .with_row_groups(self.part.groups.clone().collect())
                 .with_batch_size(self.scan.context.batch_size.max(1));
             if let Some(selected) = selected {
-                builder = builder.with_row_selection(selected);
+                // Between few rows skipping is cheaper than decoding everything under a mask.
+                let is_sparse = (selected.row_count() as u64).saturating_mul(PASSING_SHARE) <= self.part.count;
+                let policy = if is_sparse { RowSelectionPolicy::Selectors } else { RowSelectionPolicy::default() };
+                builder = builder.with_row_selection(selected).with_row_selection_policy(policy);
             }
             Ok::<_, Error>(builder.build()?)
         })?;
