@@ -29,3 +29,4 @@ pub mod job;
 pub mod session;
 
 pub use error::{Error, Result};
+pub use session::prelude;

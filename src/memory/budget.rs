@@ -72,9 +72,14 @@ impl Budget {
         self.0.limit.load(Ordering::Relaxed)
     }
 
-    /// Changes the limit. What is held already stays; the next to ask makes the store evict down to it.
+    /// Changes the limit. The store evicts down to it as far as it can; working sets stay as they are.
     pub fn set_limit(&self, limit: usize) {
         self.0.limit.store(limit, Ordering::Relaxed);
+        let excess = self.used().saturating_sub(limit);
+        if excess > 0 {
+            // A disk that refuses is the error of the next who needs memory.
+            let _ = self.evict(excess);
+        }
     }
 
     /// Bytes reserved and resident now.

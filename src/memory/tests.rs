@@ -113,6 +113,7 @@ fn the_limit_can_change_while_memory_is_held() {
     let budget = Budget::new(1000);
     let cache = cache(&budget, 900, false);
     budget.set_limit(500);
+    assert_eq!(cache.held.lock().bytes(), 500);
     let mut reservation = budget.reservation("test");
     assert!(reservation.try_grow(100));
     assert_eq!(cache.held.lock().bytes(), 400);

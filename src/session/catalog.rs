@@ -1,6 +1,6 @@
 //! The session's tables, views and registered frames, by name regardless of case.
 //!
-//! Invariant: a query sees a table as it was when the query was planned; INSERT adds a part and never changes one.
+//! Invariant: a query sees a table as it was when the query was planned; INSERT makes a longer table of the same batches.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,11 +9,10 @@ use arrow::datatypes::SchemaRef;
 use datafusion_expr::LogicalPlan;
 use parking_lot::RwLock;
 
-use super::rows::Parts;
 use super::sql::suggestion;
-use crate::batch::SourceRef;
 use crate::error::{Code, Error, Result};
 use crate::plan::StoredTable;
+use crate::store::StoredRows;
 
 /// What a name stands for.
 #[derive(Clone)]
@@ -46,22 +45,23 @@ pub(crate) struct View {
 /// Rows under a name.
 pub(crate) struct Table {
     pub schema: SchemaRef,
-    parts: RwLock<Vec<SourceRef>>,
+    rows: RwLock<StoredRows>,
 }
 
 impl Table {
-    pub(crate) fn new(schema: SchemaRef, parts: Vec<SourceRef>) -> Self {
-        Table { schema, parts: RwLock::new(parts) }
+    pub(crate) fn new(schema: SchemaRef, rows: StoredRows) -> Self {
+        Table { schema, rows: RwLock::new(rows) }
     }
 
     /// Adds rows, whose schema is the table's.
-    pub(crate) fn append(&self, part: SourceRef) {
-        self.parts.write().push(part);
+    pub(crate) fn append(&self, more: &StoredRows) {
+        let mut rows = self.rows.write();
+        *rows = rows.followed_by(more);
     }
 
     /// The table as it is now.
     pub(crate) fn snapshot(&self) -> StoredTable {
-        StoredTable::new(Arc::new(Parts::new(self.schema.clone(), self.parts.read().clone())))
+        StoredTable::new(Arc::new(self.rows.read().clone()))
     }
 }
 

@@ -27,7 +27,7 @@ mod statement;
 mod stream;
 
 pub use builder::SessionBuilder;
-pub use frame::{DataFrame, GroupedFrame, col};
+pub use frame::{DataFrame, GroupedFrame, IntoExpr, avg, col, sum};
 pub use read::{IntoPaths, ReadOptions};
 pub use sql::{Script, StatementText, excerpt, split};
 pub use stream::ResultStream;
@@ -179,7 +179,7 @@ impl std::fmt::Debug for Session {
 
 /// Everything a program needs to use floe: `use floe::prelude::*`.
 pub mod prelude {
-    pub use super::{DataFrame, GroupedFrame, ReadOptions, ResultStream, Session, SessionBuilder, col};
+    pub use super::{DataFrame, GroupedFrame, ReadOptions, ResultStream, Session, SessionBuilder, avg, col, sum};
     pub use crate::error::{Code, Error, Result};
     pub use arrow::record_batch::RecordBatch;
     pub use datafusion_expr::{Expr, ExprFunctionExt, case, cast, exists, in_list, lit, not, try_cast, when};

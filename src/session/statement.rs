@@ -13,10 +13,10 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion_expr::LogicalPlanBuilder;
 use datafusion_sql::sqlparser::ast::{ObjectName, Spanned, Statement};
 
-use super::rows::Answer;
 use super::scope::Scope;
 use super::sql::{Prepared, span_of};
 use super::{DataFrame, Session};
+use crate::batch::MemorySource;
 use crate::error::{Code, Error, Result};
 use crate::plan::StoredTable;
 
@@ -63,7 +63,7 @@ impl Running<'_> {
             columns.into_iter().map(|(_, values)| Arc::new(StringArray::from(values)) as ArrayRef).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)?;
-        let table = StoredTable::new(Arc::new(Answer(batch)));
+        let table = StoredTable::new(Arc::new(MemorySource::new(batch.schema(), vec![batch])));
         let plan = LogicalPlanBuilder::scan("answer", Arc::new(table), None)?.build()?;
         Ok(DataFrame::new(self.session.clone(), plan))
     }

@@ -1,5 +1,7 @@
 //! Sessions: statements other than queries, scripts, frames.
 
+mod running;
+
 use super::*;
 use crate::session::prelude::*;
 

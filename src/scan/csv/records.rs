@@ -30,7 +30,8 @@ impl Records {
         Records { window, tokenizer, stop, tile: Tile::default(), ignore_errors, columns }
     }
 
-    /// Reads at most `max_rows` records, at least one unless it was the last. False after the last.
+    /// Reads at most `max_rows` records, mostly at least one; none where many bad ones are passed over. False after
+    /// the last.
     ///
     /// # Errors
     /// What reading finds, and bad records unless they are ignored.
@@ -57,6 +58,10 @@ impl Records {
                     return Ok(false);
                 }
                 window.fill()?;
+                if self.ignore_errors {
+                    // Bad records may go on for long: the caller looks whether it is cancelled.
+                    return Ok(true);
+                }
             }
         }
     }

@@ -6,17 +6,19 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Schema};
+use memchr::memchr;
 use rayon::prelude::*;
 
 use crate::error::{Code, Error, Result};
 use crate::io::{Compression, LocalFile};
-use crate::scan::csv::boundary::{Boundaries, supposed_start};
+use crate::scan::csv::boundary::{Boundaries, Layout, Supposition, near_start};
+use crate::scan::csv::dialect::Dialect;
 use crate::scan::csv::head::{Head, after_preamble, distinct, head_window};
 use crate::scan::csv::records::Records;
-use crate::scan::csv::settings::{FILE_COLUMNS, Settings};
+use crate::scan::csv::settings::{FILE_COLUMNS, QUOTES_SEEN, Settings};
 use crate::scan::csv::sniff::{Sniffed, sniff};
-use crate::scan::csv::tokenize::Tokenizer;
+use crate::scan::csv::tokenize::{Field, Tokenizer};
 use crate::scan::csv::window::Window;
 use crate::scan::infer::{Kind, parse_type, widen};
 use crate::scan::{FileEntry, Inferred, OptionValue, Options};
@@ -53,13 +55,14 @@ pub fn infer(files: &[FileEntry], options: &Options) -> Result<Inferred> {
         .collect::<Result<_>>()?;
     let mut types = declared_types(&settings)?;
     if types.iter().any(Option::is_none) {
-        let kinds = sampled_kinds(&looked, &heads, &places, &types, &settings)?;
-        for (data_type, kind) in types.iter_mut().zip(kinds) {
+        let seen = sampled(&looked, &heads, &places, &types, &settings)?;
+        settings.quotes_seen = seen.quotes;
+        for (data_type, kind) in types.iter_mut().zip(seen.kinds) {
             data_type.get_or_insert_with(|| kind.data_type());
         }
     }
     let field = |(name, data_type): (&String, Option<DataType>)| {
-        Field::new(name, data_type.unwrap_or(DataType::Utf8View), true)
+        arrow::datatypes::Field::new(name, data_type.unwrap_or(DataType::Utf8View), true)
     };
     let fields: Vec<_> = settings.file_columns.iter().zip(types).map(field).collect();
     Ok(Inferred { schema: Arc::new(Schema::new(fields)), rows: None, options: completed(options, &settings) })
@@ -75,6 +78,7 @@ fn completed(options: &Options, settings: &Settings) -> Options {
     options.insert("new_line".to_string(), text(dialect.newline));
     options.insert("header".to_string(), OptionValue::Bool(settings.header.unwrap_or(false)));
     let names = settings.file_columns.iter().cloned().map(OptionValue::Text).collect();
+    options.insert(QUOTES_SEEN.to_string(), OptionValue::Bool(settings.quotes_seen));
     options.insert(FILE_COLUMNS.to_string(), OptionValue::List(names));
     options
 }
@@ -89,6 +93,9 @@ fn evenly(files: &[FileEntry], count: usize) -> Vec<&FileEntry> {
 
 /// Sniffs what the options leave open, in the first file with two records, else in the first with one.
 fn complete_dialect(files: &[FileEntry], settings: &mut Settings) -> Result<()> {
+    if files.iter().all(|file| has_tabs(&file.path)) {
+        settings.delimiter.get_or_insert(b'\t');
+    }
     let mut best: Option<Sniffed> = None;
     for file in files.iter().filter(|file| file.size > 0).take(MAX_SNIFFED_FILES) {
         let mut window = head_window(&file.path, settings)?;
@@ -113,6 +120,12 @@ fn complete_dialect(files: &[FileEntry], settings: &mut Settings) -> Result<()> 
         settings.header.get_or_insert(best.header);
     }
     Ok(())
+}
+
+/// The name promises tabs.
+fn has_tabs(path: &str) -> bool {
+    let (_, name) = Compression::split_name(path);
+    name.rsplit_once('.').is_some_and(|(_, extension)| extension.eq_ignore_ascii_case("tsv"))
 }
 
 /// The columns of the scan, and a file that has them (for errors).
@@ -183,36 +196,54 @@ struct Block {
     max_rows: usize,
 }
 
+/// What samples show.
+struct Seen {
+    /// By column.
+    kinds: Vec<Kind>,
+    /// Whether there was any quote.
+    quotes: bool,
+}
+
+impl Seen {
+    fn nothing(columns: usize) -> Self {
+        Seen { kinds: vec![Kind::Null; columns], quotes: false }
+    }
+
+    fn join(self, other: Seen) -> Seen {
+        let kinds = self.kinds.into_iter().zip(other.kinds).map(|(a, b)| a.join(b)).collect();
+        Seen { kinds, quotes: self.quotes || other.quotes }
+    }
+}
+
 /// What the values of each column look like; columns with a type are not looked at.
-fn sampled_kinds(
+fn sampled(
     looked: &[&FileEntry],
     heads: &[Head],
     places: &[Vec<Option<usize>>],
     types: &[Option<DataType>],
     settings: &Settings,
-) -> Result<Vec<Kind>> {
-    let none = || vec![Kind::Null; types.len()];
-    let look = |block: &Block| -> Result<Vec<Kind>> {
+) -> Result<Seen> {
+    let nothing = || Seen::nothing(types.len());
+    let look = |block: &Block| -> Result<Seen> {
         let (Some(file), Some(head), Some(places)) =
             (looked.get(block.file), heads.get(block.file), places.get(block.file))
         else {
-            return Ok(none());
+            return Ok(nothing());
         };
         // Which column of the scan each wanted field is.
         let (targets, wanted): (Vec<usize>, Vec<usize>) = (places.iter().zip(types).enumerate())
             .filter_map(|(column, (place, data_type))| Some((column, place.filter(|_| data_type.is_none())?)))
             .unzip();
-        let seen = block_kinds(&file.path, head, block, &wanted, settings)?;
-        let mut kinds = none();
-        for (target, kind) in targets.into_iter().zip(seen) {
-            if let Some(slot) = kinds.get_mut(target) {
+        let of_block = in_block(&file.path, head, block, &wanted, settings)?;
+        let mut seen = Seen { quotes: of_block.quotes, ..nothing() };
+        for (target, kind) in targets.into_iter().zip(of_block.kinds) {
+            if let Some(slot) = seen.kinds.get_mut(target) {
                 *slot = kind;
             }
         }
-        Ok(kinds)
+        Ok(seen)
     };
-    let join = |a: Vec<Kind>, b: Vec<Kind>| a.into_iter().zip(b).map(|(a, b)| a.join(b)).collect();
-    blocks(looked, settings).par_iter().map(look).try_reduce(none, |a, b| Ok(join(a, b)))
+    blocks(looked, settings).par_iter().map(look).try_reduce(nothing, |a, b| Ok(a.join(b)))
 }
 
 fn blocks(looked: &[&FileEntry], settings: &Settings) -> Vec<Block> {
@@ -253,14 +284,14 @@ fn blocks(looked: &[&FileEntry], settings: &Settings) -> Vec<Block> {
 }
 
 /// What the values of the `wanted` fields look like in one block. Bad records are passed over: reading names them.
-fn block_kinds(path: &str, head: &Head, block: &Block, wanted: &[usize], settings: &Settings) -> Result<Vec<Kind>> {
-    let mut kinds = vec![Kind::Null; wanted.len()];
+fn in_block(path: &str, head: &Head, block: &Block, wanted: &[usize], settings: &Settings) -> Result<Seen> {
+    let mut seen = Seen::nothing(wanted.len());
     let dialect = settings.record_dialect(head.columns);
     let tokenizer = Tokenizer::new(dialect, head.columns, wanted);
     let window = match settings.compression_of(path) {
         Compression::None => {
             let file = Arc::new(LocalFile::open(path)?);
-            let Some(start) = block_start(&file, head, block, &tokenizer)? else { return Ok(kinds) };
+            let Some(start) = block_start(&file, head, block, &tokenizer)? else { return Ok(seen) };
             Window::over_file(file, start, block.stop, dialect.newline, None)
         }
         compression => {
@@ -270,29 +301,48 @@ fn block_kinds(path: &str, head: &Head, block: &Block, wanted: &[usize], setting
         }
     };
     let mut records = Records::new(window, tokenizer, block.stop, head.columns, true);
+    let quote = dialect.quote.unwrap_or_default();
     let mut rows = 0;
     while rows < block.max_rows && records.next((block.max_rows - rows).min(4096))? {
         rows += records.tile().rows;
-        let data = records.data();
-        for (index, kind) in kinds.iter_mut().enumerate() {
-            for field in records.tile().fields.iter().skip(index).step_by(wanted.len().max(1)) {
-                if *kind == Kind::Text {
-                    break;
-                }
-                let raw = data.get(field.start()..field.end()).unwrap_or_default();
-                if raw.is_empty() || (!field.quoted() && settings.is_null(raw)) {
-                    continue;
-                }
-                *kind = widen(*kind, &dialect.unescaped(raw, field.escaped()));
-            }
+        seen.quotes = seen.quotes || (dialect.quote.is_some() && memchr(quote, records.data()).is_some());
+        for (index, kind) in seen.kinds.iter_mut().enumerate() {
+            let fields = records.tile().fields.iter().skip(index).step_by(wanted.len().max(1));
+            *kind = kind_of(*kind, fields, records.data(), &dialect, settings);
         }
     }
-    Ok(kinds)
+    Ok(seen)
 }
 
-fn block_start(file: &Arc<LocalFile>, head: &Head, block: &Block, tokenizer: &Tokenizer) -> Result<Option<u64>> {
-    if block.optional {
-        return supposed_start(file, head.data_start, block.start, tokenizer);
+/// `kind` joined with what the fields look like.
+fn kind_of<'a>(
+    mut kind: Kind,
+    fields: impl Iterator<Item = &'a Field>,
+    data: &[u8],
+    dialect: &Dialect,
+    settings: &Settings,
+) -> Kind {
+    for field in fields {
+        if kind == Kind::Text {
+            break;
+        }
+        let raw = data.get(field.start()..field.end()).unwrap_or_default();
+        if raw.is_empty() || (!field.quoted() && settings.is_null(raw)) {
+            continue;
+        }
+        kind = widen(kind, &dialect.unescaped(raw, field.escaped()));
     }
-    Boundaries::new(vec![block.start]).start(0, file, head.data_start, tokenizer, None).map(Some)
+    kind
+}
+
+/// Where the block's records start; `None` passes over a block of a sample where that is hard to tell.
+fn block_start(file: &Arc<LocalFile>, head: &Head, block: &Block, tokenizer: &Tokenizer) -> Result<Option<u64>> {
+    let layout = Layout { file, data_start: head.data_start, tokenizer, quotes_expected: true };
+    if !block.optional {
+        return Boundaries::new(vec![block.start]).start(0, &layout, None).map(Some);
+    }
+    Ok(match near_start(block.start, &layout)? {
+        Supposition::UnlessQuoted { start, .. } => Some(start),
+        supposed => supposed.start(),
+    })
 }

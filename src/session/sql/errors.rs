@@ -2,7 +2,7 @@
 
 use datafusion_common::{Column, DataFusionError, SchemaError};
 
-use super::functions::functions;
+use super::functions;
 use super::suggest;
 use crate::error::{Code, Error, Span};
 
@@ -106,7 +106,7 @@ fn plan_sentence(text: &str) -> Error {
     if let Some(rest) = text.strip_prefix("Invalid function '") {
         let name = rest.split('\'').next().unwrap_or(rest);
         let error = Error::new(Code::UnknownFunction, format!("there is no function named \"{name}\""));
-        return match suggest::nearest(name, functions().names()) {
+        return match suggest::nearest(name, functions::names()) {
             Some(near) => error.hint(format!("did you mean \"{near}\"?")),
             None => error,
         };

@@ -1,80 +1,23 @@
-//! The functions that SQL knows, by lower-case name.
+//! The functions that SQL knows, and the planners for syntax that stands for functions.
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use datafusion_expr::planner::ExprPlanner;
-use datafusion_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
 
 use super::fields::FieldPlanner;
+use crate::expr;
 
-/// All functions and the planners for syntax that stands for functions (`[1, 2]`, `{'a': 1}`, `x[1]`, `EXTRACT` …).
-pub(crate) struct Functions {
-    pub scalar: HashMap<String, Arc<ScalarUDF>>,
-    pub higher_order: HashMap<String, Arc<HigherOrderUDF>>,
-    pub aggregate: HashMap<String, Arc<AggregateUDF>>,
-    pub window: HashMap<String, Arc<WindowUDF>>,
-    pub planners: Vec<Arc<dyn ExprPlanner>>,
+/// The names of all functions, for did-you-mean.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> + Clone {
+    let functions = expr::functions();
+    functions.scalar.keys().chain(functions.aggregate.keys()).chain(functions.window.keys()).map(String::as_str)
 }
 
-/// The one registry of the process: functions are immutable.
-pub(crate) fn functions() -> &'static Functions {
-    static FUNCTIONS: OnceLock<Functions> = OnceLock::new();
-    FUNCTIONS.get_or_init(build)
-}
-
-impl Functions {
-    /// The names of all functions, for did-you-mean.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> + Clone {
-        self.scalar.keys().chain(self.aggregate.keys()).chain(self.window.keys()).map(String::as_str)
-    }
-}
-
-fn build() -> Functions {
-    let scalars = datafusion_functions::all_default_functions()
-        .into_iter()
-        .chain(datafusion_functions_nested::all_default_nested_functions());
-    Functions {
-        scalar: by_name(scalars, |function| function.name(), |function| function.aliases()),
-        higher_order: HashMap::new(),
-        aggregate: by_name(
-            datafusion_functions_aggregate::all_default_aggregate_functions(),
-            |function| function.name(),
-            |function| function.aliases(),
-        ),
-        window: by_name(
-            datafusion_functions_window::all_default_window_functions(),
-            |function| function.name(),
-            |function| function.aliases(),
-        ),
-        planners: planners(),
-    }
-}
-
-fn planners() -> Vec<Arc<dyn ExprPlanner>> {
-    vec![
-        Arc::new(FieldPlanner),
-        Arc::new(datafusion_functions::core::planner::CoreFunctionPlanner::default()),
-        Arc::new(datafusion_functions_nested::planner::NestedFunctionPlanner),
-        Arc::new(datafusion_functions_nested::planner::FieldAccessPlanner),
-        Arc::new(datafusion_functions::datetime::planner::DatetimeFunctionPlanner),
-        Arc::new(datafusion_functions::unicode::planner::UnicodeFunctionPlanner),
-        Arc::new(datafusion_functions_aggregate::planner::AggregateFunctionPlanner),
-        Arc::new(datafusion_functions_window::planner::WindowFunctionPlanner),
-    ]
-}
-
-fn by_name<F>(
-    functions: impl IntoIterator<Item = Arc<F>>,
-    name: impl Fn(&F) -> &str,
-    aliases: impl Fn(&F) -> &[String],
-) -> HashMap<String, Arc<F>> {
-    let mut map = HashMap::new();
-    for function in functions {
-        for alias in aliases(&function) {
-            map.insert(alias.to_lowercase(), function.clone());
-        }
-        map.insert(name(&function).to_lowercase(), function.clone());
-    }
-    map
+/// The planners of the registry, and before them those that know floe's names.
+pub(crate) fn planners() -> &'static [Arc<dyn ExprPlanner>] {
+    static PLANNERS: OnceLock<Vec<Arc<dyn ExprPlanner>>> = OnceLock::new();
+    PLANNERS.get_or_init(|| {
+        let first: Arc<dyn ExprPlanner> = Arc::new(FieldPlanner);
+        std::iter::once(first).chain(expr::functions().expr_planners.iter().cloned()).collect()
+    })
 }

@@ -10,9 +10,10 @@ use datafusion_expr::planner::{ContextProvider, ExprPlanner, TypePlanner};
 use datafusion_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
 use datafusion_sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
 
-use super::functions::{Functions, functions};
+use super::functions::planners;
 use super::suggest;
 use crate::error::{Code, Error, Result};
+use crate::expr::{FunctionRegistry, functions};
 
 /// The surroundings of one statement.
 pub(crate) struct Provider {
@@ -20,7 +21,7 @@ pub(crate) struct Provider {
     /// Names for did-you-mean.
     names: Vec<String>,
     options: ConfigOptions,
-    functions: &'static Functions,
+    functions: &'static FunctionRegistry,
 }
 
 impl Provider {
@@ -65,7 +66,7 @@ impl ContextProvider for Provider {
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
-        &self.functions.planners
+        planners()
     }
 
     fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {

@@ -1,6 +1,8 @@
 //! DESCRIBE, EXPLAIN, SHOW TABLES, SHOW COLUMNS.
 
-use datafusion_sql::sqlparser::ast::{DescribeAlias, ObjectName, ShowStatementOptions, Spanned, Statement};
+use datafusion_sql::sqlparser::ast::{
+    CreateTable, DescribeAlias, ObjectName, ShowStatementOptions, Spanned, Statement,
+};
 
 use super::{Running, not_supported};
 use crate::error::{Error, Result, Span};
@@ -25,18 +27,31 @@ impl Running<'_> {
         else {
             return Err(Error::not_supported("this kind of EXPLAIN").hint("write EXPLAIN and the query"));
         };
-        let Statement::Query(query) = statement.as_ref() else {
-            return Err(Error::not_supported(format_args!("{describe_alias} of a statement that is not a query")));
-        };
         if *analyze {
             return Err(Error::not_supported("EXPLAIN ANALYZE"));
         }
-        let frame = DataFrame::new(self.session.clone(), self.prepared.plan(query)?);
+        let frame = match statement.as_ref() {
+            Statement::Query(query) => DataFrame::new(self.session.clone(), self.prepared.plan(query)?),
+            other => self.query_of_change(other, describe_alias)?,
+        };
         match describe_alias {
             DescribeAlias::Explain => {
                 self.answer(vec![("plan", frame.explain()?.lines().map(str::to_string).collect())])
             }
             DescribeAlias::Describe | DescribeAlias::Desc => self.columns_of(&frame),
+        }
+    }
+
+    /// The query of a statement that changes a table.
+    fn query_of_change(&self, statement: &Statement, verb: &DescribeAlias) -> Result<DataFrame> {
+        match (statement, &self.prepared.written) {
+            (Statement::Insert(insert), Statement::Explain { statement: written, .. }) => {
+                self.insert_rows(written, insert).map(|(_, frame)| frame)
+            }
+            (Statement::CreateTable(CreateTable { query: Some(query), .. }), _) => {
+                Ok(DataFrame::new(self.session.clone(), self.prepared.plan(query)?))
+            }
+            _ => Err(Error::not_supported(format_args!("{verb} of a statement without a query"))),
         }
     }
 

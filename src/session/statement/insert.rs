@@ -17,22 +17,27 @@ use crate::session::sql::{planning_error, span_of, suggestion};
 impl Running<'_> {
     /// `INSERT INTO table [(columns)] query`. The rows are added when all of them are there.
     pub(super) fn insert(&self, insert: &Insert) -> Result<DataFrame> {
-        let Statement::Insert(written) = &self.prepared.written else {
-            return Err(not_supported(&self.prepared.written));
+        let (table, frame) = self.insert_rows(&self.prepared.written, insert)?;
+        let rows = store_rows(frame.stream()?, &table.schema, self.session.engine().store())?;
+        table.append(&rows);
+        self.nothing()
+    }
+
+    /// The table and what would be added to it. `written` is the same statement as it was written.
+    pub(super) fn insert_rows(&self, written: &Statement, insert: &Insert) -> Result<(Arc<Table>, DataFrame)> {
+        let Statement::Insert(written) = written else {
+            return Err(not_supported(written));
         };
         only_what_is_read(insert)?;
         let (TableObject::TableName(name), Some(query)) = (&written.table, &insert.source) else {
-            return Err(
-                Error::not_supported("this form of INSERT").hint("write INSERT INTO table VALUES … or SELECT …")
-            );
+            let error = Error::not_supported("this form of INSERT");
+            return Err(error.hint("write INSERT INTO table VALUES … or SELECT …"));
         };
         let table = self.table(name)?;
         let targets = targets(&table, &written.columns)?;
-        let plan = self.prepared.plan(query)?;
-        let plan = into_columns(plan, &table, &targets)?;
-        let frame = DataFrame::new(self.session.clone(), crate::plan::analyze(plan).map_err(planning_error)?);
-        table.append(store_rows(frame.stream()?, &table.schema, self.session.engine().store())?);
-        self.nothing()
+        let plan = into_columns(self.prepared.plan(query)?, &table, &targets)?;
+        let plan = crate::plan::analyze(plan).map_err(planning_error)?;
+        Ok((table, DataFrame::new(self.session.clone(), plan)))
     }
 
     fn table(&self, name: &ObjectName) -> Result<Arc<Table>> {

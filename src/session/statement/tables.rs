@@ -14,6 +14,7 @@ use crate::session::rows::store_rows;
 use crate::session::scope::Scope;
 use crate::session::sql::offset;
 use crate::session::sql::spelling::distinct_names;
+use crate::store::StoredRows;
 
 impl Running<'_> {
     /// `CREATE [OR REPLACE] [TEMP] TABLE [IF NOT EXISTS] name (columns) | AS query`.
@@ -33,7 +34,7 @@ impl Running<'_> {
                 let frame = DataFrame::new(self.session.clone(), self.prepared.plan(query)?);
                 let schema = Arc::new(table_schema(&frame.schema()));
                 let rows = store_rows(frame.stream()?, &schema, engine.store())?;
-                Table::new(schema, vec![rows])
+                Table::new(schema, rows)
             }
             Some(_) => {
                 return Err(Error::not_supported("CREATE TABLE with both columns and a query")
@@ -42,7 +43,10 @@ impl Running<'_> {
             None if create.columns.is_empty() => {
                 return Err(Error::new(Code::InvalidQuery, format!("table \"{name}\" needs columns or a query")));
             }
-            None => Table::new(self.declared_schema(written)?, Vec::new()),
+            None => {
+                let schema = self.declared_schema(written)?;
+                Table::new(schema.clone(), StoredRows::empty(schema))
+            }
         };
         engine.catalog.create(name, Entry::Table(Arc::new(table)), if_taken)?;
         self.nothing()
