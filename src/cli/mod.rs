@@ -56,9 +56,11 @@ fn run(arguments: &Arguments) -> Result<Ending> {
     let output = Output::open(arguments.output.as_deref())?;
     let interrupts = Interrupts::install(engine.clone(), output.unfinished())?;
     let mut runner = Runner::new(engine, format, output.clone(), interrupts, arguments.clone());
-    let ending = runner.run(&mut input)?;
-    if ending == Ending::Succeeded || (ending == Ending::Failed && arguments.continues_after_errors()) {
-        output.keep()?;
+    let ended = runner.run(&mut input);
+    match ended {
+        Ok(Ending::Succeeded) => output.keep()?,
+        Ok(Ending::Failed) if arguments.continues_after_errors() => output.keep()?,
+        _ => output.discard(),
     }
-    Ok(ending)
+    ended
 }

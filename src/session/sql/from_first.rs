@@ -60,6 +60,8 @@ fn begins_query(tokens: &[TokenWithSpan], before: &[usize]) -> bool {
             let first = before.first().map(|&index| &tokens[index].token);
             first.and_then(keyword) == Some(Keyword::WITH) && !selects_at_top(tokens, before)
         }
+        // `UNION BY NAME FROM x`; any other NAME is a column.
+        Some(token) if keyword(token) == Some(Keyword::NAME) => at(2).and_then(keyword) == Some(Keyword::BY),
         Some(token) => matches!(
             keyword(token),
             Some(
@@ -71,7 +73,6 @@ fn begins_query(tokens: &[TokenWithSpan], before: &[usize]) -> bool {
                     | Keyword::ALL
                     | Keyword::EXCEPT
                     | Keyword::INTERSECT
-                    | Keyword::NAME
             )
         ),
     }
