@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringViewArray};
 use arrow::datatypes::Int64Type;
-use floe::memory::{Budget, CountingAllocator, allocated, refuse_huge_pages};
+use floe::memory::{Budget, CountingAllocator, allocated};
 use floe::store::{Store, UseOrder, batch_bytes};
 
 #[global_allocator]
-static ALLOCATOR: CountingAllocator<mimalloc::MiMalloc> = CountingAllocator::new(mimalloc::MiMalloc);
+static ALLOCATOR: CountingAllocator<tikv_jemallocator::Jemalloc> = CountingAllocator::new(tikv_jemallocator::Jemalloc);
 
 static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
@@ -48,7 +48,6 @@ fn status(name: &str) -> usize {
 fn a_gigabyte_goes_through_64_megabytes() {
     let _alone = ONE_AT_A_TIME.lock();
     // As the program does under a limit this small.
-    refuse_huge_pages();
     let limit = 64 << 20;
     let budget = Budget::new(limit);
     let store = Store::new(budget.clone());

@@ -3,7 +3,6 @@
 //! Invariant: the exit code is 0 only when every statement succeeded; answers go to the output, diagnostics to standard
 //! error. This module must know nothing of the library but the session's public API, and that only in `engine`.
 
-mod allocator;
 mod arguments;
 mod diagnostic;
 mod engine;
@@ -49,7 +48,6 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<Ending> {
-    allocator::follow_limits();
     let format = arguments.format()?;
     let mut input = Input::open(arguments)?;
     let engine: Arc<dyn Engine> = Arc::new(SessionEngine::new(&arguments.settings())?);

@@ -9,6 +9,9 @@ use crate::error::Result;
 use crate::ops::{DynSink, DynSinkWork, Emit, Flow, Operator, Work};
 use crate::store::QueryContext;
 
+/// Takes what leaves the last operator, with the lane's sink where there is one.
+pub(super) type EmitToSink<'a> = dyn FnMut(Option<&mut Box<dyn DynSinkWork>>, RecordBatch) -> Result<Flow> + 'a;
+
 /// One lane of a pipeline.
 pub(super) struct Lane {
     /// The works of each branch, opened when the lane first runs a split of it.
@@ -57,7 +60,7 @@ impl Lanes {
         lane: &mut Lane,
         branch: usize,
         batch: RecordBatch,
-        out: &mut dyn FnMut(Option<&mut Box<dyn DynSinkWork>>, RecordBatch) -> Result<Flow>,
+        out: &mut EmitToSink,
     ) -> Result<Flow> {
         let Lane { branches, sink } = lane;
         let works = match &mut branches[branch] {

@@ -27,6 +27,13 @@ pub fn allocated() -> Option<usize> {
     INSTALLED.load(Ordering::Relaxed).then(|| usize::try_from(LIVE.load(Ordering::Relaxed)).unwrap_or(0))
 }
 
+/// Whether the process counts its allocations, also before it has made many.
+pub(super) fn is_counting() -> bool {
+    // Large enough to be handed over at once.
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(2 * BATCH.unsigned_abs())));
+    INSTALLED.load(Ordering::Relaxed)
+}
+
 /// Counts what `A` hands out.
 ///
 /// ```

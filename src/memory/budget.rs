@@ -64,7 +64,7 @@ impl Budget {
     /// A budget of `limit` bytes.
     pub fn new(limit: usize) -> Self {
         BASELINE.get_or_init(|| allocated().unwrap_or(0));
-        super::pages::tell_limit(limit);
+        super::jemalloc::follow_limit(limit);
         Budget(Arc::new(Shared {
             limit: AtomicUsize::new(limit),
             used: AtomicUsize::new(0),
@@ -81,7 +81,7 @@ impl Budget {
     /// Changes the limit. The store evicts down to it as far as it can; working sets stay as they are.
     pub fn set_limit(&self, limit: usize) {
         self.0.limit.store(limit, Ordering::Relaxed);
-        super::pages::tell_limit(limit);
+        super::jemalloc::follow_limit(limit);
         let evictors: Vec<_> = self.0.evictors.read().iter().filter_map(Weak::upgrade).collect();
         for evictor in evictors {
             evictor.limit_changed();

@@ -52,7 +52,15 @@ impl Table {
             types => Some(new_index(types, packed)?),
         };
         let accumulators = layout.calls.iter().map(|call| call.call.accumulator()).collect::<Result<_>>()?;
-        Ok(Table { layout: layout.clone(), index, packed, accumulators, groups: Vec::new(), has_rows: false, reservation })
+        Ok(Table {
+            layout: layout.clone(),
+            index,
+            packed,
+            accumulators,
+            groups: Vec::new(),
+            has_rows: false,
+            reservation,
+        })
     }
 
     /// Whether it ever took a row.

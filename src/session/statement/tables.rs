@@ -102,9 +102,7 @@ impl Running<'_> {
         // A view is planned when it is made, so that its errors are the errors of CREATE VIEW. Its own name is not in
         // scope, not even for what is replaced: it would read itself from then on.
         let outer = Scope::new(engine);
-        if let Err(error) = self.prepared.plan(&create.query) {
-            return Err(error);
-        }
+        self.prepared.plan(&create.query)?;
         outer.view(name, &view)?;
         engine.catalog.create(name, Entry::View(Arc::new(view)), if_taken)?;
         self.nothing()

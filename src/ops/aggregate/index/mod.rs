@@ -47,17 +47,15 @@ pub(super) trait GroupIndex: Send {
 
 /// The index for keys of these types; `packed` allows the fixed-width form.
 pub(super) fn new_index(types: &[DataType], packed: bool) -> Result<Box<dyn GroupIndex>> {
-    if packed {
-        if let Some(layout) = PackedLayout::new(types) {
-            return Ok(match layout.words() {
-                1 => Box::new(PackedIndex::<1>::new(layout)),
-                2 => Box::new(PackedIndex::<2>::new(layout)),
-                3 => Box::new(PackedIndex::<3>::new(layout)),
-                4 => Box::new(PackedIndex::<4>::new(layout)),
-                5 => Box::new(PackedIndex::<5>::new(layout)),
-                _ => Box::new(PackedIndex::<6>::new(layout)),
-            });
-        }
+    if packed && let Some(layout) = PackedLayout::new(types) {
+        return Ok(match layout.words() {
+            1 => Box::new(PackedIndex::<1>::new(layout)),
+            2 => Box::new(PackedIndex::<2>::new(layout)),
+            3 => Box::new(PackedIndex::<3>::new(layout)),
+            4 => Box::new(PackedIndex::<4>::new(layout)),
+            5 => Box::new(PackedIndex::<5>::new(layout)),
+            _ => Box::new(PackedIndex::<6>::new(layout)),
+        });
     }
     match types {
         [DataType::Utf8View | DataType::BinaryView] => Ok(Box::new(BytesIndex::new(types[0].clone()))),

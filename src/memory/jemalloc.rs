@@ -4,8 +4,10 @@
 //! under 300 MB: 495 MB resident with the allocator's ten seconds, 400 MB with a fifth of a second, 377 MB with a
 //! twentieth at twice the system time. (mimalloc, which was here first, took 536 MB at the same speed.)
 
-use floe::memory::{HUGE_PAGES_FROM, on_limit, refuse_huge_pages};
 use tikv_jemalloc_ctl::raw;
+
+use super::allocator::is_counting;
+use super::pages::{HUGE_PAGES_FROM, refuse_huge_pages};
 
 /// From this limit on freed pages are no danger to it.
 const ROOMY: usize = 4 << 30;
@@ -14,15 +16,16 @@ const TIGHT_MILLISECONDS: isize = 200;
 /// The index by which jemalloc means all its arenas.
 const MOST_ARENAS: usize = 4096;
 
-/// Tunes the allocator to every memory limit from now on.
-pub fn follow_limits() {
-    on_limit(|limit| {
-        let milliseconds = if limit >= ROOMY { ROOMY_MILLISECONDS } else { TIGHT_MILLISECONDS };
-        keep_freed_pages_for(milliseconds);
-        if (limit as u64) < HUGE_PAGES_FROM {
-            refuse_huge_pages();
-        }
-    });
+/// Tunes jemalloc to a budget's limit. Does nothing where the process does not count its allocations: then it is not for
+/// floe to tune them.
+pub(super) fn follow_limit(limit: usize) {
+    if !is_counting() {
+        return;
+    }
+    keep_freed_pages_for(if limit >= ROOMY { ROOMY_MILLISECONDS } else { TIGHT_MILLISECONDS });
+    if (limit as u64) < HUGE_PAGES_FROM {
+        refuse_huge_pages();
+    }
 }
 
 fn keep_freed_pages_for(milliseconds: isize) {
