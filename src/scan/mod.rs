@@ -23,13 +23,13 @@ pub use resolve::resolve;
 pub use source::source;
 pub use spec::{FileEntry, Format, OptionValue, Options, ScanSpec};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// The reader of a format.
 fn reader(format: Format) -> Result<&'static dyn FormatReader> {
     match format {
         Format::Csv => Ok(&CsvReader),
         Format::Parquet => Ok(&parquet::ParquetReader),
-        Format::Json => Err(Error::not_supported("reading JSON")),
+        Format::Json => Ok(&json::JsonReader),
     }
 }
