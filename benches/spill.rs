@@ -11,7 +11,8 @@ use arrow::ipc::CompressionType;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use floe::store::{BlockId, batch_bytes, decode_block, encode_block};
+use floe::memory::Budget;
+use floe::store::{BlockId, Compression, Store, UseOrder, batch_bytes, decode_block, encode_block};
 
 const ROWS: i64 = 8192;
 
@@ -71,12 +72,17 @@ fn spill(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(name);
         group.throughput(Throughput::Bytes(batch_bytes(&batch) as u64)).sample_size(30);
         let mut buffer = Vec::new();
-        let end = encode_block(&batch, BlockId(0), &mut buffer, 0).expect("flat columns");
-        eprintln!("{name}: {} bytes in memory, {end} as a block", batch_bytes(&batch));
-        let block = buffer[..end].to_vec();
-        group.bench_function("encode", |b| b.iter(|| encode_block(black_box(&batch), BlockId(0), &mut buffer, 0)));
         let (schema, rows) = (batch.schema(), batch.num_rows());
-        group.bench_function("decode", |b| b.iter(|| decode_block(black_box(&block), BlockId(0), &schema, rows)));
+        for (form, compression) in [("", Compression::Never), ("-lz4", Compression::WhereItPays)] {
+            let encode =
+                |buffer: &mut Vec<u8>| encode_block(black_box(&batch), BlockId(0), compression, buffer, 0).unwrap_or(0);
+            let end = encode(&mut buffer);
+            eprintln!("{name}: {} bytes in memory, {end} as a block{form}", batch_bytes(&batch));
+            let block = buffer[..end].to_vec();
+            group.bench_function(format!("encode{form}"), |b| b.iter(|| encode(&mut buffer)));
+            let decode = || decode_block(black_box(&block), BlockId(0), &schema, rows);
+            group.bench_function(format!("decode{form}"), |b| b.iter(decode));
+        }
         for (form, compression) in [("ipc", None), ("ipc-lz4", Some(CompressionType::LZ4_FRAME))] {
             let written = ipc(&batch, compression);
             eprintln!("{name}: {} bytes as {form}", written.len());
@@ -88,5 +94,22 @@ fn spill(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, spill);
+/// Two hundred megabytes through a store of sixteen: put all, then take all.
+fn through_the_store(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("store");
+    for (name, batch) in [("partials", partials()), ("comments", comments())] {
+        let count = (200 << 20) / batch_bytes(&batch);
+        group.throughput(Throughput::Bytes((count * batch_bytes(&batch)) as u64)).sample_size(10);
+        let run = || -> floe::Result<usize> {
+            let store = Store::new(Budget::new(16 << 20));
+            let put = (0..count).map(|_| store.put(batch.clone(), UseOrder(0)));
+            let handles = put.collect::<floe::Result<Vec<_>>>()?;
+            handles.into_iter().map(|handle| store.take(handle).map(|loaded| loaded.num_rows())).sum()
+        };
+        group.bench_function(name, |b| b.iter(|| run().expect("there is room on the disk")));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, spill, through_the_store);
 criterion_main!(benches);

@@ -32,6 +32,11 @@ impl CancelToken {
         self.0.load(Ordering::Acquire)
     }
 
+    /// Whether anyone else still holds the token, so that cancelling it could matter.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// An error of code `CANCELLED` once somebody cancelled.
     pub fn check(&self) -> Result<()> {
         if self.is_cancelled() { Err(Error::cancelled()) } else { Ok(()) }

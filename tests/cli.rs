@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 // The program's own unit tests: its binary target has none.
 #[path = "../src/cli/statements.rs"]
-#[expect(dead_code, reason = "only its tests are used here")]
 mod statements;
 
 /// A query that nobody waits for: a slow function over the flights, fifty times.
@@ -140,7 +139,7 @@ fn an_output_file_appears_only_when_everything_succeeded() {
 
 #[test]
 fn bad_settings_are_errors_before_anything_runs() {
-    for arguments in [["--memory-limit", "much"], ["--format", "xml"], ["--max-spill-size", "-3"]] {
+    for arguments in [["--memory-limit", "much"], ["--format", "xml"], ["--max-spill-size", "much"]] {
         let output = run(&[arguments[0], arguments[1], "SELECT 1"]);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert!(stderr(&output).contains("INVALID_SETTING"), "{arguments:?}: {}", stderr(&output));

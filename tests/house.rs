@@ -121,7 +121,9 @@ impl SourceFile<'_> {
                 complaints.push(self.complaint(line, &format!("`{module}` must not use `crate::{name}`")));
             }
         }
-        for (number, code) in self.code() {
+        // A test's oracle may be what the engine must not be made of.
+        let is_test = self.path.iter().any(|part| part == "tests.rs" || part == "tests");
+        for (number, code) in self.code().filter(|_| !is_test) {
             let reserved = RESERVED.iter().filter(|(_, owner)| *owner != module).map(|(name, _)| name);
             for name in forbidden.iter().chain(&BANNED).chain(reserved) {
                 if layer(name).is_none() && names_crate(code, name) {
@@ -274,6 +276,7 @@ fn the_checker_lets_pass_what_keeps_them() {
         ("src/main.rs", "use floe::memory::CountingAllocator;"),
         ("src/cli/mod.rs", "use floe::{Error, Result};\nuse floe::session::format::Format;"),
         ("src/io/mod.rs", "// SAFETY: it is.\nfn f() { unsafe { g() } }"),
+        ("src/scan/csv/tests.rs", "use datafusion_physical_expr::PhysicalExpr;"),
         ("tests/sql.rs", "use floe::plan::Plan;"),
     ];
     for (path, text) in good {

@@ -56,6 +56,7 @@ fn kind(data_type: &DataType) -> Kind {
     })
 }
 
+#[expect(clippy::ptr_arg, reason = "the runner takes a function of this very type")]
 fn same_kinds(actual: &Vec<Kind>, expected: &Vec<Kind>) -> bool {
     let same = |(actual, expected): (&Kind, &Kind)| expected.0 == '?' || actual == expected;
     actual.len() == expected.len() && actual.iter().zip(expected).all(same)

@@ -12,6 +12,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import shutil
 import string
 import subprocess
@@ -28,6 +29,8 @@ QUERIES = ["q1", "q6", "groups60m", "comments34m"]
 TABLES = ["lineitem"]
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "B": 1}
 RELATIVE_TOLERANCE = 1e-6
+# DataFusion cuts the average of a decimal(15,2) after six digits.
+ABSOLUTE_TOLERANCE = 1e-6
 
 
 def size(text):
@@ -102,6 +105,13 @@ def run_floe(options, query, spill):
     return {"rows": answer["rows"], "seconds": wall, "peak": peak}
 
 
+def failure(errors, code):
+    """What a peer said last: the line that names its exception, else the last one, else how it ended."""
+    lines = errors.strip().splitlines() or [f"killed by signal {-code}" if code < 0 else f"exit code {code}"]
+    named = [line for line in lines if re.match(r"\S*(Error|Exception)\b", line)]
+    return (named or lines)[-1]
+
+
 def run_peer(engine, options, query, spill):
     tables = [f"{name}={path}" for name, path in options.tables.items()]
     command = [options.python, HERE / "engines.py", engine, "--query", query, "--spill", spill, "--tables", *tables]
@@ -111,8 +121,7 @@ def run_peer(engine, options, query, spill):
         command += ["--memory", str(size(options.memory_limit))]
     output, errors, code, _, peak = measure(command, os.environ, options.timeout)
     if code != 0 or not output.strip():
-        lines = errors.strip().splitlines() or [f"killed by signal {-code}" if code < 0 else f"exit code {code}"]
-        return {"error": lines[-1], "peak": peak}
+        return {"error": failure(errors, code), "peak": peak}
     return {**json.loads(output.splitlines()[-1]), "peak": peak}
 
 
@@ -135,7 +144,7 @@ def same_value(left, right):
     a, b = number(left), number(right)
     if a is None or b is None:
         return str(left) == str(right)
-    return math.isclose(a, b, rel_tol=RELATIVE_TOLERANCE, abs_tol=1e-9)
+    return math.isclose(a, b, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE)
 
 
 def same_answer(left, right):

@@ -52,7 +52,7 @@ const FORMAT: FormatOptions<'static> = FormatOptions::new()
 /// column.write_text(0, &mut text)?;
 /// column.write_json(1, JsonStyle::Lines, &mut text)?;
 /// assert_eq!(text, "7null");
-/// # floe::Result::Ok(())
+/// # Ok::<(), floe::Error>(())
 /// ```
 pub struct TextColumn<'a> {
     array: &'a dyn Array,

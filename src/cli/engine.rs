@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use floe::{Error, Result};
+use floe::Result;
+use floe::session::{Session, SessionBuilder};
 
 /// What the command line says about the session; `None` leaves the session's default.
 #[derive(Debug, Clone, Default)]
@@ -33,18 +34,38 @@ pub trait Engine: Send + Sync {
 }
 
 /// The library's session.
-pub struct SessionEngine {}
+pub struct SessionEngine(Session);
 
 impl SessionEngine {
-    pub fn new(_settings: &Settings) -> Result<Self> {
-        Ok(SessionEngine {})
+    /// A session with these settings.
+    ///
+    /// # Errors
+    /// `INVALID_SETTING` when one of them cannot be.
+    pub fn new(settings: &Settings) -> Result<Self> {
+        let mut builder: SessionBuilder = Session::builder();
+        if let Some(limit) = &settings.memory_limit {
+            builder = builder.memory_limit(limit);
+        }
+        if let Some(threads) = settings.threads {
+            builder = builder.threads(threads);
+        }
+        if let Some(directory) = &settings.spill_dir {
+            builder = builder.spill_dir(directory);
+        }
+        if let Some(size) = &settings.max_spill_size {
+            builder = builder.max_spill_size(size);
+        }
+        Ok(SessionEngine(builder.build()?))
     }
 }
 
 impl Engine for SessionEngine {
-    fn run(&self, _statement: &str) -> Result<Answer> {
-        Err(Error::not_supported("running a statement"))
+    fn run(&self, statement: &str) -> Result<Answer> {
+        let stream = self.0.sql(statement)?.stream()?;
+        Ok(Answer { schema: stream.schema(), batches: Box::new(stream) })
     }
 
-    fn interrupt(&self) {}
+    fn interrupt(&self) {
+        self.0.interrupt();
+    }
 }

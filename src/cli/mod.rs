@@ -3,6 +3,7 @@
 //! Invariant: the exit code is 0 only when every statement succeeded; answers go to the output, diagnostics to standard
 //! error. This module must know nothing of the library but the session's public API, and that only in `engine`.
 
+mod allocator;
 mod arguments;
 mod diagnostic;
 mod engine;
@@ -48,15 +49,18 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<Ending> {
+    allocator::follow_limits();
     let format = arguments.format()?;
     let mut input = Input::open(arguments)?;
     let engine: Arc<dyn Engine> = Arc::new(SessionEngine::new(&arguments.settings())?);
     let output = Output::open(arguments.output.as_deref())?;
     let interrupts = Interrupts::install(engine.clone(), output.unfinished())?;
     let mut runner = Runner::new(engine, format, output.clone(), interrupts, arguments.clone());
-    let ending = runner.run(&mut input)?;
-    if ending == Ending::Succeeded || (ending == Ending::Failed && arguments.continues_after_errors()) {
-        output.keep()?;
+    let ended = runner.run(&mut input);
+    match ended {
+        Ok(Ending::Succeeded) => output.keep()?,
+        Ok(Ending::Failed) if arguments.continues_after_errors() => output.keep()?,
+        _ => output.discard(),
     }
-    Ok(ending)
+    ended
 }

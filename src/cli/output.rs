@@ -63,14 +63,20 @@ impl Output {
         self.0.borrow().closed
     }
 
-    /// Puts the file in its place. Without this, nothing is left of it.
+    /// Removes the file under way. (Dropping does not: whoever listens for signals holds it too.)
+    pub fn discard(&self) {
+        let unfinished = self.unfinished();
+        drop(unfinished.lock().take());
+    }
+
+    /// Puts the file in its place; what cannot be put there is removed.
     ///
     /// # Errors
     /// `IO_ERROR` when the last bytes cannot be written or the file cannot be renamed.
     pub fn keep(&self) -> Result<()> {
         let mut shared = self.0.borrow_mut();
-        shared.sink.flush()?;
         let temporary = shared.unfinished.lock().take();
+        shared.sink.flush()?;
         if let (Some(target), Some(temporary)) = (&shared.target, temporary) {
             let failed = |error: tempfile::PathPersistError| refused(error.error, target);
             temporary.persist(target).map_err(failed)?;

@@ -12,8 +12,8 @@ use datafusion_physical_expr::expressions::{Column, Literal};
 
 use crate::error::Result;
 use crate::expr::compiler::Compiler;
-use crate::expr::describe_physical;
 use crate::expr::predicate::{Predicate, Selection};
+use crate::expr::{describe_physical, from_library};
 
 /// A compiled expression. Immutable, cheap to clone, shared by all lanes.
 #[derive(Debug, Clone)]
@@ -74,12 +74,12 @@ impl Evaluator {
         {
             return Ok(column.clone());
         }
-        Ok(self.tree.evaluate(batch)?.into_array(batch.num_rows())?)
+        Ok(self.tree.evaluate(batch).map_err(from_library)?.into_array(batch.num_rows())?)
     }
 
     /// The value for every row of `batch`, as one scalar where it is the same for all.
     pub fn evaluate_value(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
-        Ok(self.tree.evaluate(batch)?)
+        self.tree.evaluate(batch).map_err(from_library)
     }
 
     /// Which rows of `batch` satisfy the (boolean) expression; NULL does not.

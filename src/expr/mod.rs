@@ -30,8 +30,29 @@ pub use fold::{fold_checked, fold_checked_expr, unchecked};
 pub use functions::{FunctionRegistry, functions};
 pub use predicate::Selection;
 
+use arrow::error::ArrowError;
+use datafusion_common::DataFusionError;
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr_common::physical_expr::fmt_sql;
+
+use crate::error::{Code, Error};
+
+/// An error that evaluation raised. The library's functions (`abs`, `power`, `factorial`) have no kind of error for
+/// overflow, only the word.
+fn from_library(error: DataFusionError) -> Error {
+    let text = match &error {
+        DataFusionError::Execution(text) => Some(text),
+        DataFusionError::ArrowError(arrow, _) => match arrow.as_ref() {
+            ArrowError::ComputeError(text) => Some(text),
+            _ => None,
+        },
+        _ => None,
+    };
+    match text {
+        Some(text) if text.to_lowercase().contains("overflow") => Error::new(Code::Overflow, text.clone()),
+        _ => error.into(),
+    }
+}
 
 /// A compiled expression as SQL-like text: columns by name, without indexes.
 fn describe_physical(expr: &dyn PhysicalExpr) -> String {

@@ -17,9 +17,9 @@ use datafusion_physical_expr::expressions::{BinaryExpr, CaseExpr, Column, InList
 use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 
 use crate::error::{Error, Result};
-use crate::expr::describe_physical;
 use crate::expr::logic::GuardedLogic;
 use crate::expr::rewrite::{can_fail, is_regex};
+use crate::expr::{describe_physical, from_library};
 
 /// Which rows of a batch a condition selects.
 #[derive(Debug, Clone, PartialEq)]
@@ -144,7 +144,7 @@ impl Conjunct {
 
     /// The rows of `batch` that satisfy this conjunct.
     fn select(&self, batch: &RecordBatch) -> Result<Selection> {
-        match self.tree.evaluate(batch)? {
+        match self.tree.evaluate(batch).map_err(from_library)? {
             ColumnarValue::Scalar(scalar) => Ok(self.constant(&scalar)),
             ColumnarValue::Array(array) => Ok(Selection::from_bits(self.bits(array.as_ref())?)),
         }
@@ -163,7 +163,7 @@ impl Conjunct {
     fn select_among(&self, batch: &RecordBatch, mask: &BooleanArray) -> Result<Selection> {
         let narrow = batch.project(&self.columns)?;
         let narrow = FilterBuilder::new(mask).build().filter_record_batch(&narrow)?;
-        let bits = match self.narrow.evaluate(&narrow)? {
+        let bits = match self.narrow.evaluate(&narrow).map_err(from_library)? {
             ColumnarValue::Array(array) => self.bits(array.as_ref())?,
             ColumnarValue::Scalar(scalar) => {
                 return Ok(match self.constant(&scalar) {

@@ -36,7 +36,8 @@ pub fn glob(pattern: &str) -> Result<Vec<FoundFile>> {
     let pattern = local_path(pattern)?;
     let mut found = match std::fs::metadata(pattern) {
         Ok(metadata) if metadata.is_dir() => in_directory(pattern)?,
-        Ok(metadata) => vec![found_file(pattern.to_string(), &metadata)],
+        Ok(metadata) if metadata.is_file() => vec![found_file(pattern.to_string(), &metadata)],
+        Ok(_) => return Err(Error::not_supported(format!("reading '{pattern}', which is no regular file,"))),
         Err(error) if has_magic(pattern) && error.kind() != std::io::ErrorKind::PermissionDenied => matching(pattern)?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(refused(pattern, "read", &error)),

@@ -29,10 +29,11 @@ pub fn allocated() -> Option<usize> {
 
 /// Counts what `A` hands out.
 ///
-/// ```ignore
+/// ```
+/// use std::alloc::System;
+///
 /// #[global_allocator]
-/// static ALLOCATOR: floe::memory::CountingAllocator<mimalloc::MiMalloc> =
-///     floe::memory::CountingAllocator::new(mimalloc::MiMalloc);
+/// static ALLOCATOR: floe::memory::CountingAllocator<System> = floe::memory::CountingAllocator::new(System);
 /// ```
 #[derive(Debug)]
 pub struct CountingAllocator<A> {

@@ -19,6 +19,8 @@ use crate::error::Result;
 
 /// Unaccounted memory leaves at least `limit / LEAST_SHARE` to those who ask.
 const LEAST_SHARE: usize = 4;
+/// Where the allocator is counted, `limit / ALLOCATOR_SHARE` is left to what it keeps between allocations.
+const ALLOCATOR_SHARE: usize = 10;
 
 /// Bytes accounted in all budgets of the process, to be compared with what is allocated.
 static ACCOUNTED: AtomicIsize = AtomicIsize::new(0);
@@ -36,6 +38,9 @@ pub trait Evict: Send + Sync {
 
     /// Told after each grant, so that eviction can begin in the background before anybody has to wait for it.
     fn granted(&self);
+
+    /// Told when the limit has changed: gives up what it can of what no longer fits.
+    fn limit_changed(&self);
 }
 
 /// The memory that one session may use, shared by all its queries. Clones are the same budget.
@@ -59,6 +64,7 @@ impl Budget {
     /// A budget of `limit` bytes.
     pub fn new(limit: usize) -> Self {
         BASELINE.get_or_init(|| allocated().unwrap_or(0));
+        super::pages::tell_limit(limit);
         Budget(Arc::new(Shared {
             limit: AtomicUsize::new(limit),
             used: AtomicUsize::new(0),
@@ -72,9 +78,14 @@ impl Budget {
         self.0.limit.load(Ordering::Relaxed)
     }
 
-    /// Changes the limit. What is held already stays; the next to ask makes the store evict down to it.
+    /// Changes the limit. The store evicts down to it as far as it can; working sets stay as they are.
     pub fn set_limit(&self, limit: usize) {
         self.0.limit.store(limit, Ordering::Relaxed);
+        super::pages::tell_limit(limit);
+        let evictors: Vec<_> = self.0.evictors.read().iter().filter_map(Weak::upgrade).collect();
+        for evictor in evictors {
+            evictor.limit_changed();
+        }
     }
 
     /// Bytes reserved and resident now.
@@ -90,7 +101,8 @@ impl Budget {
     /// The limit less the memory that is allocated but that nobody accounts for, at least a quarter of the limit.
     pub fn effective_limit(&self) -> usize {
         let limit = self.limit();
-        limit.saturating_sub(unaccounted()).max(limit / LEAST_SHARE)
+        let Some(unaccounted) = unaccounted() else { return limit };
+        limit.saturating_sub(unaccounted + limit / ALLOCATOR_SHARE).max(limit / LEAST_SHARE)
     }
 
     /// Those who hold memory now, by name, the largest first.
@@ -167,10 +179,10 @@ impl fmt::Debug for Budget {
     }
 }
 
-/// Bytes that are allocated beyond an idle process and that no budget accounts for.
-fn unaccounted() -> usize {
-    let Some(allocated) = allocated() else { return 0 };
+/// Bytes that are allocated beyond an idle process and that no budget accounts for; `None` where nobody counts.
+fn unaccounted() -> Option<usize> {
+    let allocated = allocated()?;
     let accounted = usize::try_from(ACCOUNTED.load(Ordering::Relaxed)).unwrap_or(0);
     let baseline = BASELINE.get().copied().unwrap_or(0);
-    allocated.saturating_sub(baseline).saturating_sub(accounted)
+    Some(allocated.saturating_sub(baseline).saturating_sub(accounted))
 }

@@ -14,5 +14,5 @@ mod tests;
 pub use crate::config::bytes;
 pub use allocator::{CountingAllocator, allocated};
 pub use budget::{Budget, Evict};
-pub use pages::{HUGE_PAGES_FROM, refuse_huge_pages};
+pub use pages::{HUGE_PAGES_FROM, on_limit, refuse_huge_pages};
 pub use reservation::Reservation;

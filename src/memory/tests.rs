@@ -1,3 +1,5 @@
+//! Budget, reservations and the counting allocator.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -28,6 +30,10 @@ impl Evict for Cache {
     }
 
     fn granted(&self) {}
+
+    fn limit_changed(&self) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 fn cache(budget: &Budget, bytes: usize, broken: bool) -> Arc<Cache> {
@@ -111,6 +117,7 @@ fn the_limit_can_change_while_memory_is_held() {
     let budget = Budget::new(1000);
     let cache = cache(&budget, 900, false);
     budget.set_limit(500);
+    assert_eq!(cache.asked.load(Ordering::Relaxed), 1);
     let mut reservation = budget.reservation("test");
     assert!(reservation.try_grow(100));
     assert_eq!(cache.held.lock().bytes(), 400);

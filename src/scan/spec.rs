@@ -34,7 +34,8 @@ pub struct FileEntry {
     pub path: String,
     /// Bytes on disk.
     pub size: u64,
-    /// Values of the hive folders on the path, in the order of the spec's hive columns; `None` is NULL.
+    /// Values of the spec's hive columns, in their order; `None` is NULL. With the option `filename` the path is the
+    /// first of them.
     pub hive_values: Vec<Option<String>>,
 }
 
@@ -49,7 +50,7 @@ pub struct ScanSpec {
     pub files: Vec<FileEntry>,
     /// All columns: those in the files first, then the hive columns.
     pub schema: SchemaRef,
-    /// How many columns at the end of `schema` come from hive folders.
+    /// How many columns at the end of `schema` come from the path: the option `filename`, then hive folders.
     pub hive_columns: usize,
     /// Rows in all files, when known without reading them (Parquet).
     pub rows: Option<u64>,

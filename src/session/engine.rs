@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use datafusion_expr::LogicalPlan;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::catalog::Catalog;
 use super::relation::arrow_schema;
@@ -27,6 +27,8 @@ pub(crate) struct Engine {
     store: Store,
     runner: RwLock<Arc<Runner>>,
     pub(crate) catalog: Catalog,
+    /// The tokens of the queries that may still run.
+    running: Mutex<Vec<CancelToken>>,
 }
 
 impl Engine {
@@ -34,7 +36,14 @@ impl Engine {
         let budget = Budget::new(usize::try_from(settings.memory_limit).unwrap_or(usize::MAX));
         let store = Store::with_spill(budget.clone(), &settings.spill_dir, settings.max_spill_size);
         let runner = RwLock::new(Arc::new(Runner::new(settings.threads)?));
-        Ok(Engine { settings: RwLock::new(settings), budget, store, runner, catalog: Catalog::default() })
+        Ok(Engine {
+            settings: RwLock::new(settings),
+            budget,
+            store,
+            runner,
+            catalog: Catalog::default(),
+            running: Mutex::default(),
+        })
     }
 
     /// A setting's text form.
@@ -85,13 +94,22 @@ impl Engine {
     /// The surroundings of a query that begins now.
     pub(crate) fn context(&self) -> Arc<QueryContext> {
         let settings = self.settings.read();
+        let cancel = CancelToken::new();
+        let mut running = self.running.lock();
+        running.retain(CancelToken::is_shared);
+        running.push(cancel.clone());
         Arc::new(QueryContext {
-            cancel: CancelToken::new(),
+            cancel,
             budget: self.budget.clone(),
             store: self.store.clone(),
             batch_size: settings.batch_size,
             threads: settings.threads,
         })
+    }
+
+    /// Cancels every query that runs.
+    pub(crate) fn interrupt(&self) {
+        self.running.lock().iter().for_each(CancelToken::cancel);
     }
 
     /// The memory of all queries.

@@ -160,6 +160,12 @@ impl Session {
         self.0.set(name, value)
     }
 
+    /// Cancels every query that the session runs now; each ends with `CANCELLED` soon. To be called from another
+    /// thread, since statements that change something are done when [`sql`](Session::sql) returns.
+    pub fn interrupt(&self) {
+        self.0.interrupt();
+    }
+
     pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.0
     }

@@ -41,7 +41,8 @@ fn compact_array(array: &ArrayRef) -> Option<ArrayRef> {
     let data = array.to_data();
     let mut regions = Vec::new();
     collect_regions(&data, &mut regions);
-    if sum_of(&mut regions) <= 2 * own_bytes(&data) + SLACK {
+    let held = sum_of(&mut regions);
+    if held <= SLACK || held <= 2 * own_bytes(&data) + SLACK {
         return None;
     }
     match array.data_type() {

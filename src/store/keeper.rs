@@ -283,6 +283,11 @@ impl Evict for Keeper {
             self.writer.wake(&self.me);
         }
     }
+
+    fn limit_changed(&self) {
+        // A disk that refuses is the error of the next who needs memory.
+        let _ = self.fit(spiller::group_bytes(self.budget.limit()));
+    }
 }
 
 impl Drop for Keeper {

@@ -26,7 +26,7 @@ mod spiller;
 #[cfg(test)]
 mod tests;
 
-pub use block::{BlockId, decode_block, encode_block};
+pub use block::{BlockId, Compression, decode_block, encode_block};
 pub use context::QueryContext;
 pub use disk::{OsDisk, SpillDisk, SpillFile};
 pub use footprint::{batch_bytes, compact};

@@ -56,18 +56,18 @@ impl Keeper {
             state.place = Place::Loading;
             break extent;
         };
+        let loading = Loading { keeper: self, entry };
         let mut charge = self.reservation();
-        let read = charge
-            .grow_with_slack(entry.bytes, self.budget.limit() / SLACK_SHARE)
-            .and_then(|()| self.read(entry, &extent, charge));
+        charge.grow_with_slack(entry.bytes, self.budget.limit() / SLACK_SHARE)?;
+        let resident = self.read(entry, &extent, charge)?;
         let mut state = entry.state.lock();
         if state.place == Place::Loading {
             state.place = Place::Free;
-            state.memory = read.as_ref().ok().cloned();
+            state.memory = Some(Arc::clone(&resident));
         }
         drop(state);
-        self.note_progress();
-        read
+        drop(loading);
+        Ok(resident)
     }
 
     fn read(&self, entry: &Entry, extent: &Extent, mut charge: Reservation) -> Result<Arc<Resident>> {
@@ -130,27 +130,37 @@ impl Keeper {
         };
         state.place = Place::Loading;
         drop(state);
-        let read = self.read(entry, &extent, charge);
+        let loading = Loading { keeper: self, entry };
+        let resident = self.read(entry, &extent, charge)?;
         let mut state = entry.state.lock();
-        let (answer, unwanted) = match read {
-            Ok(resident) if state.place == Place::Loading => {
-                state.memory = Some(resident);
-                state.place = Place::On(Shelf::Ahead);
-                self.shelves.lock().insert(Shelf::Ahead, entry);
-                (Ok(()), None)
-            }
-            Ok(resident) => (Ok(()), Some(resident)),
-            Err(error) => {
-                if state.place == Place::Loading {
-                    state.place = Place::Free;
-                }
-                (Err(error), None)
-            }
+        let unwanted = if state.place == Place::Loading {
+            state.memory = Some(resident);
+            state.place = Place::On(Shelf::Ahead);
+            self.shelves.lock().insert(Shelf::Ahead, entry);
+            None
+        } else {
+            Some(resident)
         };
         drop(state);
-        drop(unwanted);
-        self.note_progress();
-        answer
+        drop((loading, unwanted));
+        Ok(())
+    }
+}
+
+/// An entry that its holder loads. However that ends, the others may go on then.
+struct Loading<'a> {
+    keeper: &'a Keeper,
+    entry: &'a Entry,
+}
+
+impl Drop for Loading<'_> {
+    fn drop(&mut self) {
+        let mut state = self.entry.state.lock();
+        if state.place == Place::Loading {
+            state.place = Place::Free;
+        }
+        drop(state);
+        self.keeper.note_progress();
     }
 }
 

@@ -8,9 +8,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::block::Compression;
 use super::disk::{SpillDisk, SpillFile};
 use crate::config::SpillCap;
 use crate::config::bytes::format as human;
@@ -21,12 +23,19 @@ const SEGMENT_BYTES: u64 = 128 << 20;
 /// Giving back the space of a shorter range costs more than it is worth.
 const LEAST_DISCARD: u64 = 64 << 10;
 
+/// A disk that needs longer for a MiB is slower than compressing it: about 400 MB per second.
+const SLOW_PACE: u64 = 2_600_000;
+/// Over how many bytes the speed of the disk is averaged.
+const PACE_MEMORY: u64 = 8 << 20;
+
 /// Where spilled blocks go.
 pub(super) struct SpillSpace {
     disk: Box<dyn SpillDisk>,
     current: Mutex<Current>,
     live: AtomicU64,
     written: AtomicU64,
+    /// Nanoseconds that the disk lately took for a MiB.
+    pace: AtomicU64,
     me: Weak<SpillSpace>,
 }
 
@@ -73,6 +82,7 @@ impl SpillSpace {
             }),
             live: AtomicU64::new(0),
             written: AtomicU64::new(0),
+            pace: AtomicU64::new(0),
             me: me.clone(),
         })
     }
@@ -111,8 +121,10 @@ impl SpillSpace {
     /// `SPILL_FAILED` naming directory, used, cap and the setting to change.
     pub(super) fn write(&self, bytes: &[u8]) -> Result<Extent> {
         let extent = self.allocate(bytes.len() as u64)?;
+        let start = Instant::now();
         match extent.segment.file.write_all_at(bytes, extent.offset) {
             Ok(()) => {
+                self.note_pace(start.elapsed(), extent.length);
                 self.written.fetch_add(extent.length, Ordering::Relaxed);
                 Ok(extent)
             }
@@ -125,6 +137,26 @@ impl SpillSpace {
         }
     }
 
+    /// Whether it pays to make blocks smaller before they are written. As long as the system takes them faster than
+    /// they can be compressed it does not: processors, not disks, are then what a query waits for.
+    pub(super) fn compression(&self) -> Compression {
+        let cap = self.current.lock().cap_bytes.unwrap_or(u64::MAX);
+        let is_slow = self.pace.load(Ordering::Relaxed) > SLOW_PACE;
+        if is_slow || self.live() > cap / 2 { Compression::WhereItPays } else { Compression::Never }
+    }
+
+    /// Follows the speed of the disk, with a memory of about eight MiB.
+    fn note_pace(&self, elapsed: Duration, length: u64) {
+        let nanoseconds = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        let weight = length.clamp(1, PACE_MEMORY);
+        let pace = nanoseconds.saturating_mul(1 << 20) / length.max(1);
+        let old = self.pace.load(Ordering::Relaxed);
+        // A lost update between two writers does no harm.
+        let new = (old.saturating_mul(PACE_MEMORY - weight) / PACE_MEMORY)
+            .saturating_add(pace.saturating_mul(weight) / PACE_MEMORY);
+        self.pace.store(new, Ordering::Relaxed);
+    }
+
     fn allocate(&self, length: u64) -> Result<Extent> {
         let mut current = self.current.lock();
         let segment = match &current.segment {
@@ -134,7 +166,7 @@ impl SpillSpace {
                 self.open_segment(&mut current).map_err(|error| self.failure(&directory, &error))?
             }
         };
-        let cap = current.cap_bytes.unwrap_or(u64::MAX);
+        let cap = self.cap_bytes(&mut current);
         if self.live().saturating_add(length) > cap {
             if segment.live.load(Ordering::Relaxed) == 0 {
                 current.segment = None;
@@ -148,21 +180,11 @@ impl SpillSpace {
         Ok(Extent { segment, offset, length })
     }
 
-    /// Opens the next segment, making the directory where there is none and resolving the cap.
+    /// Opens the next segment, making the directory where there is none.
     fn open_segment(&self, current: &mut Current) -> io::Result<Arc<Segment>> {
         if !current.directory.is_dir() {
             std::fs::create_dir_all(&current.directory)?;
             current.made_directory = true;
-        }
-        if current.cap_bytes.is_none() {
-            current.cap_bytes = Some(match current.cap {
-                SpillCap::Bytes(bytes) => bytes,
-                SpillCap::PercentOfFree(percent) => {
-                    let free = self.disk.free_space(&current.directory);
-                    let share = |free: u64| (free as f64 * percent / 100.0) as u64;
-                    free.map_or(u64::MAX, |free| share(free).saturating_add(self.live()))
-                }
-            });
         }
         let file = self.disk.create(&current.directory)?;
         current.segments_made += 1;
@@ -171,6 +193,20 @@ impl SpillSpace {
         current.segment = Some(Arc::clone(&segment));
         current.tail = 0;
         Ok(segment)
+    }
+
+    /// The cap in bytes. What is free is only asked for once, because what we write is taken from it.
+    fn cap_bytes(&self, current: &mut Current) -> u64 {
+        let cap = current.cap_bytes.unwrap_or_else(|| match current.cap {
+            SpillCap::Bytes(bytes) => bytes,
+            SpillCap::PercentOfFree(percent) => {
+                let free = self.disk.free_space(&current.directory);
+                let share = |free: u64| (free as f64 * percent / 100.0) as u64;
+                free.map_or(u64::MAX, |free| share(free).saturating_add(self.live()))
+            }
+        });
+        current.cap_bytes = Some(cap);
+        cap
     }
 
     /// Nothing more goes into `segment`.

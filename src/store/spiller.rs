@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::background::Outcome;
-use super::block::{self, BlockId};
+use super::block::{self, BlockId, Compression};
 use super::entry::{Entry, Place, Resident};
 use super::keeper::Keeper;
 use super::segment::Extent;
@@ -48,33 +48,20 @@ pub(super) fn write_ahead(keeper: &Keeper) -> Outcome {
 
 /// Writes one group of the coldest batches. The bytes of memory that this freed; `None` when there is nothing to write.
 pub(super) fn write_coldest(keeper: &Keeper, keep: Keep) -> Result<Option<usize>> {
-    let Some(group) = Group::begin(keeper, group_bytes(keeper.budget.limit())) else { return Ok(None) };
-    if group.members.is_empty() {
-        return Ok(Some(0));
-    }
-    match write(keeper, &group.members) {
-        Ok(extents) => Ok(Some(group.finish(extents, keep))),
-        Err(error) => {
-            group.undo();
-            Err(error)
-        }
-    }
-}
-
-/// Encodes all members into one buffer and writes that.
-fn write(keeper: &Keeper, members: &[(Arc<Entry>, Arc<Resident>)]) -> Result<Vec<Extent>> {
-    let expected = members.iter().map(|(_, resident)| resident.bytes()).sum();
-    keeper.buffers.with(expected, |buffer| {
-        let mut lengths = Vec::with_capacity(members.len());
-        let mut end = 0;
-        for (entry, resident) in members {
-            let start = end;
-            end = block::encode_block(resident.batch(), BlockId(entry.key.1), buffer, start)?;
-            lengths.push((end - start) as u64);
+    let Some(mut group) = Group::begin(keeper, group_bytes(keeper.budget.limit())) else { return Ok(None) };
+    let compression = keeper.space.compression();
+    let expected = group.members.iter().map(|(_, resident)| resident.bytes()).sum();
+    let extents = keeper.buffers.with(expected, |buffer| {
+        let lengths = group.encode(compression, buffer);
+        let end = lengths.iter().sum::<usize>();
+        if end == 0 {
+            return Ok(Vec::new());
         }
         let mut whole = keeper.space.write(buffer.get(..end).unwrap_or_default())?;
-        Ok(lengths.into_iter().map(|length| whole.split(length)).collect())
-    })
+        Ok(lengths.into_iter().map(|length| whole.split(length as u64)).collect())
+    });
+    // When this failed, dropping the group puts its members back.
+    extents.map(|extents| Some(group.finish(extents, keep)))
 }
 
 /// Batches that one writer has taken upon itself.
@@ -114,6 +101,27 @@ impl<'a> Group<'a> {
         Some(group)
     }
 
+    /// Encodes the members one after another; the length of each block. A batch of a type that has no form on disk
+    /// stays in memory, off the shelves.
+    fn encode(&mut self, compression: Compression, buffer: &mut Vec<u8>) -> Vec<usize> {
+        let mut lengths = Vec::with_capacity(self.members.len());
+        let mut end = 0;
+        self.members.retain(|(entry, resident)| {
+            let id = BlockId(entry.key.1);
+            let Ok(next) = block::encode_block(resident.batch(), id, compression, buffer, end) else {
+                let mut state = entry.state.lock();
+                if state.place == Place::Writing {
+                    state.place = Place::Free;
+                }
+                return false;
+            };
+            lengths.push(next - end);
+            end = next;
+            true
+        });
+        lengths
+    }
+
     /// The members are on disk; the bytes of memory that this freed.
     fn finish(mut self, extents: Vec<Extent>, keep: Keep) -> usize {
         let mut freed = 0;
@@ -143,9 +151,11 @@ impl<'a> Group<'a> {
         }
         freed
     }
+}
 
-    /// Writing failed: everything goes back to where it was.
-    fn undo(mut self) {
+impl Drop for Group<'_> {
+    fn drop(&mut self) {
+        // Those that `finish` has not taken were not written: they go back to where they were.
         for (entry, resident) in self.members.drain(..) {
             let mut state = entry.state.lock();
             if state.place != Place::Writing {
@@ -158,11 +168,6 @@ impl<'a> Group<'a> {
                 self.keeper.shelves.lock().insert(Shelf::Dirty, &entry);
             }
         }
-    }
-}
-
-impl Drop for Group<'_> {
-    fn drop(&mut self) {
         self.keeper.shelves.lock().end_writing(self.bytes);
         self.keeper.note_progress();
     }

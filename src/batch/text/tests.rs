@@ -1,3 +1,5 @@
+//! Every type as SQL text and as JSON.
+
 use std::sync::Arc;
 
 use arrow::array::{

@@ -11,6 +11,7 @@ use datafusion_physical_expr::PhysicalSortExpr;
 use datafusion_physical_expr::aggregate::{AggregateExprBuilder, AggregateFunctionExpr};
 
 use super::adapter::PerGroup;
+use super::percentile::PercentileGroups;
 use crate::error::{Code, Error, Result};
 use crate::expr::compiler::Compiler;
 use crate::expr::evaluator::Evaluator;
@@ -113,7 +114,11 @@ impl AggregateCall {
             return Ok(Box::new(CountGroups::default()));
         }
         if self.function.groups_accumulator_supported() {
-            return Ok(self.function.create_groups_accumulator()?);
+            let accumulator = self.function.create_groups_accumulator()?;
+            return Ok(match self.function.fun().name() {
+                "percentile_cont" => Box::new(PercentileGroups(accumulator)),
+                _ => accumulator,
+            });
         }
         Ok(Box::new(PerGroup::new(self.function.clone(), self.state_fields()?)))
     }
@@ -148,13 +153,12 @@ fn without_alias(mut expr: &Expr) -> &Expr {
 
 /// Whether the function, fed rows in any order, gives what its ORDER BY asks for.
 fn keeps_order(function: &AggregateFunctionExpr) -> bool {
-    // These sort what they collect; percentiles take the ORDER BY of WITHIN GROUP as their argument.
-    const SORTING: [&str; 8] = [
+    // These sort what they collect (nth_value does not); percentiles take the ORDER BY of WITHIN GROUP as their argument.
+    const SORTING: [&str; 7] = [
         "array_agg",
         "string_agg",
         "first_value",
         "last_value",
-        "nth_value",
         "percentile_cont",
         "approx_percentile_cont",
         "approx_percentile_cont_with_weight",

@@ -2,6 +2,7 @@
 
 mod adapter;
 mod call;
+mod percentile;
 
 #[cfg(test)]
 mod tests;

@@ -83,7 +83,7 @@ const CALLS: [&str; 73] = [
     "array_agg(DISTINCT s ORDER BY s)",
     "first_value(s ORDER BY b)",
     "last_value(s ORDER BY b)",
-    "nth_value(s, 2 ORDER BY b)",
+    "nth_value(s, 2)",
     "any_value(g)",
     "bit_and(i)",
     "bit_or(i)",

@@ -42,7 +42,7 @@ fn columns_overflow() {
         ["b + 1", "b - 1", "b * 2", "-b", "i + CAST(1 AS INTEGER)", "b + i", "h + 1", "h * h", "b * b", "abs(b)"]
     {
         overflows(&format!("SELECT {expression} FROM t"));
-        overflows(&format!("SELECT i FROM t WHERE ({expression}) IS NOT NULL"));
+        overflows(&format!("SELECT i FROM t WHERE ({expression}) <> 5"));
     }
 }
 

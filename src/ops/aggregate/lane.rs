@@ -32,7 +32,7 @@ pub struct AggregateLane {
 
 /// What a lane leaves.
 pub struct AggregatePart {
-    /// Groups that were never spread.
+    /// Groups that were never spread; `None` also for a lane that saw no rows.
     pub(super) table: Option<Table>,
     pub(super) raw: Partitions,
     pub(super) partial: Partitions,
@@ -181,7 +181,7 @@ impl SinkWork for AggregateLane {
         let finish =
             |writer: Option<PartitionWriter>| writer.map_or(Ok(Partitions::default()), PartitionWriter::finish);
         let bits = if spread { partition_bits(&self.context) } else { 0 };
-        let table = (!spread).then_some(self.table);
+        let table = (!spread && self.table.has_rows()).then_some(self.table);
         Ok(AggregatePart { table, raw: finish(self.raw)?, partial: finish(self.partial)?, bits })
     }
 }

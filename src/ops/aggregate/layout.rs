@@ -64,6 +64,12 @@ impl Layout {
         Ok(Layout { keys, key_types, inputs, calls: slots, output, raw, partial })
     }
 
+    /// The one group of an aggregation without keys over no rows.
+    pub(super) fn empty_group(&self) -> Result<RecordBatch> {
+        let values = self.calls.iter().map(|slot| Ok(slot.call.empty_value()?.to_array()?));
+        self.output_batch(values.collect::<Result<_>>()?, 1)
+    }
+
     /// Types of the keys in the table.
     pub(super) fn key_types(&self) -> &[DataType] {
         &self.key_types

@@ -29,7 +29,7 @@ use arrow::datatypes::SchemaRef;
 use self::lane::{AggregateLane, AggregatePart};
 use self::layout::Layout;
 use self::source::AggregateSource;
-use crate::batch::SourceRef;
+use crate::batch::{MemorySource, SourceRef};
 use crate::error::Result;
 use crate::expr::{AggregateCall, Evaluator};
 use crate::ops::Sink;
@@ -87,6 +87,10 @@ impl Sink for HashAggregate {
     }
 
     fn combine(&self, context: &Arc<QueryContext>, parts: Vec<AggregatePart>) -> Result<SourceRef> {
+        if self.layout.keys.is_empty() && parts.iter().all(|part| part.table.is_none()) {
+            let group = self.layout.empty_group()?;
+            return Ok(Arc::new(MemorySource::new(self.layout.output.clone(), vec![group])));
+        }
         Ok(Arc::new(AggregateSource::new(self.layout.clone(), context.clone(), parts)?))
     }
 }

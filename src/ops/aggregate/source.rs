@@ -59,10 +59,6 @@ impl AggregateSource {
             rows += (part.raw.rows() + part.partial.rows()) as u64;
             add(&mut partitions, part.raw, part.partial);
         }
-        if layout.keys.is_empty() && partitions[0].table.is_none() {
-            let reservation = context.budget.reservation("HashAggregate");
-            partitions[0].table = Some(Table::new(&layout, reservation, false)?);
-        }
         let partitions = partitions.into_iter().map(|partition| Mutex::new(Some(partition))).collect();
         Ok(AggregateSource { layout, context, partitions, rows })
     }

@@ -41,6 +41,7 @@ pub(super) struct Table {
     packed: bool,
     accumulators: Vec<Box<dyn GroupsAccumulator>>,
     groups: Vec<usize>,
+    has_rows: bool,
     reservation: Reservation,
 }
 
@@ -51,7 +52,20 @@ impl Table {
             types => Some(new_index(types, packed)?),
         };
         let accumulators = layout.calls.iter().map(|call| call.call.accumulator()).collect::<Result<_>>()?;
-        Ok(Table { layout: layout.clone(), index, packed, accumulators, groups: Vec::new(), reservation })
+        Ok(Table {
+            layout: layout.clone(),
+            index,
+            packed,
+            accumulators,
+            groups: Vec::new(),
+            has_rows: false,
+            reservation,
+        })
+    }
+
+    /// Whether it ever took a row.
+    pub(super) fn has_rows(&self) -> bool {
+        self.has_rows
     }
 
     /// Groups in the table.
@@ -83,6 +97,7 @@ impl Table {
             }
         }
         self.accumulate(rows)?;
+        self.has_rows |= !hashes.is_empty();
         self.settle();
         Ok(Taken::All)
     }

@@ -4,9 +4,10 @@
 //! sorted order is read out piece by piece. Batches that arrive small are put together first, so that reading out does
 //! not have to look through thousands of them.
 
+use std::sync::Arc;
+
 use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
-use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::ops::sort::gather::gather;

@@ -1,8 +1,8 @@
 //! Sort, out of core: `ORDER BY`, with or without a limit.
 //!
-//! * [`keys`]: key expressions → bytes in the order of the rows; ties are broken by where a row stood in the input.
-//! * [`lane`]: each lane gathers rows in a reserved buffer and writes it as a sorted [`run`] into the store when full.
-//! * [`merge`]: the runs are merged while they are read, as many at once as memory allows; if there are more, some are
+//! * `keys`: key expressions → bytes in the order of the rows; ties are broken by where a row stood in the input.
+//! * `lane`: each lane gathers rows in a reserved buffer and writes it as a sorted `run` into the store when full.
+//! * `merge`: the runs are merged while they are read, as many at once as memory allows; if there are more, some are
 //!   merged into longer runs first.
 //!
 //! Invariant: the output is the one total order of the input's rows, whatever the threads, batches and budget.
@@ -41,6 +41,9 @@ use run::{piece_bytes, piece_rows};
 
 /// No merge reads more runs at once than this: beyond, a longer tree costs more than another pass saves.
 const MAX_FAN_IN: usize = 64;
+
+/// A batch of the output weighs at most as much as so many pieces of runs.
+const OUTPUT_PIECES: usize = 4;
 
 /// Orders rows by keys; gives `fetch` of them after the first `skip`.
 #[derive(Debug)]
@@ -104,8 +107,12 @@ impl Sink for Sort {
         let runs = self.merge_down(context, parts.into_iter().flatten().collect())?;
         let total: usize = runs.iter().map(Run::rows).sum();
         let rows = total.saturating_sub(self.skip).min(self.fetch.unwrap_or(usize::MAX));
+        // The output is a copy of rows that are loaded: it must stay small beside them.
+        let weight = runs.iter().map(Run::bytes).sum();
+        let batch_rows = piece_rows(OUTPUT_PIECES * piece_bytes(context), weight, total, context.batch_size);
         Ok(Arc::new(MergeSource {
             keys: self.keys.clone(),
+            batch_rows,
             context: context.clone(),
             skip: self.skip,
             fetch: self.fetch.unwrap_or(usize::MAX),
@@ -160,6 +167,7 @@ struct MergeSource {
     skip: usize,
     fetch: usize,
     rows: usize,
+    batch_rows: usize,
     // The split is opened through a shared reference and consumes the runs; locked once.
     runs: Mutex<Option<Vec<Run>>>,
 }
@@ -181,10 +189,9 @@ impl Source for MergeSource {
         let taken = || Error::internal("Sort: its output can be read once only");
         let runs = self.runs.lock().take().ok_or_else(taken)?;
         let (keys, context) = (self.keys.clone(), self.context.clone());
-        let batch_size = context.batch_size;
         let schema = keys.output().clone();
         let merge = Merge::new(keys, context, schema, runs, self.skip, self.fetch)?;
-        Ok(Box::new(MergeSplit { merge, batch_size }))
+        Ok(Box::new(MergeSplit { merge, batch_rows: self.batch_rows }))
     }
 
     fn statistics(&self) -> Statistics {
@@ -194,11 +201,11 @@ impl Source for MergeSource {
 
 struct MergeSplit {
     merge: Merge,
-    batch_size: usize,
+    batch_rows: usize,
 }
 
 impl Split for MergeSplit {
     fn next(&mut self) -> Result<Option<RecordBatch>> {
-        self.merge.next(self.batch_size)
+        self.merge.next(self.batch_rows)
     }
 }

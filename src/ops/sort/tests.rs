@@ -78,7 +78,7 @@ proptest! {
         schedule in vec(0..10usize, 0..10),
         lanes in 1..4usize,
         batch_size in prop_oneof![Just(1usize), Just(7), Just(8192)],
-        limit in prop_oneof![Just(64usize << 10), Just(1 << 20), Just(1 << 30)],
+        limit in prop_oneof![Just(256usize << 10), Just(1 << 20), Just(1 << 30)],
         skip in prop_oneof![Just(0usize), 0..400usize],
         fetch in proptest::option::of(0..400usize),
     ) {
@@ -144,10 +144,11 @@ fn an_input_many_times_the_memory_is_sorted_over_several_passes() {
     let limit = 1 << 20;
     assert!(batch.get_array_memory_size() > 10 * limit);
     let context = context(limit, 1_000, 2);
-    for expression in [col("n"), col("t"), col("n") + lit(1)] {
+    for expression in [col("n"), col("t"), col("n") + lit(1i64)] {
         let sort = Sort::new(by(&batch, expression), batch.schema(), 0, None).expect("a sort");
         let output = drive(&sort, &context, 2, cut(&batch, 500), &[]).expect("sorts");
         assert_eq!(numbers(&output), (0..100_003).rev().collect::<Vec<_>>());
+        assert!(context.store.metrics().spilled_batches > 0);
         assert_eq!(context.budget.used(), 0);
     }
 }

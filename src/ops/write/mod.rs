@@ -91,7 +91,7 @@ impl Default for WriteOptions {
 /// writer.write(&batch)?;
 /// assert_eq!(writer.finish()?, 2);
 /// assert_eq!(std::fs::read_to_string(&path)?, "n\n1\n2\n");
-/// # floe::Result::Ok(())
+/// # Ok::<(), floe::Error>(())
 /// ```
 pub struct FileWriter {
     encoder: Encoder,

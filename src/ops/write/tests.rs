@@ -1,3 +1,5 @@
+//! Files written and read back, and nothing left of those that failed.
+
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;

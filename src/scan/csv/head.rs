@@ -10,8 +10,11 @@ use crate::error::{Code, Error, Result};
 use crate::io::{Compression, LocalFile};
 use crate::scan::csv::records::{counted, shown};
 use crate::scan::csv::settings::Settings;
-use crate::scan::csv::tokenize::{FirstRecord, Tokenizer};
+use crate::scan::csv::tokenize::{BadRecord, FirstRecord, Tokenizer};
 use crate::scan::csv::window::Window;
+
+/// Bytes that tell what a file is.
+const LONGEST_MARK: usize = 4;
 
 const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -35,7 +38,7 @@ impl Head {
     /// # Errors
     /// What reading finds, and a header that is no record.
     pub fn read(window: &mut Window, settings: &Settings) -> Result<Head> {
-        let start = after_preamble(window, settings)?;
+        let mut start = after_preamble(window, settings)?;
         let tokenizer = Tokenizer::of_any_width(settings.dialect());
         loop {
             let found = tokenizer.first_record(window.data(), start, window.at_end());
@@ -46,15 +49,11 @@ impl Head {
                     window.fill()?;
                     continue;
                 }
-                FirstRecord::Bad(_) if !settings.header.unwrap_or(false) => {
-                    return Ok(Head { data_start: start as u64, names: None, columns: 0 });
+                FirstRecord::Bad(bad) if settings.ignore_errors && !settings.header.unwrap_or(false) => {
+                    start = bad.end;
+                    continue;
                 }
-                FirstRecord::Bad(bad) => {
-                    let (line, path) = (window.line_of(bad.at)?, window.path());
-                    let text = shown(window.data().get(bad.start..bad.end).unwrap_or_default().trim_ascii_end());
-                    let message = format!("'{path}' line {line}: the quotes of the header do not match: {text}");
-                    return Err(Error::new(Code::InvalidData, message).hint("check quote, escape and skip"));
-                }
+                FirstRecord::Bad(bad) => return Err(unmatched_quotes(window, bad)?),
             };
             if !settings.header.unwrap_or(false) {
                 return Ok(Head { data_start: start as u64, names: None, columns: fields.len() });
@@ -144,7 +143,7 @@ pub fn head_window(path: &str, settings: &Settings) -> Result<Window> {
 /// # Errors
 /// What reading finds; `INVALID_DATA` for UTF-16.
 pub fn after_preamble(window: &mut Window, settings: &Settings) -> Result<usize> {
-    while window.data().len() < UTF8_MARK.len() && !window.at_end() {
+    while window.data().len() < LONGEST_MARK && !window.at_end() {
         window.fill()?;
     }
     let mut at = match window.data() {
@@ -155,7 +154,10 @@ pub fn after_preamble(window: &mut Window, settings: &Settings) -> Result<usize>
                 Error::new(Code::InvalidData, message).hint("convert it to UTF-8, e.g. iconv -f utf-16 -t utf-8")
             );
         }
-        _ => 0,
+        data => {
+            refuse_other_formats(data, window.path())?;
+            0
+        }
     };
     let newline = settings.dialect().newline;
     let mut lines = settings.skip;
@@ -170,6 +172,24 @@ pub fn after_preamble(window: &mut Window, settings: &Settings) -> Result<usize>
         }
     }
     Ok(at)
+}
+
+/// Files that are no text at all, by their first bytes.
+fn refuse_other_formats(data: &[u8], path: &str) -> Result<()> {
+    let (what, hint) = match data {
+        [0x1f, 0x8b, 8, ..] => ("gzip", "compression => 'gzip' inflates it"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => ("zstd", "compression => 'zstd' inflates it"),
+        [b'P', b'A', b'R', b'1', ..] => ("Parquet", "read it with read_parquet(…)"),
+        _ => return Ok(()),
+    };
+    Err(Error::new(Code::InvalidData, format!("'{path}' is no text: it holds {what} data")).hint(hint))
+}
+
+fn unmatched_quotes(window: &Window, bad: BadRecord) -> Result<Error> {
+    let (line, path) = (window.line_of(bad.at)?, window.path());
+    let text = shown(window.data().get(bad.start..bad.end).unwrap_or_default().trim_ascii_end());
+    let message = format!("'{path}' line {line}: the quotes of the first record do not match: {text}");
+    Ok(Error::new(Code::InvalidData, message).hint("check quote, escape and skip"))
 }
 
 fn not_utf8(window: &Window, at: usize, bytes: &[u8]) -> Result<Error> {

@@ -30,7 +30,8 @@ impl Records {
         Records { window, tokenizer, stop, tile: Tile::default(), ignore_errors, columns }
     }
 
-    /// Reads at most `max_rows` records, at least one unless it was the last. False after the last.
+    /// Reads at most `max_rows` records, mostly at least one; none where many bad ones are passed over. False after
+    /// the last.
     ///
     /// # Errors
     /// What reading finds, and bad records unless they are ignored.
@@ -54,9 +55,16 @@ impl Records {
             }
             if self.tile.incomplete || window.begin() >= window.data().len() {
                 if window.at_end() {
-                    return Ok(false);
+                    return Err(Error::internal(format!(
+                        "csv: an unfinished record at the end of '{}'",
+                        window.path()
+                    )));
                 }
                 window.fill()?;
+                if self.ignore_errors {
+                    // Bad records may go on for long: the caller looks whether it is cancelled.
+                    return Ok(true);
+                }
             }
         }
     }
@@ -103,7 +111,7 @@ impl Records {
         let (what, hint) = match bad.flaw {
             Flaw::Columns(found) => (
                 format!("{} expected, {found} found", counted(self.columns)),
-                "check delim and quote, or leave such rows out with ignore_errors => true".to_string(),
+                "check delim, quote and skip, or leave such rows out with ignore_errors => true".to_string(),
             ),
             Flaw::AfterQuote => (
                 format!("text follows the closing {quote} of a quoted field"),

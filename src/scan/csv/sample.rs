@@ -6,17 +6,19 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Schema};
+use memchr::memchr;
 use rayon::prelude::*;
 
 use crate::error::{Code, Error, Result};
 use crate::io::{Compression, LocalFile};
-use crate::scan::csv::boundary::{Boundaries, supposed_start};
+use crate::scan::csv::boundary::{Boundaries, Layout, Supposition, near_start};
+use crate::scan::csv::dialect::Dialect;
 use crate::scan::csv::head::{Head, after_preamble, distinct, head_window};
 use crate::scan::csv::records::Records;
-use crate::scan::csv::settings::{FILE_COLUMNS, Settings};
+use crate::scan::csv::settings::{FILE_COLUMNS, QUOTES_SEEN, Settings};
 use crate::scan::csv::sniff::{Sniffed, sniff};
-use crate::scan::csv::tokenize::Tokenizer;
+use crate::scan::csv::tokenize::{Field, Tokenizer};
 use crate::scan::csv::window::Window;
 use crate::scan::infer::{Kind, parse_type, widen};
 use crate::scan::{FileEntry, Inferred, OptionValue, Options};
@@ -53,13 +55,14 @@ pub fn infer(files: &[FileEntry], options: &Options) -> Result<Inferred> {
         .collect::<Result<_>>()?;
     let mut types = declared_types(&settings)?;
     if types.iter().any(Option::is_none) {
-        let kinds = sampled_kinds(&looked, &heads, &places, &types, &settings)?;
-        for (data_type, kind) in types.iter_mut().zip(kinds) {
+        let seen = sampled(&looked, &heads, &places, &types, &settings)?;
+        settings.quotes_seen = seen.quotes;
+        for (data_type, kind) in types.iter_mut().zip(seen.kinds) {
             data_type.get_or_insert_with(|| kind.data_type());
         }
     }
     let field = |(name, data_type): (&String, Option<DataType>)| {
-        Field::new(name, data_type.unwrap_or(DataType::Utf8View), true)
+        arrow::datatypes::Field::new(name, data_type.unwrap_or(DataType::Utf8View), true)
     };
     let fields: Vec<_> = settings.file_columns.iter().zip(types).map(field).collect();
     Ok(Inferred { schema: Arc::new(Schema::new(fields)), rows: None, options: completed(options, &settings) })
@@ -75,6 +78,7 @@ fn completed(options: &Options, settings: &Settings) -> Options {
     options.insert("new_line".to_string(), text(dialect.newline));
     options.insert("header".to_string(), OptionValue::Bool(settings.header.unwrap_or(false)));
     let names = settings.file_columns.iter().cloned().map(OptionValue::Text).collect();
+    options.insert(QUOTES_SEEN.to_string(), OptionValue::Bool(settings.quotes_seen));
     options.insert(FILE_COLUMNS.to_string(), OptionValue::List(names));
     options
 }
@@ -89,6 +93,9 @@ fn evenly(files: &[FileEntry], count: usize) -> Vec<&FileEntry> {
 
 /// Sniffs what the options leave open, in the first file with two records, else in the first with one.
 fn complete_dialect(files: &[FileEntry], settings: &mut Settings) -> Result<()> {
+    if files.iter().all(|file| has_tabs(&file.path)) {
+        settings.delimiter.get_or_insert(b'\t');
+    }
     let mut best: Option<Sniffed> = None;
     for file in files.iter().filter(|file| file.size > 0).take(MAX_SNIFFED_FILES) {
         let mut window = head_window(&file.path, settings)?;
@@ -113,6 +120,12 @@ fn complete_dialect(files: &[FileEntry], settings: &mut Settings) -> Result<()> 
         settings.header.get_or_insert(best.header);
     }
     Ok(())
+}
+
+/// The name promises tabs.
+fn has_tabs(path: &str) -> bool {
+    let (_, name) = Compression::split_name(path);
+    name.rsplit_once('.').is_some_and(|(_, extension)| extension.eq_ignore_ascii_case("tsv"))
 }
 
 /// The columns of the scan, and a file that has them (for errors).
@@ -178,41 +191,60 @@ struct Block {
     file: usize,
     start: u64,
     stop: u64,
-    /// Whether the block may be passed over when its first record is hard to find.
-    optional: bool,
     max_rows: usize,
+    /// Where the whole file is looked at in pieces: its cuts, and which piece this is. The blocks of a sample have
+    /// none, and are passed over when their first record is hard to find.
+    piece: Option<(Arc<Boundaries>, usize)>,
+}
+
+/// What samples show.
+struct Seen {
+    /// By column.
+    kinds: Vec<Kind>,
+    /// Whether there was any quote.
+    quotes: bool,
+}
+
+impl Seen {
+    fn nothing(columns: usize) -> Self {
+        Seen { kinds: vec![Kind::Null; columns], quotes: false }
+    }
+
+    fn join(self, other: Seen) -> Seen {
+        let kinds = self.kinds.into_iter().zip(other.kinds).map(|(a, b)| a.join(b)).collect();
+        Seen { kinds, quotes: self.quotes || other.quotes }
+    }
 }
 
 /// What the values of each column look like; columns with a type are not looked at.
-fn sampled_kinds(
+fn sampled(
     looked: &[&FileEntry],
     heads: &[Head],
     places: &[Vec<Option<usize>>],
     types: &[Option<DataType>],
     settings: &Settings,
-) -> Result<Vec<Kind>> {
-    let none = || vec![Kind::Null; types.len()];
-    let look = |block: &Block| -> Result<Vec<Kind>> {
+) -> Result<Seen> {
+    let nothing = || Seen::nothing(types.len());
+    let look = |block: &Block| -> Result<Seen> {
         let (Some(file), Some(head), Some(places)) =
             (looked.get(block.file), heads.get(block.file), places.get(block.file))
         else {
-            return Ok(none());
+            return Ok(nothing());
         };
         // Which column of the scan each wanted field is.
         let (targets, wanted): (Vec<usize>, Vec<usize>) = (places.iter().zip(types).enumerate())
             .filter_map(|(column, (place, data_type))| Some((column, place.filter(|_| data_type.is_none())?)))
             .unzip();
-        let seen = block_kinds(&file.path, head, block, &wanted, settings)?;
-        let mut kinds = none();
-        for (target, kind) in targets.into_iter().zip(seen) {
-            if let Some(slot) = kinds.get_mut(target) {
+        let of_block = in_block(&file.path, head, block, &wanted, settings)?;
+        let mut seen = Seen { quotes: of_block.quotes, ..nothing() };
+        for (target, kind) in targets.into_iter().zip(of_block.kinds) {
+            if let Some(slot) = seen.kinds.get_mut(target) {
                 *slot = kind;
             }
         }
-        Ok(kinds)
+        Ok(seen)
     };
-    let join = |a: Vec<Kind>, b: Vec<Kind>| a.into_iter().zip(b).map(|(a, b)| a.join(b)).collect();
-    blocks(looked, settings).par_iter().map(look).try_reduce(none, |a, b| Ok(join(a, b)))
+    blocks(looked, settings).par_iter().map(look).try_reduce(nothing, |a, b| Ok(a.join(b)))
 }
 
 fn blocks(looked: &[&FileEntry], settings: &Settings) -> Vec<Block> {
@@ -226,41 +258,48 @@ fn blocks(looked: &[&FileEntry], settings: &Settings) -> Vec<Block> {
     let share = SAMPLE_BYTES / (looked.len() as u64).max(1);
     let mut blocks = Vec::new();
     for (index, file) in looked.iter().enumerate() {
-        let block = |start, stop, optional, max_rows| Block { file: index, start, stop, optional, max_rows };
+        let block = |start, stop, max_rows| Block { file: index, start, stop, max_rows, piece: None };
         let rows = settings.sample_size.and_then(|rows| usize::try_from(rows).ok());
         let compressed = settings.compression_of(&file.path) != Compression::None;
         let size = if compressed { u64::MAX } else { file.size };
         if let Some(rows) = rows {
             let third = rows.div_ceil(3).max(1);
             let starts = if compressed { vec![0] } else { vec![0, size / 2, size.saturating_sub(*BLOCK_BYTES.end())] };
-            blocks.extend(starts.into_iter().map(|start| block(start, size, start > 0, third)));
+            blocks.extend(starts.into_iter().map(|start| block(start, size, third)));
         } else if compressed {
             let stop = if everything { u64::MAX } else { share.clamp(*STREAM_BYTES.start(), *STREAM_BYTES.end()) };
-            blocks.push(block(0, stop, false, usize::MAX));
+            blocks.push(block(0, stop, usize::MAX));
         } else if everything || size <= share {
-            let pieces = size.div_ceil(PIECE_BYTES).max(1);
-            blocks.extend(
-                (0..pieces).map(|piece| block(piece * PIECE_BYTES, (piece + 1) * PIECE_BYTES, false, usize::MAX)),
-            );
+            let pieces = usize::try_from(size.div_ceil(PIECE_BYTES)).unwrap_or(usize::MAX).max(1);
+            let cuts: Vec<u64> = (0..pieces as u64).map(|piece| piece * PIECE_BYTES).collect();
+            let boundaries = Arc::new(Boundaries::new(cuts.clone()));
+            blocks.extend(cuts.into_iter().enumerate().map(|(piece, cut)| {
+                let piece = Some((boundaries.clone(), piece));
+                Block { piece, ..block(cut, cut + PIECE_BYTES, usize::MAX) }
+            }));
         } else {
             let length = (share / 3).clamp(*BLOCK_BYTES.start(), *BLOCK_BYTES.end());
             let count = (share / length).max(3);
             let starts = (0..count).map(|number| size.saturating_sub(length) / (count - 1) * number);
-            blocks.extend(starts.map(|start| block(start, start + length, start > 0, usize::MAX)));
+            blocks.extend(starts.map(|start| block(start, start + length, usize::MAX)));
+            // Rounding must not leave the last record out.
+            if let Some(last) = blocks.last_mut() {
+                last.stop = size;
+            }
         }
     }
     blocks
 }
 
 /// What the values of the `wanted` fields look like in one block. Bad records are passed over: reading names them.
-fn block_kinds(path: &str, head: &Head, block: &Block, wanted: &[usize], settings: &Settings) -> Result<Vec<Kind>> {
-    let mut kinds = vec![Kind::Null; wanted.len()];
+fn in_block(path: &str, head: &Head, block: &Block, wanted: &[usize], settings: &Settings) -> Result<Seen> {
+    let mut seen = Seen::nothing(wanted.len());
     let dialect = settings.record_dialect(head.columns);
     let tokenizer = Tokenizer::new(dialect, head.columns, wanted);
     let window = match settings.compression_of(path) {
         Compression::None => {
             let file = Arc::new(LocalFile::open(path)?);
-            let Some(start) = block_start(&file, head, block, &tokenizer)? else { return Ok(kinds) };
+            let Some(start) = block_start(&file, head, block, &tokenizer)? else { return Ok(seen) };
             Window::over_file(file, start, block.stop, dialect.newline, None)
         }
         compression => {
@@ -270,29 +309,48 @@ fn block_kinds(path: &str, head: &Head, block: &Block, wanted: &[usize], setting
         }
     };
     let mut records = Records::new(window, tokenizer, block.stop, head.columns, true);
+    let quote = dialect.quote.unwrap_or_default();
     let mut rows = 0;
     while rows < block.max_rows && records.next((block.max_rows - rows).min(4096))? {
         rows += records.tile().rows;
-        let data = records.data();
-        for (index, kind) in kinds.iter_mut().enumerate() {
-            for field in records.tile().fields.iter().skip(index).step_by(wanted.len().max(1)) {
-                if *kind == Kind::Text {
-                    break;
-                }
-                let raw = data.get(field.start()..field.end()).unwrap_or_default();
-                if raw.is_empty() || (!field.quoted() && settings.is_null(raw)) {
-                    continue;
-                }
-                *kind = widen(*kind, &dialect.unescaped(raw, field.escaped()));
-            }
+        seen.quotes = seen.quotes || (dialect.quote.is_some() && memchr(quote, records.data()).is_some());
+        for (index, kind) in seen.kinds.iter_mut().enumerate() {
+            let fields = records.tile().fields.iter().skip(index).step_by(wanted.len().max(1));
+            *kind = kind_of(*kind, fields, records.data(), &dialect, settings);
         }
     }
-    Ok(kinds)
+    Ok(seen)
 }
 
-fn block_start(file: &Arc<LocalFile>, head: &Head, block: &Block, tokenizer: &Tokenizer) -> Result<Option<u64>> {
-    if block.optional {
-        return supposed_start(file, head.data_start, block.start, tokenizer);
+/// `kind` joined with what the fields look like.
+fn kind_of<'a>(
+    mut kind: Kind,
+    fields: impl Iterator<Item = &'a Field>,
+    data: &[u8],
+    dialect: &Dialect,
+    settings: &Settings,
+) -> Kind {
+    for field in fields {
+        if kind == Kind::Text {
+            break;
+        }
+        let raw = data.get(field.start()..field.end()).unwrap_or_default();
+        if raw.is_empty() || (!field.quoted() && settings.is_null(raw)) {
+            continue;
+        }
+        kind = widen(kind, &dialect.unescaped(raw, field.escaped()));
     }
-    Boundaries::new(vec![block.start]).start(0, file, head.data_start, tokenizer, None).map(Some)
+    kind
+}
+
+/// Where the block's records start; `None` passes over a block of a sample where that is hard to tell.
+fn block_start(file: &Arc<LocalFile>, head: &Head, block: &Block, tokenizer: &Tokenizer) -> Result<Option<u64>> {
+    let layout = Layout { file, data_start: head.data_start, tokenizer, quotes_expected: true };
+    if let Some((boundaries, index)) = &block.piece {
+        return boundaries.start(*index, &layout, None).map(Some);
+    }
+    Ok(match near_start(block.start, &layout)? {
+        Supposition::UnlessQuoted { start, .. } => Some(start),
+        supposed => supposed.start(),
+    })
 }

@@ -32,6 +32,9 @@ pub const OPTION_NAMES: [&str; 19] = [
 /// Where inference leaves the names of all columns in the files, for the reader: it is no option of the user's.
 pub const FILE_COLUMNS: &str = "file_columns";
 
+/// Where inference leaves whether it saw a quote anywhere.
+pub const QUOTES_SEEN: &str = "quotes_seen";
+
 /// The options as values. `None` is what inference has to find out.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -61,6 +64,8 @@ pub struct Settings {
     pub parallel: bool,
     /// The columns in the files, once inferred.
     pub file_columns: Vec<String>,
+    /// Whether the files may hold quotes.
+    pub quotes_seen: bool,
 }
 
 impl Settings {
@@ -102,6 +107,7 @@ impl Settings {
             compression: compression(options)?,
             parallel: flag(options, "parallel")?.unwrap_or(true),
             file_columns: texts(options, FILE_COLUMNS)?.unwrap_or_default(),
+            quotes_seen: flag(options, QUOTES_SEEN)?.unwrap_or(true),
         };
         settings.distinct()?;
         Ok(settings)

@@ -10,7 +10,7 @@ use crate::batch::Split;
 use crate::error::{Code, Error, Result};
 use crate::io::{Compression, LocalFile};
 use crate::memory::Reservation;
-use crate::scan::csv::boundary::{Boundaries, LAST_LOOK};
+use crate::scan::csv::boundary::{Boundaries, LAST_LOOK, Layout};
 use crate::scan::csv::columns::{ColumnBuilder, Values, fits};
 use crate::scan::csv::head::Head;
 use crate::scan::csv::records::{Records, shown};
@@ -26,6 +26,12 @@ const TILE_FIELDS: usize = 64 * 1024;
 
 /// Bytes of text after which a batch ends, however few rows it has.
 const BATCH_TEXT_BYTES: usize = 8 << 20;
+
+/// Bytes that a value takes at most, apart from long texts.
+const BYTES_PER_VALUE: usize = 17;
+
+/// Batches do not get smaller than this for want of memory.
+const FEWEST_ROWS: usize = 64;
 
 /// What all splits of a scan share.
 pub struct ScanPlan {
@@ -91,7 +97,9 @@ impl SplitPlan for CsvSplitPlan {
         let columns = Columns::new(plan, places);
         let tokenizer = Tokenizer::new(settings.record_dialect(head.columns), head.columns, &columns.wanted);
         let stop = self.file.boundaries.stop(self.index);
-        let window = self.window(head, stop, &tokenizer)?;
+        let mut window = self.window(head, stop, &tokenizer)?;
+        // The window comes first: batches can be smaller, it cannot.
+        window.fill()?;
         let records = Records::new(window, tokenizer, stop, head.columns, settings.ignore_errors);
         // A file without a record has nothing to tokenize.
         let finished = head.columns == 0;
@@ -111,7 +119,9 @@ impl CsvSplitPlan {
                 let file = Arc::new(LocalFile::open(path)?);
                 memory.grow(LAST_LOOK)?;
                 let cancel = Some(&self.plan.context.cancel);
-                let start = self.file.boundaries.start(self.index, &file, head.data_start, tokenizer, cancel)?;
+                let quotes_expected = self.plan.settings.quotes_seen;
+                let layout = Layout { file: &file, data_start: head.data_start, tokenizer, quotes_expected };
+                let start = self.file.boundaries.start(self.index, &layout, cancel)?;
                 memory.shrink(LAST_LOOK);
                 Ok(Window::over_file(file, start, stop, newline, Some(memory)))
             }
@@ -171,7 +181,7 @@ impl Split for CsvSplit {
             return Ok(None);
         }
         let plan = self.plan.clone();
-        let size = plan.context.batch_size.max(1).min(self.left);
+        let (size, row_bytes) = self.batch_rows()?;
         let new = |column: &PlannedColumn| ColumnBuilder::new(&column.data_type, column.strict, size);
         let mut builders = plan.columns.iter().map(new).collect::<Result<Vec<_>>>()?;
         let (mut rows, mut bytes) = (0, 0);
@@ -184,6 +194,9 @@ impl Split for CsvSplit {
             }
             rows += self.append_tile(&mut builders)?;
             bytes += self.tile_bytes();
+            if !self.memory.try_resize(self.fixed + size * row_bytes + bytes) {
+                break;
+            }
         }
         self.left -= rows;
         if rows == 0 && self.finished {
@@ -194,6 +207,20 @@ impl Split for CsvSplit {
 }
 
 impl CsvSplit {
+    /// How many rows the next batch may have, and the bytes of each without long texts; reserves them.
+    fn batch_rows(&mut self) -> Result<(usize, usize)> {
+        let row_bytes = BYTES_PER_VALUE * self.plan.columns.len();
+        let mut rows = self.plan.context.batch_size.max(1).min(self.left);
+        while !self.memory.try_resize(self.fixed + rows * row_bytes) {
+            if rows <= FEWEST_ROWS {
+                let missing = (self.fixed + rows * row_bytes).saturating_sub(self.memory.bytes());
+                self.memory.grow(missing)?;
+            }
+            rows /= 2;
+        }
+        Ok((rows, row_bytes))
+    }
+
     fn finish(&mut self) -> Result<()> {
         self.finished = true;
         self.file.boundaries.ended(self.index, self.records.place(), &self.file.entry.path)
@@ -253,7 +280,7 @@ impl CsvSplit {
         Error::new(Code::InvalidData, message).hint(hint)
     }
 
-    fn batch(&mut self, mut builders: Vec<ColumnBuilder>, rows: usize) -> Result<RecordBatch> {
+    fn batch(&self, mut builders: Vec<ColumnBuilder>, rows: usize) -> Result<RecordBatch> {
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(builders.len());
         for ((builder, slot), column) in builders.iter_mut().zip(&self.columns.read).zip(&self.plan.columns) {
             arrays.push(match slot {
@@ -262,9 +289,6 @@ impl CsvSplit {
             });
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let batch = RecordBatch::try_new_with_options(self.plan.schema.clone(), arrays, &options)?;
-        // The next batch will need about as much as this one; a refusal is no reason to stop.
-        let _ = self.memory.try_resize(self.fixed + batch.get_array_memory_size());
-        Ok(batch)
+        Ok(RecordBatch::try_new_with_options(self.plan.schema.clone(), arrays, &options)?)
     }
 }

@@ -231,12 +231,76 @@ fn text_that_is_not_utf8_is_an_error() {
 }
 
 #[test]
+fn files_that_are_not_what_their_name_says_are_named() {
+    let hint = |data: &[u8]| read_text(data, &[]).unwrap_err().hint_text().unwrap_or_default().to_string();
+    assert!(hint(&gzip(b"a,b\n1,2\n")).contains("compression => 'gzip'"));
+    assert!(hint(b"PAR1\x15\x04").contains("read_parquet"));
+    assert_eq!(read_text(&gzip(b"a,b\n1,2\n"), &[("compression", text("gzip"))]).unwrap(), ["1|2"]);
+    let error = read_text(b"\"a\"x,b\n1,2\n", &[]).unwrap_err();
+    assert!(error.message().contains("line 1: the quotes of the first record"), "{error}");
+}
+
+#[test]
+fn a_small_sample_misses_what_all_rows_show_and_the_error_says_so() {
+    let data: String = (0..50_000).map(|i| if i == 49_999 { "x\n".to_string() } else { format!("{i}\n") }).collect();
+    let folder = Folder::new(&[("x.csv", data.as_bytes())]);
+    for rows in [100, -1] {
+        let spec = folder.spec("x.csv", &[("sample_size", OptionValue::Int(rows))]).unwrap();
+        let expected = if rows < 0 { "column0 VARCHAR" } else { "column0 BIGINT" };
+        assert_eq!(types(&spec), [expected], "{rows}");
+        assert_eq!(read(spec).is_err(), rows > 0);
+    }
+}
+
+#[test]
 fn a_huge_field_comes_out_whole() {
     let huge = "ä\"\"\n,".repeat(700_000);
     let data = format!("a,b\n1,\"{huge}\"\n2,x\n");
     let rows = read_text(data.as_bytes(), &[]).unwrap();
     assert_eq!(rows.len(), 2);
     assert_eq!(rows[0], format!("1|{}", huge.replace("\"\"", "\"")));
+}
+
+#[test]
+fn a_huge_field_that_looks_like_records_comes_out_whole() {
+    for line in ["x,y\n", "3,4\r\n"] {
+        let huge = line.repeat(700_000);
+        let data = format!("a,b\n{}1,\"{huge}\"\n2,z\n", "0,0\n".repeat(100_000));
+        let rows = read_text(data.as_bytes(), &[]).unwrap();
+        assert_eq!(rows.len(), 100_002);
+        assert_eq!(rows[100_000], format!("1|{huge}"));
+    }
+}
+
+#[test]
+fn quotes_inside_of_unquoted_fields_are_plain_and_do_not_mislead_splits() {
+    let row = |i: usize| if i.is_multiple_of(7) { format!("{i},\"x\n5\"\" y\"\n") } else { format!("{i},5\" pipe\n") };
+    let data: String = (0..120_000).map(row).collect();
+    let rows = read_text(data.as_bytes(), &[]).unwrap();
+    assert_eq!(rows.len(), 120_000);
+    assert_eq!(rows[119_999], "119999|5\" pipe");
+    assert_eq!(rows[7], "7|x\n5\" y");
+}
+
+#[test]
+fn a_tsv_has_tabs_even_where_commas_would_agree() {
+    let folder = Folder::new(&[("x.tsv", b"a, b\nc, d\n")]);
+    let spec = folder.spec("x.tsv", &[("header", OptionValue::Bool(false))]).unwrap();
+    assert_eq!(read(spec).unwrap(), ["a, b", "c, d"]);
+}
+
+#[test]
+fn little_memory_makes_batches_smaller() {
+    let data: String = (0..20_000).map(|i| format!("{i},{}\n", "x".repeat(200))).collect();
+    let folder = Folder::new(&[("x.csv", data.as_bytes())]);
+    let budget = Budget::new(1_600_000);
+    let (store, cancel) = (Store::new(budget.clone()), CancelToken::new());
+    let tight = Arc::new(QueryContext { cancel, budget, store, batch_size: 20_000, threads: 1 });
+    let spec = Arc::new(folder.spec("x.csv", &[]).unwrap());
+    let request = ScanRequest { spec, projection: vec![0, 1], filters: Vec::new(), limit: None };
+    let all = batches(&source(request, &tight).unwrap()).unwrap();
+    assert_eq!(all.iter().map(RecordBatch::num_rows).sum::<usize>(), 20_000);
+    assert!(all.len() > 2, "{}", all.len());
 }
 
 fn gzip(data: &[u8]) -> Vec<u8> {
@@ -301,7 +365,7 @@ fn folders_and_file_names_become_columns() {
 
 #[test]
 fn a_limit_ends_a_split_early_and_cancelling_ends_it_at_once() {
-    let folder = Folder::new(&[("x.csv", "a\n1\n".repeat(1).as_bytes()), ("y.csv", "1\n".repeat(50_000).as_bytes())]);
+    let folder = Folder::new(&[("y.csv", "1\n".repeat(50_000).as_bytes())]);
     let spec = Arc::new(folder.spec("y.csv", &[]).unwrap());
     let request = ScanRequest { spec, projection: vec![0], filters: Vec::new(), limit: Some(7) };
     let rows: usize =

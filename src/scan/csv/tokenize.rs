@@ -94,6 +94,8 @@ pub struct Tokenizer {
     /// For each column of the file, its place among the wanted ones.
     places: Vec<Option<usize>>,
     wanted: usize,
+    /// Whether a quote in the middle of an unquoted field is a flaw, as in RFC 4180.
+    strict: bool,
 }
 
 /// How far a tile may go.
@@ -141,12 +143,17 @@ impl Tokenizer {
                 *slot = Some(place);
             }
         }
-        Tokenizer { dialect, columns: Some(columns), places, wanted: wanted.len() }
+        Tokenizer { dialect, columns: Some(columns), places, wanted: wanted.len(), strict: false }
     }
 
     /// Reads records of any number of fields; none is kept by `read`.
     pub fn of_any_width(dialect: Dialect) -> Self {
-        Tokenizer { dialect, columns: None, places: Vec::new(), wanted: 0 }
+        Tokenizer { dialect, columns: None, places: Vec::new(), wanted: 0, strict: false }
+    }
+
+    /// The same records, of which no field is kept, and quotes only where RFC 4180 has them.
+    pub fn strict(&self) -> Self {
+        Tokenizer { dialect: self.dialect, columns: self.columns, places: Vec::new(), wanted: 0, strict: true }
     }
 
     /// The fields of the first record at or behind `from`, and where the next one starts.
@@ -168,11 +175,6 @@ impl Tokenizer {
     /// The dialect it reads.
     pub fn dialect(&self) -> &Dialect {
         &self.dialect
-    }
-
-    /// Fields that are kept of every record.
-    pub fn wanted(&self) -> usize {
-        self.wanted
     }
 
     /// Reads records of `data` within `bounds` into `tile`.
@@ -250,6 +252,9 @@ impl Tokenizer {
                 None => return Step::Incomplete,
             };
             let end = end.unwrap_or(data.len());
+            if self.strict && self.has_quote(data, at, end) {
+                return self.bad(data, from, at, Flaw::AfterQuote, at_end);
+            }
             let shown = if is_newline { without_return(data, at, end, dialect.newline) } else { end };
             keep(column, Field::new(at, shown, false, false));
             column += 1;
@@ -349,32 +354,59 @@ impl Tokenizer {
         Step::Bad(BadRecord { start, end, at, flaw })
     }
 
-    /// The end of the record in whose middle `at` lies, when `quoted` says that it lies inside of quotes, else in a
-    /// field (or at the start of one, if `field_start`). `None` when the record cannot be followed to its end.
-    pub fn end_of_broken(&self, data: &[u8], at: usize, place: Place, at_end: bool) -> Option<usize> {
+    fn has_quote(&self, data: &[u8], start: usize, end: usize) -> bool {
+        self.dialect.quote.is_some_and(|quote| memchr(quote, data.get(start..end).unwrap_or_default()).is_some())
+    }
+
+    /// The end of the record in whose middle `at` lies. `at` is not 0.
+    pub fn end_of_broken(&self, data: &[u8], at: usize, place: Place, at_end: bool) -> Broken {
         let mut seeker = Seeker::new(data, self.dialect.delimiter, self.dialect.newline);
-        let any = Tokenizer { columns: None, places: Vec::new(), wanted: 0, dialect: self.dialect };
         let from = match place {
             Place::FieldStart => at,
-            Place::InField => match seeker.next(at) {
-                Some(end) if data.get(end) == Some(&self.dialect.newline) => return Some(end + 1),
-                Some(end) => end + 1,
-                None => return at_end.then_some(data.len()),
-            },
+            Place::InField => {
+                let end = seeker.next(at);
+                if self.strict && self.has_quote(data, at, end.unwrap_or(data.len())) {
+                    return Broken::Refuted;
+                }
+                match end {
+                    Some(end) if data.get(end) == Some(&self.dialect.newline) => return Broken::End(end + 1),
+                    Some(end) => end + 1,
+                    None if at_end => return Broken::End(data.len()),
+                    None => return Broken::Open,
+                }
+            }
             // As if the opening quote stood right before.
-            Place::InQuotes => match any.quoted(data, at.wrapping_sub(1), at_end) {
-                Quoted::Field(_, After::End(end)) => return Some(end),
+            Place::InQuotes => match self.quoted(data, at.saturating_sub(1), at_end) {
+                Quoted::Field(_, After::End(end)) => return Broken::End(end),
                 Quoted::Field(_, After::Delimiter(next)) => next,
-                _ => return None,
+                Quoted::Incomplete => return Broken::Open,
+                Quoted::Flaw(..) => return Broken::Refuted,
             },
         };
         // The rest of the record is read as one; what looks like a comment or blank line here is a field.
-        let rest = Tokenizer { dialect: Dialect { comment: None, blank_is_record: true, ..self.dialect }, ..any };
+        let dialect = Dialect { comment: None, blank_is_record: true, ..self.dialect };
+        let rest = Tokenizer { dialect, columns: None, ..self.strict() };
+        let mut seeker = Seeker::new(data, self.dialect.delimiter, self.dialect.newline);
+        if from >= data.len() {
+            return if at_end { Broken::End(data.len()) } else { Broken::Open };
+        }
         match rest.record(data, from, at_end, &mut seeker, |_, _| {}) {
-            Step::Record(end) => Some(end),
-            _ => None,
+            Step::Record(end) => Broken::End(end),
+            Step::Incomplete => Broken::Open,
+            Step::Bad(_) | Step::Nothing(_) => Broken::Refuted,
         }
     }
+}
+
+/// What becomes of a record that is read from its middle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// The next record starts there.
+    End(usize),
+    /// No well-formed record goes on like this.
+    Refuted,
+    /// It goes on behind the window.
+    Open,
 }
 
 /// Where in a record a cut lies.

@@ -90,7 +90,7 @@ fn rows_of(text: &str) -> RecordBatch {
 }
 
 fn error_of(text: impl AsRef<[u8]>, options: &Options) -> Error {
-    let error = read_text("a.jsonl", text, options).err().expect("an error");
+    let error = read_text("a.jsonl", text, options).expect_err("an error");
     assert_eq!(error.code(), Code::InvalidData, "{error}");
     assert!(error.to_string().contains("a.jsonl"), "{error}");
     error
@@ -175,7 +175,7 @@ fn objects_are_structs_and_arrays_are_lists() {
         "{\"s\": null, \"o\": []}\n",
         "{\"s\": {\"y\": \"t\", \"x\": 3}}\n",
     ));
-    let shown = pretty_format_batches(&[batch.clone()]).unwrap().to_string();
+    let shown = pretty_format_batches(std::slice::from_ref(&batch)).unwrap().to_string();
     let DataType::Struct(fields) = batch.schema().field(0).data_type().clone() else { panic!("{shown}") };
     assert_eq!(fields.iter().map(|field| field.name().as_str()).collect::<Vec<_>>(), ["x", "l", "y"]);
     assert!(shown.contains("{x: 1, l: [1.0, 2.5], y: }"), "{shown}");

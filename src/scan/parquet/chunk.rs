@@ -1,13 +1,12 @@
 //! Positioned reads of one split's column chunks, a window per chunk.
 //!
 //! Invariant: a window never reaches past its column chunk, and all windows of a split together hold at most
-//! [`WINDOW_BYTES`] beyond single pages that are larger. Reads never move a shared file position, so that any number
-//! of splits may read one open file.
+//! [`WINDOW_BYTES`] beyond single pages that are larger. Every split has a file handle of its own, whose position only
+//! moves under the lock of the windows.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -113,7 +112,7 @@ impl ChunkSource {
         Ok(bytes)
     }
 
-    /// Exactly `size` bytes from `start` on.
+    /// Exactly `size` bytes from `start` on. Called under the lock of the windows.
     fn read(&self, start: u64, size: u64) -> Result<Bytes> {
         if start.checked_add(size).is_none_or(|end| end > self.0.length) {
             let message = format!(
@@ -123,11 +122,16 @@ impl ChunkSource {
             );
             return Err(Error::new(Code::InvalidData, message).context(format!("file '{}'", self.0.path)));
         }
-        let mut bytes = vec![0; slice_offset(size)?];
-        self.0.file.read_exact_at(&mut bytes, start).map_err(|error| {
-            Error::new(Code::Io, format!("reading {size} bytes at {start}: {error}"))
-                .context(format!("file '{}'", self.0.path))
-        })?;
+        // A vector without contents is filled by the kernel: zeroes written first would cost as much as the copy.
+        let mut bytes = Vec::with_capacity(slice_offset(size)?);
+        let mut file = &self.0.file;
+        let read = file.seek(SeekFrom::Start(start)).and_then(|_| file.take(size).read_to_end(&mut bytes));
+        let failed = |what: String| Error::new(Code::Io, what).context(format!("file '{}'", self.0.path));
+        match read {
+            Ok(count) if count as u64 == size => {}
+            Ok(count) => return Err(failed(format!("only {count} of {size} bytes at {start} are there"))),
+            Err(error) => return Err(failed(format!("reading {size} bytes at {start}: {error}"))),
+        }
         Ok(bytes.into())
     }
 }

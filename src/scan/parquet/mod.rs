@@ -6,12 +6,14 @@
 //!
 //! The files here, in the order of a scan's life: `footer` (read and remember footers), `schema` (one schema for many
 //! files), `plan` (which row groups, cut into splits), `prune` over `range` and `bounds` (what statistics rule out),
-//! `chunk` (positioned reads), `split` (decoding), `fault` (foreign errors and panics as ours).
+//! `chunk` (reads of column chunks), `split` (decoding), `late` (predicate columns first), `fault` (foreign errors and
+//! panics as ours).
 
 mod bounds;
 mod chunk;
 mod fault;
 mod footer;
+mod late;
 mod plan;
 mod prune;
 mod range;

@@ -12,6 +12,7 @@ use crate::error::{Code, Error, Result};
 use crate::scan::format::{ScanRequest, SplitPlan};
 use crate::scan::parquet::bounds::ColumnBounds;
 use crate::scan::parquet::footer::{self, FileKey, Footer};
+use crate::scan::parquet::late::Gauge;
 use crate::scan::parquet::prune::{self, Group, Typed};
 use crate::scan::parquet::range::Range as ValueRange;
 use crate::scan::parquet::schema::{find_column, union_by_name};
@@ -34,6 +35,8 @@ pub(super) struct Scan {
     /// Rows that a split need not go beyond.
     pub(super) limit: Option<usize>,
     pub(super) context: Arc<QueryContext>,
+    /// Whether decoding predicate columns first has paid so far.
+    pub(super) gauge: Gauge,
 }
 
 /// A part of a file: row groups, or a range of rows in one of them.
@@ -56,7 +59,8 @@ pub(super) fn splits(request: &ScanRequest, context: &Arc<QueryContext>) -> Resu
     let schema = Arc::new(Schema::new(fields.collect::<Result<Fields>>()?));
     // Under a filter nobody knows which rows count.
     let limit = request.limit.filter(|_| request.filters.is_empty());
-    let scan = Arc::new(Scan { request: request.clone(), schema, limit, context: context.clone() });
+    let scan =
+        Arc::new(Scan { request: request.clone(), schema, limit, context: context.clone(), gauge: Gauge::default() });
     let target = split_rows(request.spec.rows, context.threads);
     let files = 0..request.spec.files.len();
     let planned = files.into_par_iter().map(|file| plan_file(&scan, file, target)).collect::<Result<Vec<_>>>()?;

@@ -182,12 +182,18 @@ fn aligned(left: &Typed, right: &Typed) -> Option<(Range, Range)> {
 /// A single number in another numeric type, when nothing of it is lost.
 fn exactly_as(range: &Range, target: &DataType) -> Option<Range> {
     let value = range.smallest.as_ref().filter(|_| range.smallest == range.largest)?;
+    let cast = exact_literal(value, target)?;
+    Some(Range { may_be_null: range.may_be_null, ..Range::point(cast) })
+}
+
+/// A number in another numeric type, when nothing of it is lost.
+pub(super) fn exact_literal(value: &ScalarValue, target: &DataType) -> Option<ScalarValue> {
     if !value.data_type().is_numeric() || !target.is_numeric() {
         return None;
     }
     let cast = value.cast_to(target).ok()?;
     let back = cast.cast_to(&value.data_type()).ok()?;
-    (!cast.is_null() && back == *value).then(|| Range { may_be_null: range.may_be_null, ..Range::point(cast) })
+    (!cast.is_null() && back == *value).then_some(cast)
 }
 
 /// What the value of `expr` can be.

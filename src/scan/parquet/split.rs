@@ -11,7 +11,7 @@ use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+    ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelectionPolicy, RowSelector,
 };
 
 use crate::batch::Split;
@@ -21,6 +21,7 @@ use crate::scan::format::SplitPlan;
 use crate::scan::parquet::chunk::{ChunkSource, window_bytes};
 use crate::scan::parquet::fault::guard;
 use crate::scan::parquet::footer::{FileKey, Footer, load_again};
+use crate::scan::parquet::late::{Gathering, Late, PASSING_SHARE, Survivors};
 use crate::scan::parquet::plan::{Part, Scan, file_column};
 
 /// What a decoder holds per column besides its batch: a decompressed page and a dictionary.
@@ -59,18 +60,24 @@ impl SplitPlan for ParquetSplit {
         if roots.is_empty() {
             return Ok(Box::new(Nulls(RowCount { scan: self.scan.clone(), left: wanted })));
         }
-        let opening = Opening { scan: &self.scan, footer: &footer, part: &self.part };
-        let (reader, reservation) = opening.reader(&roots)?;
-        Ok(Box::new(Decoding {
+        let late = Late::plan(&self.scan, &footer, &roots)?;
+        let mut split = Decoding {
             scan: self.scan.clone(),
             footer,
             part: self.part.clone(),
             columns,
             roots,
-            reader,
+            late,
+            survivors: None,
+            reader: None,
             left: wanted,
-            _reservation: reservation,
-        }))
+            reservation: self.scan.context.budget.reservation("Parquet scan"),
+            kept: None,
+        };
+        if split.late.is_none() {
+            split.start_plain()?;
+        }
+        Ok(Box::new(split))
     }
 }
 
@@ -103,8 +110,12 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    /// A decoder of the root columns `roots` over the part, and what it holds.
-    fn reader(&self, roots: &[usize]) -> Result<(ParquetRecordBatchReader, Reservation)> {
+    /// A decoder of the root columns `roots` over the part (or the rows `selected` of it), and what it holds.
+    fn reader(
+        &self,
+        roots: &[usize],
+        selected: Option<RowSelection>,
+    ) -> Result<(ParquetRecordBatchReader, Reservation)> {
         let ranges = self.chunk_ranges(roots);
         let mut reservation = self.scan.context.budget.reservation("Parquet scan");
         let windows = window_bytes(ranges.len());
@@ -119,15 +130,23 @@ impl Opening<'_> {
         let source = ChunkSource::with_chunks(&self.footer.key.path, ranges, Some(pages))?;
         let place = || format!("file '{}', row group {}", self.footer.key.path, self.part.groups.start);
         let reader = guard(place, || {
-            let cut = self.part.rows.as_ref();
-            let metadata = cut.and_then(|_| self.footer.with_page_index()).unwrap_or(&self.footer.reader).clone();
+            let selected = match (selected, &self.part.rows) {
+                (Some(selected), _) => Some(selected),
+                (None, Some(rows)) => Some(selection(rows)?),
+                (None, None) => None,
+            };
+            let cut = self.part.rows.as_ref().and_then(|_| self.footer.with_page_index());
+            let metadata = cut.unwrap_or(&self.footer.reader).clone();
             let mask = ProjectionMask::roots(metadata.parquet_schema(), roots.iter().copied());
             let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source, metadata)
                 .with_projection(mask)
                 .with_row_groups(self.part.groups.clone().collect())
                 .with_batch_size(self.scan.context.batch_size.max(1));
-            if let Some(rows) = cut {
-                builder = builder.with_row_selection(selection(rows)?);
+            if let Some(selected) = selected {
+                // Between few rows skipping is cheaper than decoding everything under a mask.
+                let is_sparse = (selected.row_count() as u64).saturating_mul(PASSING_SHARE) <= self.part.count;
+                let policy = if is_sparse { RowSelectionPolicy::Selectors } else { RowSelectionPolicy::default() };
+                builder = builder.with_row_selection(selected).with_row_selection_policy(policy);
             }
             Ok::<_, Error>(builder.build()?)
         })?;
@@ -175,12 +194,20 @@ struct Decoding {
     footer: Arc<Footer>,
     part: Part,
     columns: Vec<OutputColumn>,
-    /// The decoded root columns, in the order in which they are decoded.
+    /// The root columns wanted, in file order.
     roots: Vec<usize>,
-    reader: ParquetRecordBatchReader,
+    /// Predicate columns to decode before the others.
+    late: Option<Late>,
+    /// What passed, once they are decoded.
+    survivors: Option<Survivors>,
+    /// Decodes all columns, or those that are not among the predicate columns; `None` before the start.
+    reader: Option<ParquetRecordBatchReader>,
     /// Rows still to give.
     left: u64,
-    _reservation: Reservation,
+    /// What the decoder holds.
+    reservation: Reservation,
+    /// What the survivors hold.
+    kept: Option<Reservation>,
 }
 
 impl Decoding {
@@ -188,12 +215,63 @@ impl Decoding {
         format!("file '{}'", self.footer.key.path)
     }
 
+    fn opening(&self) -> Opening<'_> {
+        Opening { scan: &self.scan, footer: &self.footer, part: &self.part }
+    }
+
+    /// Starts decoding all columns of all rows.
+    fn start_plain(&mut self) -> Result<()> {
+        self.late = None;
+        let (reader, reservation) = self.opening().reader(&self.roots, None)?;
+        (self.reader, self.reservation) = (Some(reader), reservation);
+        Ok(())
+    }
+
+    /// Decodes the predicate columns of all rows, then starts decoding the others of the rows that pass. Where there is
+    /// no room to keep what passes, all columns are decoded together instead.
+    fn start_late(&mut self, late: Late) -> Result<()> {
+        let (mut reader, held) = self.opening().reader(&late.first, None)?;
+        let start = self.part.rows.as_ref().map_or(0, |rows| rows.start);
+        let mut gathering = Gathering::new(&late, usize::try_from(start).unwrap_or(usize::MAX));
+        let mut kept = self.scan.context.budget.reservation("Parquet scan");
+        while let Some(batch) = self.decode(&mut reader)? {
+            self.scan.context.cancel.check()?;
+            if !gathering.push(&late, &batch, &mut kept)? {
+                return self.start_plain();
+            }
+        }
+        drop((reader, held));
+        let (selection, survivors) = gathering.finish(&self.scan.gauge)?;
+        self.left = survivors.rows as u64;
+        if self.left > 0 {
+            let (reader, reservation) = self.opening().reader(&late.rest, Some(selection))?;
+            (self.reader, self.reservation) = (Some(reader), reservation);
+        }
+        (self.late, self.survivors, self.kept) = (Some(late), Some(survivors), Some(kept));
+        Ok(())
+    }
+
+    /// The next batch of `reader`; an error names row group and column.
+    fn decode(&self, reader: &mut ParquetRecordBatchReader) -> Result<Option<RecordBatch>> {
+        guard(String::new, || reader.next().transpose()).map_err(|error| match self.blame() {
+            Some(column) => error.context(format!("{column} of {}", self.place())),
+            None => error.context(self.place()),
+        })
+    }
+
     /// The decoded batch as the scan's columns.
-    fn output(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+    fn output(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let first = self.survivors.as_mut().map(|survivors| survivors.take(batch.num_rows())).unwrap_or_default();
+        let decoded = |root: usize| match &self.late {
+            Some(late) => match late.first.binary_search(&root) {
+                Ok(index) => first.get(index),
+                Err(_) => late.rest.binary_search(&root).ok().and_then(|index| batch.columns().get(index)),
+            },
+            None => self.roots.binary_search(&root).ok().and_then(|index| batch.columns().get(index)),
+        };
         let columns = self.columns.iter().zip(self.scan.schema.fields()).map(|(column, field)| {
             let Some(root) = column.root else { return Ok(new_null_array(&column.target, batch.num_rows())) };
-            let position = self.roots.binary_search(&root).ok().and_then(|index| batch.columns().get(index));
-            let array = position.ok_or_else(|| Error::internal("the decoder left out a column"))?;
+            let array = decoded(root).ok_or_else(|| Error::internal("the decoder left out a column"))?;
             converted(array, column).map_err(|error| error.context(format!("column '{}'", field.name())))
         });
         let columns = columns.collect::<Result<Vec<_>>>()?;
@@ -208,7 +286,7 @@ impl Decoding {
         groups.flat_map(|group| self.roots.iter().map(move |root| (group, *root))).find_map(|(group, root)| {
             let part = Part { groups: group..group + 1, rows: self.part.rows.clone(), count: self.part.count };
             let opening = Opening { scan: &self.scan, footer: &self.footer, part: &part };
-            let decoded = opening.reader(&[root]).and_then(|(reader, _)| {
+            let decoded = opening.reader(&[root], None).and_then(|(reader, _)| {
                 guard(String::new, || reader.into_iter().try_for_each(|batch| batch.map(|_| ())))
             });
             let name = self.footer.schema.fields().get(root).map_or("?", |field| field.name());
@@ -220,24 +298,16 @@ impl Decoding {
 impl Split for Decoding {
     fn next(&mut self) -> Result<Option<RecordBatch>> {
         self.scan.context.cancel.check()?;
-        if self.left == 0 {
-            return Ok(None);
+        if self.survivors.is_none()
+            && let Some(late) = self.late.take()
+        {
+            self.start_late(late)?;
         }
-        let reader = &mut self.reader;
-        let decoded = match guard(String::new, || reader.next().transpose()) {
-            Ok(decoded) => decoded,
-            Err(error) => {
-                self.left = 0;
-                let place = self.place();
-                return Err(match self.blame() {
-                    Some(column) => error.context(format!("{column} of {place}")),
-                    None => error.context(place),
-                });
-            }
-        };
-        let Some(batch) = decoded else {
+        let Some(mut reader) = self.reader.take_if(|_| self.left > 0) else { return Ok(None) };
+        let Some(batch) = self.decode(&mut reader)? else {
             return Err(Error::new(Code::InvalidData, format!("{} rows are missing", self.left)).context(self.place()));
         };
+        self.reader = Some(reader);
         let rows = usize::try_from(self.left).unwrap_or(usize::MAX).min(batch.num_rows());
         let batch = if rows < batch.num_rows() { batch.slice(0, rows) } else { batch };
         self.left -= rows as u64;

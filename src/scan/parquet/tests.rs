@@ -179,7 +179,7 @@ fn no_columns_give_the_row_count_without_reading() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("a.parquet");
     write(&path, &batch(vec![("a", ints(0..1234))]), |p| p);
-    let mut scanned = Scanned::new(&[path.clone()], Options::new()).unwrap();
+    let mut scanned = Scanned::new(std::slice::from_ref(&path), Options::new()).unwrap();
     scanned.request.projection = Vec::new();
     let splits = ParquetReader.splits(&scanned.request, &scanned.context).unwrap();
     std::fs::remove_file(path).unwrap();
@@ -227,6 +227,12 @@ fn a_large_row_group_is_cut_along_its_pages() {
     assert_eq!(read.column(0).as_ref(), ints(0..300_000).as_ref());
     let texts = read.column(1).as_string_view();
     assert!((0..300_000).all(|row| texts.value(row) == row.to_string()));
+
+    let mut sparse = scanned.filtered(col("a").gt(lit(299_990_i64)).and(col("a").lt(lit(299_995_i64))));
+    sparse.request.projection = vec![1, 0];
+    let read = sparse.read().unwrap();
+    assert_eq!(read.column(1).as_ref(), ints(299_991..299_995).as_ref());
+    assert_eq!(read.column(0).as_string_view().value(0), "299991");
 }
 
 #[test]
@@ -265,7 +271,7 @@ fn what_is_not_parquet_is_an_error_that_names_the_file() {
     let path = folder.path().join("bad.parquet");
     for garbage in [&b""[..], b"PAR1", b"this is no Parquet file at all", b"PAR1garbagegarbage\xff\xff\xff\x7fPAR1"] {
         std::fs::write(&path, garbage).unwrap();
-        let error = Scanned::new(&[path.clone()], Options::new()).err().unwrap();
+        let error = Scanned::new(std::slice::from_ref(&path), Options::new()).err().unwrap();
         assert_eq!(error.code(), Code::InvalidData, "{error}");
         assert!(error.to_string().contains("bad.parquet"), "{error}");
     }
@@ -300,14 +306,14 @@ fn a_file_cut_anywhere_is_an_error_and_never_a_panic() {
     let whole = std::fs::read(&path).unwrap();
     for size in (0..whole.len()).step_by(13) {
         std::fs::write(&path, &whole[..size]).unwrap();
-        assert!(Scanned::new(&[path.clone()], Options::new()).is_err(), "cut at {size}");
+        assert!(Scanned::new(std::slice::from_ref(&path), Options::new()).is_err(), "cut at {size}");
     }
     // Bytes turned over may go unnoticed, but must not take the process down.
     for place in (0..whole.len()).step_by(7) {
         let mut bytes = whole.clone();
         bytes[place] ^= 0x5a;
         std::fs::write(&path, &bytes).unwrap();
-        let _ = Scanned::new(&[path.clone()], Options::new()).and_then(|scanned| scanned.read());
+        let _ = Scanned::new(std::slice::from_ref(&path), Options::new()).and_then(|scanned| scanned.read());
     }
 }
 
@@ -316,7 +322,7 @@ fn a_file_changed_after_planning_is_an_error() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("a.parquet");
     write(&path, &batch(vec![("a", ints(0..10))]), |p| p);
-    let scanned = Scanned::new(&[path.clone()], Options::new()).unwrap();
+    let scanned = Scanned::new(std::slice::from_ref(&path), Options::new()).unwrap();
     let splits = ParquetReader.splits(&scanned.request, &scanned.context).unwrap();
     write(&path, &batch(vec![("a", ints(0..5000))]), |p| p);
     let error = splits[0].open().err().unwrap();
@@ -394,7 +400,9 @@ fn statistics_rule_out_row_groups() {
         (col("elsewhere").lt(lit(10.5)), 1000),
     ];
     for (filter, rows) in cases {
-        let scanned = Scanned::new(&[path.clone()], Options::new()).unwrap().filtered(filter.clone());
+        let mut scanned = Scanned::new(std::slice::from_ref(&path), Options::new()).unwrap().filtered(filter.clone());
+        // One column alone cannot wait for another, so that only whole row groups are left out.
+        scanned.request.projection = vec![0];
         assert_eq!(scanned.read().unwrap().num_rows(), rows, "{filter}");
     }
 }
@@ -405,7 +413,11 @@ fn a_column_that_a_file_lacks_is_null_to_the_filter() {
     let paths = [folder.path().join("a.parquet"), folder.path().join("b.parquet")];
     write(&paths[0], &batch(vec![("a", ints(0..10)), ("x", ints(0..10))]), |p| p);
     write(&paths[1], &batch(vec![("a", ints(0..10))]), |p| p);
-    let scan = |filter| Scanned::new(&paths, union_by_name()).unwrap().filtered(filter).read().unwrap().num_rows();
+    let scan = |filter| {
+        let mut scanned = Scanned::new(&paths, union_by_name()).unwrap().filtered(filter);
+        scanned.request.projection = vec![0];
+        scanned.read().unwrap().num_rows()
+    };
     assert_eq!(scan(col("x").eq(lit(5_i64))), 10);
     assert_eq!(scan(col("x").is_null()), 10);
 }
@@ -494,4 +506,46 @@ proptest! {
         };
         prop_assert_eq!(actual, expected);
     }
+}
+
+#[test]
+fn columns_that_wait_come_in_step_with_the_predicate_columns() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.parquet");
+    let rows = 60_000_i64;
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..rows).map(|row| format!("a text of row {row}"))));
+    let some: ArrayRef = Arc::new(Int64Array::from_iter((0..rows).map(|row| (row % 3 != 0).then_some(row * 7 % 100))));
+    let written = batch(vec![("t", texts), ("n", some), ("a", ints(0..rows))]);
+    write(&path, &written, |p| p.set_max_row_group_row_count(Some(20_000)).set_data_page_row_count_limit(3000));
+    for filter in [
+        col("n").lt(lit(5_i64)),
+        lit(5_i32).gt(col("n")).and(col("a").gt(lit(31_000_i64))),
+        col("n").between(lit(3_i64), lit(4_i64)),
+        col("n").eq(lit(-1_i64)).or(col("a").lt(lit(10_i64))).and(col("n").gt(lit(1_000_i64))),
+        col("n").gt_eq(lit(0_i64)),
+    ] {
+        let mut scanned = Scanned::new(std::slice::from_ref(&path), Options::new()).unwrap();
+        let whole = scanned.read().unwrap();
+        scanned.request.projection = vec![2, 0, 1];
+        let expected = matching(&whole, &coerced(&filter)).project(&[2, 0, 1]).unwrap();
+        let scanned = scanned.filtered(filter.clone());
+        let read = scanned.read().unwrap();
+        assert!(read.num_rows() < whole.num_rows(), "{filter}");
+        if expected.num_rows() > 0 {
+            assert_eq!(matching(&read, &coerced(&filter)), expected, "{filter}");
+        }
+        assert_eq!(scanned.context.budget.used(), 0);
+    }
+}
+
+/// The filter with 32-bit literals as 64-bit ones, as the planner would write it.
+fn coerced(filter: &Expr) -> Expr {
+    use datafusion_common::tree_node::{Transformed, TreeNode};
+    let widen = |expr: Expr| {
+        Ok(match expr {
+            Expr::Literal(ScalarValue::Int32(Some(value)), _) => Transformed::yes(lit(i64::from(value))),
+            other => Transformed::no(other),
+        })
+    };
+    filter.clone().transform(widen).unwrap().data
 }

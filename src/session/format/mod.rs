@@ -10,7 +10,6 @@ mod markdown;
 mod protocol;
 mod table;
 mod time;
-mod type_name;
 mod value;
 
 #[cfg(test)]
@@ -117,6 +116,25 @@ pub trait ResultWriter {
 
     /// Gives up the result begun: what is not printed yet never will be. `begin` may follow.
     fn abandon(&mut self);
+}
+
+/// Prints one whole result to `out`.
+///
+/// # Errors
+/// The first error of the batches, and those of the output.
+pub fn print<W: Write>(
+    format: Format,
+    limits: Limits,
+    schema: &SchemaRef,
+    batches: impl IntoIterator<Item = Result<RecordBatch>>,
+    out: W,
+) -> Result<()> {
+    let mut writer = writer(format, limits, out);
+    writer.begin(schema)?;
+    for batch in batches {
+        writer.batch(&batch?)?;
+    }
+    writer.end()
 }
 
 /// The writer for `format`, printing to `out`.

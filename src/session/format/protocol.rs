@@ -12,9 +12,9 @@ use tempfile::SpooledTempFile;
 
 use super::ResultWriter;
 use super::json::{write_json_float, write_string, write_text_value};
-use super::type_name::sql_type_name;
 use super::value::{dictionary_entry, float_at, integer_at, is_null, write_value};
 use crate::error::{Error, Result};
+use crate::expr::types::sql_type_name;
 
 /// Bytes of an answer that wait in memory.
 const RESIDENT_BYTES: usize = 4 * 1024 * 1024;

@@ -10,9 +10,9 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
 use super::layout::{Side, cells, cut, one_line, pad, sides, width};
-use super::type_name::sql_type_name;
 use super::{Limits, ResultWriter};
 use crate::error::Result;
+use crate::expr::types::sql_type_name;
 
 /// Screen columns that a cell takes at most where the output has a width.
 const CELL_WIDTH: usize = 60;

@@ -10,7 +10,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Fields, Int32Type, IntervalMonthDayNano, Schema};
 
-use super::{Format, Limits, ResultWriter, is_null, write_error, write_value, writer};
+use super::{Format, Limits, is_null, write_error, write_value, writer};
 use crate::error::{Code, Error};
 
 fn texts(array: &ArrayRef) -> Vec<String> {

@@ -3,23 +3,24 @@
 use arrow::array::Array;
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
 
-use super::damaged;
+use super::{Compression, damaged};
 use crate::error::Result;
 
 /// Shorter byte sections are not worth compressing.
 const LEAST_COMPRESSED: usize = 512;
-/// Length of each of the samples that decide whether compression pays.
+/// Length of the sample that decides whether compression pays.
 const SAMPLE: usize = 4096;
 
 /// Appends to a buffer that is longer than what was written, so that nothing is zeroed twice.
 pub(super) struct Writer<'a> {
     buffer: &'a mut Vec<u8>,
     position: usize,
+    compression: Compression,
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(buffer: &'a mut Vec<u8>, position: usize) -> Self {
-        Writer { buffer, position }
+    pub(super) fn new(buffer: &'a mut Vec<u8>, position: usize, compression: Compression) -> Self {
+        Writer { buffer, position, compression }
     }
 
     pub(super) fn position(&self) -> usize {
@@ -87,12 +88,13 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// A section of bytes, compressed where a sample says that this saves more than a quarter.
+    /// A section of bytes, compressed where that is allowed and a sample says that it saves more than a quarter.
     pub(super) fn section(&mut self, bytes: &[u8]) {
         self.u64(bytes.len() as u64);
         let stored_at = self.position;
         self.u64(bytes.len() as u64);
-        if bytes.len() >= LEAST_COMPRESSED && compression_pays(bytes) {
+        let may_pay = self.compression == Compression::WhereItPays && bytes.len() >= LEAST_COMPRESSED;
+        if may_pay && compression_pays(bytes) {
             let most = lz4_flex::block::get_maximum_output_size(bytes.len());
             let space = self.space(most);
             if let Ok(length) = lz4_flex::block::compress_into(bytes, space)
@@ -108,7 +110,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Whether pieces from the middle and the end shrink by more than a quarter.
+/// Whether a piece from the middle shrinks by more than a quarter.
 fn compression_pays(bytes: &[u8]) -> bool {
     let mut scratch = [0; lz4_flex::block::get_maximum_output_size(SAMPLE)];
     let middle = (bytes.len() / 2).min(bytes.len().saturating_sub(SAMPLE));

@@ -31,6 +31,15 @@ use crate::error::{Code, Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockId(pub u64);
 
+/// Whether bytes may be compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// The disk is faster than compressing.
+    Never,
+    /// Where a sample says that it saves more than a quarter.
+    WhereItPays,
+}
+
 const MAGIC: u32 = 0x464c_4f45;
 const CHECKSUM_BYTES: usize = 8;
 
@@ -61,8 +70,14 @@ impl Encoding {
 ///
 /// # Errors
 /// Only for types that Arrow IPC cannot write.
-pub fn encode_block(batch: &RecordBatch, id: BlockId, buffer: &mut Vec<u8>, start: usize) -> Result<usize> {
-    let mut writer = Writer::new(buffer, start);
+pub fn encode_block(
+    batch: &RecordBatch,
+    id: BlockId,
+    compression: Compression,
+    buffer: &mut Vec<u8>,
+    start: usize,
+) -> Result<usize> {
+    let mut writer = Writer::new(buffer, start, compression);
     writer.u64(0);
     writer.u32(MAGIC);
     writer.u32(batch.num_columns() as u32);

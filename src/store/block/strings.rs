@@ -89,26 +89,56 @@ fn encode_views<T: ByteViewType>(array: &GenericByteViewArray<T>, writer: &mut W
     if long_bytes > MOST_LONG_BYTES {
         return false;
     }
-    let mut short = Vec::with_capacity(short_bytes + 16);
+    // Room behind the last value, because all sixteen bytes are copied at once.
+    let mut short = vec![0; short_bytes + 16];
+    let mut short_end = 0;
     let mut long = Vec::with_capacity(long_bytes);
+    let mut run = Run::default();
     for (&view, &length) in array.views().iter().zip(&lengths) {
         if length <= MOST_INLINE {
-            // All sixteen bytes at once; what is too much is cut off again.
-            let end = short.len() + length as usize;
-            short.extend_from_slice(&(view >> 32).to_le_bytes());
-            short.truncate(end);
+            if let Some(place) = short.get_mut(short_end..short_end + 16) {
+                place.copy_from_slice(&(view >> 32).to_le_bytes());
+            }
+            short_end += length as usize;
         } else {
             let (buffer, start) = ((view >> 64) as u32 as usize, (view >> 96) as usize);
-            let bytes = array.data_buffers().get(buffer).and_then(|buffer| buffer.get(start..start + length as usize));
-            long.extend_from_slice(bytes.unwrap_or_default());
+            if !run.extend(buffer, start, length as usize) {
+                run.copy_to(&mut long, array.data_buffers());
+                run = Run { buffer, start, length: length as usize };
+            }
         }
     }
+    run.copy_to(&mut long, array.data_buffers());
+    short.truncate(short_bytes);
     writer.u8(Encoding::Strings as u8);
     writer.validity(array);
     write_integers(&lengths, writer);
     writer.section(&short);
     writer.section(&long);
     true
+}
+
+/// Long values that follow one another in memory, so that they are copied together.
+#[derive(Debug, Clone, Copy, Default)]
+struct Run {
+    buffer: usize,
+    start: usize,
+    length: usize,
+}
+
+impl Run {
+    /// Whether the value was the next one.
+    #[inline]
+    fn extend(&mut self, buffer: usize, start: usize, length: usize) -> bool {
+        let is_next = buffer == self.buffer && start == self.start + self.length;
+        self.length += if is_next { length } else { 0 };
+        is_next
+    }
+
+    fn copy_to(&self, target: &mut Vec<u8>, buffers: &[Buffer]) {
+        let bytes = buffers.get(self.buffer).and_then(|buffer| buffer.get(self.start..self.start + self.length));
+        target.extend_from_slice(bytes.unwrap_or_default());
+    }
 }
 
 /// The length of each value, 0 where it is null.
@@ -125,15 +155,14 @@ fn decode_views<T: ByteViewType>(rows: usize, reader: &mut Reader) -> Result<Arr
     let lengths = read_integers::<u32>(rows, reader)?;
     let short = reader.section()?;
     let long = reader.section()?;
-    let (mut short_rest, mut long_start) = (short.as_slice(), 0_usize);
+    let (mut short_start, mut long_start) = (0_usize, 0_usize);
     let mut views = Vec::with_capacity(rows);
     for length in lengths {
         let bytes = length as usize;
         if length <= MOST_INLINE {
-            let (value, rest) =
-                short_rest.split_at_checked(bytes).ok_or_else(|| damaged("a short string is missing"))?;
-            views.push(inline_view(length, value, short_rest));
-            short_rest = rest;
+            let rest = short.get(short_start..).unwrap_or_default();
+            views.push(inline_view(length, rest).ok_or_else(|| damaged("a short string is missing"))?);
+            short_start += bytes;
         } else {
             let value = long.get(long_start..).filter(|rest| rest.len() >= bytes);
             let prefix = value.and_then(|value| value.first_chunk::<4>());
@@ -142,7 +171,7 @@ fn decode_views<T: ByteViewType>(rows: usize, reader: &mut Reader) -> Result<Arr
             long_start += bytes;
         }
     }
-    if !short_rest.is_empty() || long_start != long.len() || long_start > MOST_LONG_BYTES {
+    if short_start != short.len() || long_start != long.len() || long_start > MOST_LONG_BYTES {
         return Err(damaged("the lengths of its strings do not add up"));
     }
     let buffers: Vec<Buffer> = if long.is_empty() { Vec::new() } else { vec![Buffer::from_vec(long)] };
@@ -153,16 +182,28 @@ fn decode_views<T: ByteViewType>(rows: usize, reader: &mut Reader) -> Result<Arr
     Ok(Arc::new(unsafe { GenericByteViewArray::<T>::new_unchecked(ScalarBuffer::from(views), buffers, nulls) }))
 }
 
-/// A view of a value of at most 12 bytes; `from_value` is the value and whatever follows it.
+/// The bits of a value of each length from 0 to 12.
+const INLINE_MASKS: [u128; MOST_INLINE as usize + 1] = {
+    let mut masks = [0; MOST_INLINE as usize + 1];
+    let mut length = 1;
+    while length < masks.len() {
+        masks[length] = masks[length - 1] << 8 | 0xff;
+        length += 1;
+    }
+    masks
+};
+
+/// A view of a value of at most 12 bytes, which `rest` begins with; `None` when it is shorter.
 #[inline]
-fn inline_view(length: u32, value: &[u8], from_value: &[u8]) -> u128 {
-    let bits = match from_value.first_chunk::<16>() {
-        Some(bytes) => u128::from_le_bytes(*bytes) & ((1_u128 << (8 * length)) - 1),
+fn inline_view(length: u32, rest: &[u8]) -> Option<u128> {
+    let bits = match rest.first_chunk::<16>() {
+        Some(bytes) => u128::from_le_bytes(*bytes) & INLINE_MASKS.get(length as usize)?,
         None => {
             let mut bytes = [0; 16];
+            let value = rest.get(..length as usize)?;
             bytes.iter_mut().zip(value).for_each(|(place, byte)| *place = *byte);
             u128::from_le_bytes(bytes)
         }
     };
-    bits << 32 | u128::from(length)
+    Some(bits << 32 | u128::from(length))
 }

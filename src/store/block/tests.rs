@@ -1,3 +1,5 @@
+//! Blocks give back the batches that went in; broken ones are errors.
+
 use std::sync::Arc;
 
 use arrow::array::*;
@@ -5,8 +7,12 @@ use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffe
 use arrow::datatypes::*;
 use proptest::prelude::*;
 
-use super::{BlockId, decode_block, encode_block};
+use super::{BlockId, Compression, decode_block};
 use crate::error::Code;
+
+fn encode_block(batch: &RecordBatch, id: BlockId, buffer: &mut Vec<u8>, start: usize) -> crate::error::Result<usize> {
+    super::encode_block(batch, id, Compression::WhereItPays, buffer, start)
+}
 
 fn round_trip(batch: &RecordBatch) -> RecordBatch {
     // Garbage before and behind must not matter.
@@ -100,6 +106,9 @@ fn repetitive_text_is_compressed_and_noise_is_not() {
     };
     assert!(size(Arc::new(text)) < 20_000);
     assert!(size(Arc::new(noise)) < 16_000 + 200);
+    let batch = one_column(Arc::new(StringArray::from(vec!["the same again"; 2000])));
+    let plain = super::encode_block(&batch, BlockId(7), Compression::Never, &mut Vec::new(), 0).unwrap();
+    assert!(plain > 2000 * 14);
 }
 
 #[test]
