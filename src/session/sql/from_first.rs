@@ -8,16 +8,19 @@ use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
 /// Puts `SELECT *` before every FROM that begins a query without a select list.
 pub(super) fn complete(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    if !tokens.iter().any(|token| keyword(&token.token) == Some(Keyword::FROM)) {
-        return tokens;
-    }
-    let words: Vec<usize> =
-        (0..tokens.len()).filter(|&index| !matches!(tokens[index].token, Token::Whitespace(_))).collect();
-    let starts: Vec<usize> = (0..words.len())
-        .filter(|&at| keyword(&tokens[words[at]].token) == Some(Keyword::FROM))
-        .filter(|&at| begins_query(&tokens, &words[..at]) && !selects(&tokens, &words[at..]))
-        .map(|at| words[at])
+    let words: Vec<(usize, &Token)> = tokens
+        .iter()
+        .enumerate()
+        .map(|(index, token)| (index, &token.token))
+        .filter(|(_, token)| !matches!(token, Token::Whitespace(_)))
         .collect();
+    let mut starts = Vec::new();
+    for (at, (index, token)) in words.iter().enumerate() {
+        let (before, from_here) = words.split_at(at);
+        if keyword(token) == Some(Keyword::FROM) && begins_query(before) && !selects(from_here) {
+            starts.push(*index);
+        }
+    }
     let mut complete = Vec::with_capacity(tokens.len() + 2 * starts.len());
     for (index, token) in tokens.into_iter().enumerate() {
         if starts.contains(&index) {
@@ -31,58 +34,47 @@ pub(super) fn complete(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
 }
 
 /// Whether a query may begin behind these tokens: not `EXTRACT(year FROM`, `TRIM(FROM`, `DELETE FROM`.
-fn begins_query(tokens: &[TokenWithSpan], before: &[usize]) -> bool {
-    let at = |back: usize| before.len().checked_sub(back).and_then(|index| Some(&tokens[*before.get(index)?].token));
-    match at(1) {
-        None => true,
-        Some(Token::LParen) => match at(2) {
-            Some(Token::Word(word)) => {
-                matches!(
-                    word.keyword,
-                    Keyword::AS
-                        | Keyword::FROM
-                        | Keyword::JOIN
-                        | Keyword::IN
-                        | Keyword::EXISTS
-                        | Keyword::SELECT
-                        | Keyword::ALL
-                        | Keyword::ANY
-                        | Keyword::UNION
-                        | Keyword::EXCEPT
-                        | Keyword::INTERSECT
-                )
-            }
-            _ => true,
-        },
+fn begins_query(before: &[(usize, &Token)]) -> bool {
+    use Keyword as K;
+    match before {
+        [] => true,
+        [.., (_, Token::Word(word)), (_, Token::LParen)] => matches!(
+            word.keyword,
+            K::AS
+                | K::FROM
+                | K::JOIN
+                | K::IN
+                | K::EXISTS
+                | K::SELECT
+                | K::ALL
+                | K::ANY
+                | K::UNION
+                | K::EXCEPT
+                | K::INTERSECT
+        ),
+        [.., (_, Token::LParen)] => true,
         // `WITH x AS (…) FROM x`: no other FROM follows a parenthesis in a statement that begins with WITH and has not
         // selected yet.
-        Some(Token::RParen) => {
-            let first = before.first().map(|&index| &tokens[index].token);
-            first.and_then(keyword) == Some(Keyword::WITH) && !selects_at_top(tokens, before)
+        [(_, first), .., (_, Token::RParen)] => keyword(first) == Some(K::WITH) && !selects_at_top(before),
+        // These words are names too: `SELECT name FROM`, `SELECT desc FROM`.
+        [(_, first)] => matches!(keyword(first), Some(K::EXPLAIN | K::DESCRIBE | K::DESC)),
+        [.., (_, operator), (_, last)] => {
+            let set = |token: &Token| matches!(keyword(token), Some(K::UNION | K::EXCEPT | K::INTERSECT));
+            match keyword(last) {
+                Some(K::AS) => true,
+                Some(K::ALL) => set(operator),
+                Some(K::NAME) => keyword(operator) == Some(K::BY),
+                _ => set(last),
+            }
         }
-        // `UNION BY NAME FROM x`; any other NAME is a column.
-        Some(token) if keyword(token) == Some(Keyword::NAME) => at(2).and_then(keyword) == Some(Keyword::BY),
-        Some(token) => matches!(
-            keyword(token),
-            Some(
-                Keyword::AS
-                    | Keyword::EXPLAIN
-                    | Keyword::DESCRIBE
-                    | Keyword::DESC
-                    | Keyword::UNION
-                    | Keyword::ALL
-                    | Keyword::EXCEPT
-                    | Keyword::INTERSECT
-            )
-        ),
     }
 }
 
 /// Whether a SELECT comes before the end of the query that begins with these tokens.
-fn selects(tokens: &[TokenWithSpan], query: &[usize]) -> bool {
+fn selects(query: &[(usize, &Token)]) -> bool {
     let mut depth = 0_usize;
-    for &index in query {
-        match &tokens[index].token {
+    for (_, token) in query {
+        match token {
             Token::LParen => depth += 1,
             Token::RParen if depth == 0 => return false,
             Token::RParen => depth -= 1,
@@ -99,12 +91,12 @@ fn selects(tokens: &[TokenWithSpan], query: &[usize]) -> bool {
 }
 
 /// Whether these tokens hold a SELECT outside of parentheses, or end inside of some.
-fn selects_at_top(tokens: &[TokenWithSpan], before: &[usize]) -> bool {
-    let mut depth = 0_i64;
-    for &index in before {
-        match &tokens[index].token {
+fn selects_at_top(before: &[(usize, &Token)]) -> bool {
+    let mut depth = 0_usize;
+    for (_, token) in before {
+        match token {
             Token::LParen => depth += 1,
-            Token::RParen => depth -= 1,
+            Token::RParen => depth = depth.saturating_sub(1),
             token if depth == 0 && keyword(token) == Some(Keyword::SELECT) => return true,
             _ => {}
         }
@@ -147,6 +139,9 @@ mod tests {
             "select a is distinct from b from t",
             "delete from t",
             "show columns from t",
+            "select name from t",
+            "select a as name from t",
+            "select id, all from t",
         ] {
             assert_eq!(completed(sql), sql);
         }
