@@ -60,6 +60,9 @@ impl Default for Settings {
     }
 }
 
+/// More workers than any machine has processors only cost memory.
+const MOST_THREADS: usize = 1024;
+
 /// Name and description of every setting, in the order in which they are listed.
 const DESCRIPTIONS: [(&str, &str); 5] = [
     ("memory_limit", "memory the process may use: a size or a percentage of what the machine has"),
@@ -83,7 +86,7 @@ impl Settings {
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
         match name.to_ascii_lowercase().as_str() {
             "memory_limit" => self.memory_limit = parse_memory_limit(value)?,
-            "threads" => self.threads = parse_count("threads", value)?,
+            "threads" => self.threads = parse_threads(value)?,
             "spill_dir" => self.spill_dir = parse_spill_dir(value)?,
             "max_spill_size" => self.max_spill_size = parse_spill_cap(value)?,
             "batch_size" => self.batch_size = parse_count("batch_size", value)?,
@@ -155,6 +158,15 @@ fn parse_spill_dir(value: &str) -> Result<PathBuf> {
         return Err(Error::new(Code::InvalidSetting, "spill_dir cannot be empty").hint("it is the path of a folder"));
     }
     Ok(PathBuf::from(value))
+}
+
+fn parse_threads(value: &str) -> Result<usize> {
+    let threads = parse_count("threads", value)?;
+    if threads > MOST_THREADS {
+        return Err(Error::new(Code::InvalidSetting, format!("threads cannot be {threads}"))
+            .hint(format!("{MOST_THREADS} is the most; more than the machine has processors seldom helps")));
+    }
+    Ok(threads)
 }
 
 fn parse_count(name: &str, value: &str) -> Result<usize> {

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use floe::Result;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -19,6 +20,9 @@ use super::output::Unfinished;
 
 /// Exit code after a request to end, as shells expect it (128 + SIGTERM).
 const TERMINATED: u8 = 143;
+
+/// How soon an interruption is repeated.
+const BETWEEN_INTERRUPTS: Duration = Duration::from_millis(10);
 
 /// What the signals have done so far.
 #[derive(Clone)]
@@ -38,7 +42,7 @@ impl Interrupts {
         let remains = unfinished.clone();
         listen("ctrl-c", &[SIGINT], move || {
             if heard.running.load(Ordering::SeqCst) && !heard.pressed.swap(true, Ordering::SeqCst) {
-                engine.interrupt();
+                keep_interrupting(&heard, &engine);
             } else {
                 end(&remains, INTERRUPTED);
             }
@@ -57,6 +61,21 @@ impl Interrupts {
     pub fn statement_ends(&self) -> bool {
         self.running.store(false, Ordering::SeqCst);
         self.pressed.load(Ordering::SeqCst)
+    }
+}
+
+/// Interrupts until the statement has ended: one that is still being planned has nothing to cancel yet.
+fn keep_interrupting(interrupts: &Interrupts, engine: &Arc<dyn Engine>) {
+    let (interrupts, engine) = (interrupts.clone(), engine.clone());
+    let interrupt = move || {
+        while interrupts.running.load(Ordering::SeqCst) && interrupts.pressed.load(Ordering::SeqCst) {
+            engine.interrupt();
+            thread::sleep(BETWEEN_INTERRUPTS);
+        }
+    };
+    // Without a thread the first interruption is all there is.
+    if thread::Builder::new().name("interrupt".to_owned()).spawn(interrupt.clone()).is_err() {
+        interrupt();
     }
 }
 

@@ -9,6 +9,7 @@ use datafusion_common::DFSchema;
 use datafusion_expr::{ColumnarValue, Expr};
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::{Column, Literal};
+use datafusion_physical_expr_common::physical_expr::is_volatile;
 
 use crate::error::Result;
 use crate::expr::compiler::Compiler;
@@ -111,6 +112,11 @@ impl Evaluator {
     /// Whether the expression is the same non-null constant for every row, as in `count(*)`.
     pub fn is_constant_not_null(&self) -> bool {
         self.tree.downcast_ref::<Literal>().is_some_and(|literal| !literal.value().is_null())
+    }
+
+    /// Whether evaluating twice may give two answers, as `random()` does.
+    pub fn is_volatile(&self) -> bool {
+        is_volatile(&self.tree)
     }
 
     /// The expression as SQL-like text, for EXPLAIN and messages.

@@ -4,16 +4,21 @@
 //! in the store, so a slow consumer costs disk, not memory; and the gate stops producers long before that.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
 use parking_lot::{Condvar, Mutex};
 
+use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
 use crate::sched::Gate;
 use crate::store::{Handle, QueryContext, UseOrder};
 
 /// Orders from here on are splits of the result pipeline; those below are never held back.
 pub(super) const RESULT_ORDER: u64 = 1 << 40;
+
+/// How long a consumer waits before it looks at the cancel token again.
+const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
 /// The queue between the last pipeline and the result stream.
 pub(super) struct ResultQueue {
@@ -76,6 +81,7 @@ impl ResultQueue {
         if let Some(queue) = state.split(split) {
             queue.finished = true;
         }
+        state.advance();
         self.changed.notify_one();
     }
 
@@ -94,10 +100,14 @@ impl ResultQueue {
         drop(splits);
     }
 
-    /// The next batch in order; waits for it. `None` after the last, and the error once it is known.
-    pub(super) fn next(&self) -> Option<Result<Handle>> {
+    /// The next batch in order; waits for it. `None` after the last, and the error once it is known. A query whose
+    /// producers are all held back notices a cancelled token here.
+    pub(super) fn next(&self, cancel: &CancelToken) -> Option<Result<Handle>> {
         let mut state = self.state.lock();
         loop {
+            if cancel.is_cancelled() && state.outcome.is_none() {
+                return Some(Err(Error::cancelled()));
+            }
             if let Some(Err(error)) = &state.outcome {
                 return Some(Err(error.clone()));
             }
@@ -107,7 +117,7 @@ impl ResultQueue {
             if state.outcome.is_some() {
                 return None;
             }
-            self.changed.wait(&mut state);
+            self.changed.wait_for(&mut state, LONGEST_WAIT);
         }
     }
 
@@ -129,16 +139,18 @@ impl State {
     }
 
     fn pop(&mut self) -> Option<Handle> {
-        loop {
-            let queue = self.splits.front_mut()?;
-            if let Some(handle) = queue.batches.pop_front() {
-                queue.bytes -= handle.bytes();
-                self.bytes -= handle.bytes();
-                return Some(handle);
-            }
-            if !queue.finished {
-                return None;
-            }
+        let queue = self.splits.front_mut()?;
+        let handle = queue.batches.pop_front()?;
+        queue.bytes -= handle.bytes();
+        self.bytes -= handle.bytes();
+        self.advance();
+        Some(handle)
+    }
+
+    /// Leaves the splits behind that have nothing to give any more, at once: the gate decides by the head, and nobody
+    /// would ask it again after a consumer that found the queue empty.
+    fn advance(&mut self) {
+        while self.splits.front().is_some_and(|queue| queue.finished && queue.batches.is_empty()) {
             self.splits.pop_front();
             self.head += 1;
         }

@@ -19,8 +19,10 @@ use crate::error::Result;
 
 /// Unaccounted memory leaves at least `limit / LEAST_SHARE` to those who ask.
 const LEAST_SHARE: usize = 4;
-/// Where the allocator is counted, `limit / ALLOCATOR_SHARE` is left to what it keeps between allocations.
+/// Where the allocator is counted, `limit / ALLOCATOR_SHARE` is left to what it keeps between allocations, and so many
+/// bytes (at most a quarter of the limit) to the threads' caches and stacks.
 const ALLOCATOR_SHARE: usize = 10;
+const THREADS_SHARE: usize = 12 << 20;
 
 /// Bytes accounted in all budgets of the process, to be compared with what is allocated.
 static ACCOUNTED: AtomicIsize = AtomicIsize::new(0);
@@ -102,7 +104,9 @@ impl Budget {
     pub fn effective_limit(&self) -> usize {
         let limit = self.limit();
         let Some(unaccounted) = unaccounted() else { return limit };
-        limit.saturating_sub(unaccounted + limit / ALLOCATOR_SHARE).max(limit / LEAST_SHARE)
+        limit
+            .saturating_sub(unaccounted + limit / ALLOCATOR_SHARE + THREADS_SHARE.min(limit / 4))
+            .max(limit / LEAST_SHARE)
     }
 
     /// Those who hold memory now, by name, the largest first.

@@ -12,7 +12,10 @@ use super::pages::{HUGE_PAGES_FROM, refuse_huge_pages};
 /// From this limit on freed pages are no danger to it.
 const ROOMY: usize = 4 << 30;
 const ROOMY_MILLISECONDS: isize = 10_000;
-const TIGHT_MILLISECONDS: isize = 200;
+/// Under it, so many milliseconds for each gigabyte, between these two.
+const MILLISECONDS_PER_GIGABYTE: usize = 500;
+const FEWEST_MILLISECONDS: usize = 10;
+const MOST_MILLISECONDS: usize = 200;
 /// The index by which jemalloc means all its arenas.
 const MOST_ARENAS: usize = 4096;
 
@@ -22,14 +25,19 @@ pub(super) fn follow_limit(limit: usize) {
     if !is_counting() {
         return;
     }
-    keep_freed_pages_for(if limit >= ROOMY { ROOMY_MILLISECONDS } else { TIGHT_MILLISECONDS });
+    let tight = (limit >> 10).saturating_mul(MILLISECONDS_PER_GIGABYTE) >> 20;
+    let tight = tight.clamp(FEWEST_MILLISECONDS, MOST_MILLISECONDS) as isize;
+    keep_freed_pages_for(if limit >= ROOMY { ROOMY_MILLISECONDS } else { tight });
     if (limit as u64) < HUGE_PAGES_FROM {
         refuse_huge_pages();
     }
 }
 
 fn keep_freed_pages_for(milliseconds: isize) {
-    // Best effort: where the allocator refuses, it goes on as before.
+    // Best effort: where the allocator refuses, it goes on as before. Without a thread of its own it gives pages back
+    // only while somebody allocates in the same arena.
+    // SAFETY: the setting is a bool, as the allocator's manual says.
+    let _ = unsafe { raw::write(b"background_thread\0", true) };
     for setting in [b"arenas.dirty_decay_ms\0".as_slice(), b"arenas.muzzy_decay_ms\0"] {
         let value = if setting.starts_with(b"arenas.muzzy") { 0 } else { milliseconds };
         // SAFETY: both settings are of type ssize_t, as the allocator's manual says.

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatchOptions};
-use arrow::datatypes::SchemaRef;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
 use crate::error::{Error, Result};
@@ -58,20 +59,25 @@ struct ProjectWork {
 impl Work for ProjectWork {
     fn push(&mut self, batch: RecordBatch, out: &mut Emit) -> Result<Flow> {
         let evaluators = &self.shared.evaluators;
-        let columns = evaluators.iter().map(|one| column(one, &batch)).collect::<Result<Vec<_>>>()?;
+        let fields = self.shared.schema.fields();
+        let columns = evaluators.iter().zip(fields).map(|(one, field)| column(one, &batch, field.data_type()));
+        let columns = columns.collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         out(RecordBatch::try_new_with_options(self.shared.schema.clone(), columns, &options)?)
     }
 }
 
-fn column(evaluator: &Evaluator, batch: &RecordBatch) -> Result<ArrayRef> {
-    match evaluator.column() {
+/// The value of `evaluator` as `data_type`. The two types differ where the optimizer folded an argument on which a
+/// function's type depends (`round(decimal, 1)`): the plan promised the wider one.
+fn column(evaluator: &Evaluator, batch: &RecordBatch, data_type: &DataType) -> Result<ArrayRef> {
+    let value = match evaluator.column() {
         Some(index) => {
             let missing = || Error::internal(format!("Project: no column {index} in the input"));
-            batch.columns().get(index).cloned().ok_or_else(missing)
+            batch.columns().get(index).cloned().ok_or_else(missing)?
         }
-        None => evaluator.evaluate(batch),
-    }
+        None => evaluator.evaluate(batch)?,
+    };
+    if value.data_type() == data_type { Ok(value) } else { Ok(cast(&value, data_type)?) }
 }
 
 #[cfg(test)]

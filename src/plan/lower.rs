@@ -113,7 +113,8 @@ impl Lowering<'_> {
     fn sort(&mut self, sort: &Sort, skip: usize, fetch: Option<usize>) -> Result<Branches> {
         let branches = self.node(&sort.input)?;
         // The optimizer's fetch of a sort under a limit counts the skipped rows.
-        let fetch = fetch.or(sort.fetch.map(|fetch| fetch.saturating_sub(skip)));
+        let inner = sort.fetch.map(|fetch| fetch.saturating_sub(skip));
+        let fetch = fetch.into_iter().chain(inner).min();
         let keys = sort.expr.iter().map(|key| self.sort_key(key, sort.input.schema())).collect::<Result<Vec<_>>>()?;
         let schema = sort.input.schema().inner().clone();
         let sink: Arc<dyn DynSink> = match fetch {

@@ -40,11 +40,15 @@ pub(super) struct Pool {
     queued: AtomicUsize,
 }
 
+/// A worker's stack: tasks may recurse into deep trees. Pages that are not touched cost nothing.
+const STACK_BYTES: usize = 64 << 20;
+
 impl Pool {
     pub(super) fn new(width: usize) -> Result<Arc<Self>> {
         let width = width.max(1);
         let threads = rayon::ThreadPoolBuilder::new()
             .num_threads(width)
+            .stack_size(STACK_BYTES)
             .thread_name(|index| format!("floe-worker-{index}"))
             .build()
             .map_err(|error| Error::new(Code::Io, format!("{width} worker threads cannot be started: {error}")))?;

@@ -13,7 +13,7 @@ use super::relation::arrow_schema;
 use super::stream::ResultStream;
 use crate::cancel::CancelToken;
 use crate::config::Settings;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::expr::Compiler;
 use crate::job::Runner;
 use crate::memory::Budget;
@@ -138,9 +138,25 @@ impl Engine {
     }
 
     fn lower(&self, logical: &LogicalPlan, context: &Arc<QueryContext>) -> Result<(LogicalPlan, PhysicalPlan)> {
-        let compiler = Compiler::starting_now();
-        let optimised = plan::optimize(logical.clone(), compiler.start())?;
-        let physical = plan::lower(&optimised, context, &compiler)?;
-        Ok((optimised, physical))
+        guarded(|| {
+            let compiler = Compiler::starting_now();
+            let optimised = plan::optimize(logical.clone(), compiler.start())?;
+            let physical = plan::lower(&optimised, context, &compiler)?;
+            Ok((optimised, physical))
+        })
     }
+}
+
+/// Stack for planning: parsers and planners recurse into expressions, and a generated condition may have ten thousand
+/// terms. Pages that are not touched cost nothing.
+const PLANNING_STACK: usize = 512 << 20;
+
+/// Runs `plan`, which calls into foreign planners, with a large stack; their panics become errors, as those of tasks do.
+pub(crate) fn guarded<T>(plan: impl FnOnce() -> Result<T>) -> Result<T> {
+    // What the closures share is read-only or replaced whole, so nothing half-changed is seen afterwards.
+    let caught = || std::panic::catch_unwind(std::panic::AssertUnwindSafe(plan));
+    stacker::maybe_grow(PLANNING_STACK / 2, PLANNING_STACK, caught).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        Err(Error::internal(format!("a panic while planning: {}", text.unwrap_or("without a text"))))
+    })
 }

@@ -81,7 +81,7 @@ impl Session {
     /// # Ok::<(), floe::Error>(())
     /// ```
     pub fn sql(&self, text: &str) -> Result<DataFrame> {
-        statement::run(self, text).map_err(|error| sql::with_excerpt(error, text))
+        engine::guarded(|| statement::run(self, text)).map_err(|error| sql::with_excerpt(error, text))
     }
 
     /// Runs one statement of a script; the places in its errors are places in the script.

@@ -43,16 +43,6 @@ pub struct AggregatePart {
 /// Below this many rows for each group, aggregating before spreading costs more than it saves.
 const WORTHWHILE_REDUCTION: usize = 2;
 
-/// Bits of the hash that choose a partition: enough that a partition's table is a small part of the budget.
-pub(super) fn partition_bits(context: &QueryContext) -> u32 {
-    match context.budget.limit() >> 20 {
-        0..=31 => 4,
-        32..=127 => 5,
-        128..=255 => 6,
-        _ => 8,
-    }
-}
-
 impl AggregateLane {
     pub(super) fn new(layout: Arc<Layout>, context: Arc<QueryContext>, groups_in_lane: usize) -> Result<Self> {
         let table = Table::new(&layout, context.budget.reservation("HashAggregate"), true)?;
@@ -82,14 +72,19 @@ impl AggregateLane {
         hash_rows(&keys, rows, &mut hashes)?;
         let mut columns = keys;
         columns.append(&mut states);
-        let writer = open_writer(&mut self.partial, &self.context, &self.layout.partial)?;
-        push_in_pieces(writer, &columns, &hashes, self.context.batch_size)
+        let bits = self.layout.partition_bits(&self.context);
+        let writer = open_writer(&mut self.partial, &self.context, &self.layout.partial, bits)?;
+        push_in_pieces(writer, &columns, &hashes, self.context.batch_size)?;
+        drop(columns);
+        self.table.give_back();
+        Ok(())
     }
 
     fn spread_raw(&mut self, keys: Vec<ArrayRef>, inputs: &[ArrayRef]) -> Result<()> {
         let mut columns = keys;
         columns.extend_from_slice(inputs);
-        let writer = open_writer(&mut self.raw, &self.context, &self.layout.raw)?;
+        let bits = self.layout.partition_bits(&self.context);
+        let writer = open_writer(&mut self.raw, &self.context, &self.layout.raw, bits)?;
         writer.push(&columns, &self.hashes)
     }
 
@@ -133,9 +128,10 @@ fn open_writer<'a>(
     writer: &'a mut Option<PartitionWriter>,
     context: &Arc<QueryContext>,
     schema: &arrow::datatypes::Schema,
+    bits: u32,
 ) -> Result<&'a mut PartitionWriter> {
     if writer.is_none() {
-        *writer = Some(PartitionWriter::new(context, schema, 0, partition_bits(context), 0)?);
+        *writer = Some(PartitionWriter::new(context, schema, 0, bits, 0)?);
     }
     writer.as_mut().ok_or_else(|| Error::internal("a partition writer that was just made is gone"))
 }
@@ -174,13 +170,16 @@ impl SinkWork for AggregateLane {
     }
 
     fn finish(mut self) -> Result<AggregatePart> {
-        let spread = self.raw.is_some() || self.partial.is_some();
-        if spread && self.table.len() > 0 && !self.layout.keys.is_empty() {
+        // A large table is spread even if nothing was before: lanes do so side by side, and the next phase has many splits.
+        let large = !self.layout.keys.is_empty() && self.table.len() >= self.groups_in_lane;
+        let begun = self.raw.is_some() || self.partial.is_some();
+        if (begun || large) && self.table.has_rows() && self.table.len() > 0 {
             self.spread_table()?;
         }
+        let spread = begun || large;
         let finish =
             |writer: Option<PartitionWriter>| writer.map_or(Ok(Partitions::default()), PartitionWriter::finish);
-        let bits = if spread { partition_bits(&self.context) } else { 0 };
+        let bits = if spread { self.layout.partition_bits(&self.context) } else { 0 };
         let table = (!spread && self.table.has_rows()).then_some(self.table);
         Ok(AggregatePart { table, raw: finish(self.raw)?, partial: finish(self.partial)?, bits })
     }

@@ -1,6 +1,6 @@
 //! What an aggregation computes, and in what columns its rows travel.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::cast;
@@ -10,6 +10,7 @@ use arrow::record_batch::RecordBatch;
 use crate::batch::hash::{canonical_f32, canonical_f64};
 use crate::error::Result;
 use crate::expr::{AggregateCall, Evaluator};
+use crate::store::QueryContext;
 
 /// An aggregation as data: keys, distinct inputs, calls.
 ///
@@ -26,6 +27,8 @@ pub(super) struct Layout {
     pub(super) raw: Schema,
     /// The schema of partial rows.
     pub(super) partial: Schema,
+    /// Bits of the hash that choose a partition, the same for every lane: the memory limit may change under a query.
+    bits: OnceLock<u32>,
 }
 
 /// One call and where its columns are.
@@ -41,7 +44,10 @@ impl Layout {
     pub(super) fn new(keys: Vec<Evaluator>, calls: Vec<AggregateCall>, output: SchemaRef) -> Result<Self> {
         let key_types: Vec<DataType> = keys.iter().map(|key| table_type(key.data_type())).collect();
         let mut inputs: Vec<Evaluator> = Vec::new();
-        let mut position = |evaluator: &Evaluator| match inputs.iter().position(|input| input == evaluator) {
+        let mut position = |evaluator: &Evaluator| match inputs
+            .iter()
+            .position(|input| input == evaluator && !evaluator.is_volatile())
+        {
             Some(position) => position,
             None => {
                 inputs.push(evaluator.clone());
@@ -61,13 +67,23 @@ impl Layout {
         let states = slots.iter().flat_map(|slot| &slot.state_fields);
         let states = states.map(|field| Field::new("state", field.data_type().clone(), true));
         let partial = Schema::new(key_fields.iter().cloned().chain(states).collect::<Vec<_>>());
-        Ok(Layout { keys, key_types, inputs, calls: slots, output, raw, partial })
+        Ok(Layout { keys, key_types, inputs, calls: slots, output, raw, partial, bits: OnceLock::new() })
     }
 
     /// The one group of an aggregation without keys over no rows.
     pub(super) fn empty_group(&self) -> Result<RecordBatch> {
         let values = self.calls.iter().map(|slot| Ok(slot.call.empty_value()?.to_array()?));
         self.output_batch(values.collect::<Result<_>>()?, 1)
+    }
+
+    /// Bits of the hash that choose a partition: enough that a partition's table is a small part of the budget.
+    pub(super) fn partition_bits(&self, context: &QueryContext) -> u32 {
+        *self.bits.get_or_init(|| match context.budget.limit() >> 20 {
+            0..=31 => 4,
+            32..=127 => 5,
+            128..=255 => 6,
+            _ => 8,
+        })
     }
 
     /// Types of the keys in the table.

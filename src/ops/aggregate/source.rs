@@ -19,6 +19,8 @@ use crate::store::{Handle, QueryContext};
 
 /// Bits by which a partition that got no room is cut again.
 const RECURSION_BITS: u32 = 4;
+/// Rows that share so many bits of their hash are as good as equal.
+const MOST_BITS: u32 = 48;
 
 /// The groups of a finished aggregation.
 pub(super) struct AggregateSource {
@@ -53,24 +55,30 @@ impl AggregateSource {
                     partitions[0].table = Some(table);
                 } else {
                     let spread = spread_table(&layout, &context, &mut table, 0, bits)?;
-                    add(&mut partitions, Partitions::default(), spread);
+                    add(&mut partitions, Partitions::default(), spread)?;
                 }
             }
             rows += (part.raw.rows() + part.partial.rows()) as u64;
-            add(&mut partitions, part.raw, part.partial);
+            add(&mut partitions, part.raw, part.partial)?;
         }
         let partitions = partitions.into_iter().map(|partition| Mutex::new(Some(partition))).collect();
         Ok(AggregateSource { layout, context, partitions, rows })
     }
 }
 
-fn add(partitions: &mut [Partition], raw: Partitions, partial: Partitions) {
+fn add(partitions: &mut [Partition], raw: Partitions, partial: Partitions) -> Result<()> {
+    for added in [raw.handles.len(), partial.handles.len()] {
+        if added != 0 && added != partitions.len() {
+            return Err(Error::internal(format!("{added} partitions are added to {}", partitions.len())));
+        }
+    }
     for (partition, handles) in partitions.iter_mut().zip(raw.handles) {
         partition.raw.extend(handles);
     }
     for (partition, handles) in partitions.iter_mut().zip(partial.handles) {
         partition.partial.extend(handles);
     }
+    Ok(())
 }
 
 /// Spreads a table's groups over `1 << bits` partitions.
@@ -89,6 +97,8 @@ fn spread_table(
     columns.append(&mut states);
     let mut writer = PartitionWriter::new(context, &layout.partial, skip, bits, 0)?;
     push_in_pieces(&mut writer, &columns, &hashes, context.batch_size)?;
+    drop(columns);
+    table.give_back();
     writer.finish()
 }
 
@@ -226,6 +236,33 @@ impl AggregateSplit {
         Ok(())
     }
 
+    /// Aggregates a partition that cannot be cut further: its rows share their hash, so there are few groups.
+    fn aggregate_whole(
+        &mut self,
+        mut table: Table,
+        first: (Vec<ArrayRef>, Vec<ArrayRef>, bool),
+        handles: VecDeque<(Handle, bool)>,
+    ) -> Result<()> {
+        let mut hashes = Vec::new();
+        let mut insist = |keys: &[ArrayRef], columns: &[ArrayRef], raw: bool| {
+            hash_rows(keys, keys.first().map_or(0, |key| key.len()), &mut hashes)?;
+            table.insist(hashes.len())?;
+            let rows = if raw { Rows::Raw(columns) } else { Rows::Partial(columns) };
+            match self.take(&mut table, keys, &hashes, rows)? {
+                true => Ok(()),
+                false => Err(Error::internal("rows that were reserved for found no room")),
+            }
+        };
+        insist(&first.0, &first.1, first.2)?;
+        for (handle, raw) in handles {
+            self.context.cancel.check()?;
+            let batch = self.context.store.take(handle)?;
+            let (keys, columns) = self.layout.restore(&batch, self.schema_of(raw))?;
+            insist(&keys, &columns, raw)?;
+        }
+        self.emit(table)
+    }
+
     /// Cuts a partition that does not fit by the next bits of the hash.
     fn spread_again(
         &mut self,
@@ -234,9 +271,8 @@ impl AggregateSplit {
         handles: VecDeque<(Handle, bool)>,
         bits: u32,
     ) -> Result<()> {
-        if bits + RECURSION_BITS > 48 {
-            table.insist(self.context.batch_size)?;
-            return Err(Error::internal("a partition of one hash value does not fit"));
+        if bits + RECURSION_BITS > MOST_BITS {
+            return self.aggregate_whole(table, first, handles);
         }
         let partial = spread_table(&self.layout, &self.context, &mut table, bits, RECURSION_BITS)?;
         drop(table);
@@ -259,8 +295,8 @@ impl AggregateSplit {
         let next_bits = bits + RECURSION_BITS;
         let mut parts: Vec<Partition> =
             (0..1usize << RECURSION_BITS).map(|_| Partition { bits: next_bits, ..Partition::default() }).collect();
-        add(&mut parts, raw_writer.finish()?, partial);
-        add(&mut parts, Partitions::default(), partial_writer.finish()?);
+        add(&mut parts, raw_writer.finish()?, partial)?;
+        add(&mut parts, Partitions::default(), partial_writer.finish()?)?;
         self.waiting.extend(parts.into_iter().rev());
         Ok(())
     }

@@ -42,6 +42,8 @@ pub(super) struct Table {
     accumulators: Vec<Box<dyn GroupsAccumulator>>,
     groups: Vec<usize>,
     has_rows: bool,
+    /// Groups that the accumulators' vectors are known to hold without growing.
+    fits: usize,
     reservation: Reservation,
 }
 
@@ -59,6 +61,7 @@ impl Table {
             accumulators,
             groups: Vec::new(),
             has_rows: false,
+            fits: 0,
             reservation,
         })
     }
@@ -98,6 +101,9 @@ impl Table {
         }
         self.accumulate(rows)?;
         self.has_rows |= !hashes.is_empty();
+        if self.len() > self.fits {
+            self.fits = self.len().max(self.fits * 2);
+        }
         self.settle();
         Ok(Taken::All)
     }
@@ -137,10 +143,9 @@ impl Table {
         let bytes = self.bytes();
         let accumulators = self.accumulators.iter().map(|accumulator| accumulator.size()).sum::<usize>();
         let index = self.index.as_ref().map_or(0, |index| index.growth(rows));
-        // An accumulator's vectors double when the groups pass a power of two; before that they only fill.
-        let len = self.len();
-        let doubles = (len + rows).next_power_of_two() > len.next_power_of_two();
-        let states = if self.index.is_some() && (doubles || len < 1024) { accumulators * 2 + rows * 16 } else { 0 };
+        // A vector that grows at least doubles, while the old one still lives; before that it only fills.
+        let doubles = self.index.is_some() && self.len() + rows > self.fits;
+        let states = if doubles { accumulators * 2 + rows * 16 * self.accumulators.len() } else { 0 };
         bytes + index + states + rows * size_of::<usize>()
     }
 
@@ -157,7 +162,8 @@ impl Table {
         }
     }
 
-    /// All groups with their partial states as one batch; the table is empty afterwards and gives its memory back.
+    /// All groups with their partial states; the table is empty afterwards, but its reservation stays for what was drained
+    /// until [`give_back`](Self::give_back).
     pub(super) fn drain_partial(&mut self) -> Result<(Vec<ArrayRef>, Vec<ArrayRef>)> {
         let keys = self.drain_keys()?;
         let mut states = Vec::new();
@@ -185,9 +191,14 @@ impl Table {
 
     fn restart(&mut self) -> Result<()> {
         self.accumulators = self.layout.calls.iter().map(|call| call.call.accumulator()).collect::<Result<_>>()?;
-        let bytes = self.bytes();
-        self.reservation.try_resize(bytes);
+        self.fits = 0;
         Ok(())
+    }
+
+    /// Reserves no more than the table holds now: what was drained is gone.
+    pub(super) fn give_back(&mut self) {
+        let bytes = self.bytes();
+        self.reservation.shrink(self.reservation.bytes().saturating_sub(bytes));
     }
 
     /// Changes to the form of index that holds any key. Only when the table is empty.

@@ -115,6 +115,7 @@ impl PartitionWriter {
 
     /// Copies every row of `columns` to the partition of its hash.
     pub fn push(&mut self, columns: &[ArrayRef], hashes: &[u64]) -> Result<()> {
+        self.context.cancel.check()?;
         self.partition.clear();
         self.counts.fill(0);
         let (skip, bits) = (self.skip, self.bits);

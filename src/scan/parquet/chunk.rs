@@ -59,15 +59,19 @@ impl ChunkSource {
     /// # Errors
     /// `FILE_NOT_FOUND` or `IO_ERROR`, naming the path.
     pub(super) fn open(path: &str) -> Result<Self> {
-        Self::with_chunks(path, Vec::new(), None)
+        Self::with_chunks(path, Vec::new(), LEAST_WINDOW, None)
     }
 
     /// The file at `path`, reading ahead within `ranges`, accounted in `reservation`.
-    pub(super) fn with_chunks(path: &str, ranges: Vec<Range<u64>>, reservation: Option<Reservation>) -> Result<Self> {
+    pub(super) fn with_chunks(
+        path: &str,
+        ranges: Vec<Range<u64>>,
+        window: u64,
+        reservation: Option<Reservation>,
+    ) -> Result<Self> {
         let failed = |error: std::io::Error| Error::from(error).context(format!("file '{path}'"));
         let file = File::open(path).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
-        let window = window_bytes(ranges.len());
         let mut chunks: Vec<Chunk> =
             ranges.into_iter().map(|range| Chunk { start: range.start, range, bytes: Bytes::new() }).collect();
         chunks.sort_by_key(|chunk| chunk.range.start);
@@ -136,10 +140,11 @@ impl ChunkSource {
     }
 }
 
-/// The size of one window when `chunks` of them are open.
-pub(super) fn window_bytes(chunks: usize) -> u64 {
+/// The size of one window when `chunks` of them are open and a split may take `share` bytes of memory for them.
+pub(super) fn window_bytes(chunks: usize, share: usize) -> u64 {
     let chunks = u64::try_from(chunks.max(1)).unwrap_or(u64::MAX);
-    (WINDOW_BYTES / chunks).clamp(LEAST_WINDOW, GREATEST_WINDOW)
+    let share = u64::try_from(share).unwrap_or(u64::MAX);
+    (WINDOW_BYTES.min(share) / chunks).clamp(LEAST_WINDOW, GREATEST_WINDOW)
 }
 
 fn slice_offset(bytes: u64) -> Result<usize> {

@@ -118,8 +118,10 @@ impl Opening<'_> {
     ) -> Result<(ParquetRecordBatchReader, Reservation)> {
         let ranges = self.chunk_ranges(roots);
         let mut reservation = self.scan.context.budget.reservation("Parquet scan");
-        let windows = window_bytes(ranges.len());
-        let windows: u64 = ranges.iter().map(|range| (range.end - range.start).min(windows)).sum();
+        let context = &self.scan.context;
+        // All splits that run at once read ahead within a sixteenth of the memory.
+        let window = window_bytes(ranges.len(), context.budget.limit() / 16 / context.threads.max(1));
+        let windows: u64 = ranges.iter().map(|range| (range.end - range.start).min(window)).sum();
         let decoder = usize::try_from(self.decoder_bytes(roots)).unwrap_or(usize::MAX);
         let ahead = reservation.try_grow(decoder.saturating_add(usize::try_from(windows).unwrap_or(usize::MAX)));
         let ranges = if ahead { ranges } else { Vec::new() };
@@ -127,7 +129,7 @@ impl Opening<'_> {
             reservation.grow(decoder)?;
         }
         let pages = self.scan.context.budget.reservation("Parquet scan");
-        let source = ChunkSource::with_chunks(&self.footer.key.path, ranges, Some(pages))?;
+        let source = ChunkSource::with_chunks(&self.footer.key.path, ranges, window, Some(pages))?;
         let place = || format!("file '{}', row group {}", self.footer.key.path, self.part.groups.start);
         let reader = guard(place, || {
             let selected = match (selected, &self.part.rows) {
