@@ -1,5 +1,6 @@
 //! The batches of a result as they come.
 
+use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
@@ -38,13 +39,18 @@ impl Iterator for ResultStream {
     }
 }
 
-/// The same columns under another schema of the same types.
+/// The same columns under another schema, cast where a type differs.
 pub(crate) fn with_schema(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     if batch.schema_ref() == schema {
         return Ok(batch);
     }
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     let (_, columns, _) = batch.into_parts();
+    // The optimizer narrows the type of a function that depends on an argument it folded: `round(decimal, 1)`.
+    let columns = columns.into_iter().zip(schema.fields()).map(|(column, field)| {
+        if column.data_type() == field.data_type() { Ok(column) } else { cast(&column, field.data_type()) }
+    });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
     RecordBatch::try_new_with_options(schema.clone(), columns, &options)
         .map_err(|error| Error::internal(format!("a batch does not have its plan's schema: {error}")))
 }
