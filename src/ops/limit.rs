@@ -187,7 +187,7 @@ mod tests {
 
     use super::Limit;
     use crate::ops::testing::relation::{cuts, relations};
-    use crate::ops::testing::{context, drive, splits, whole};
+    use crate::ops::testing::{context, drive, held, splits, whole};
     use crate::ops::{Flow, Sink, SinkWork};
 
     proptest! {
@@ -207,7 +207,7 @@ mod tests {
             let expected = batch.slice(skip, fetch.unwrap_or(usize::MAX).min(batch.num_rows() - skip));
             prop_assert_eq!(format!("{:?}", whole(&batch.schema(), &output)), format!("{expected:?}"));
             drop(output);
-            prop_assert_eq!(context.budget.used(), 0);
+            prop_assert_eq!(held(&context), 0);
         }
     }
 

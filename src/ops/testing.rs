@@ -1,6 +1,7 @@
 //! Drives operators and sinks in tests as a pipeline would: splits over lanes, then `finish`, then `combine`.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
@@ -21,6 +22,15 @@ pub fn context(limit: usize, batch_size: usize, threads: usize) -> Arc<QueryCont
     let budget = Budget::new(limit);
     let store = Store::new(budget.clone());
     Arc::new(QueryContext { cancel: CancelToken::new(), budget, store, batch_size, threads })
+}
+
+/// What is still held of the budget once the store's background threads have let go of what they had in hand.
+pub fn held(context: &QueryContext) -> usize {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while context.budget.used() > 0 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    context.budget.used()
 }
 
 /// `expression` compiled against `schema`.

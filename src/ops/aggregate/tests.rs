@@ -201,7 +201,7 @@ fn run(case: &Case) -> (Vec<Vec<String>>, Vec<Vec<String>>) {
     assert!(batches.iter().all(|batch| batch.num_rows() <= case.batch_size.max(1)));
     let mut rows: Vec<Vec<String>> = batches.iter().flat_map(texts).collect();
     rows.sort();
-    assert_eq!(context.budget.used(), 0, "everything reserved is given back");
+    assert_eq!(testing::held(&context), 0, "everything reserved is given back");
     let mut expected = reference(&batch, case.kinds.len());
     expected.sort();
     (rows, expected)

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::error::Code;
 use crate::ops::testing::relation::{Relation, cuts, relations};
-use crate::ops::testing::{collect, context, drive, evaluator, read, splits, whole};
+use crate::ops::testing::{collect, context, drive, evaluator, held, read, splits, whole};
 use crate::ops::top_n::TopN;
 
 #[derive(Debug, Clone, Copy)]
@@ -87,7 +87,7 @@ proptest! {
         let output = drive(&sort, &context, lanes, splits(&relation.batch, &cuts), &schedule).expect("sorts");
         assert_same(&whole(&relation.batch.schema(), &output), &expected(&relation, &orders, skip, fetch));
         prop_assert!(output.iter().all(|batch| batch.num_rows() <= batch_size));
-        prop_assert_eq!(context.budget.used(), 0);
+        prop_assert_eq!(held(&context), 0);
     }
 
     #[test]
@@ -105,7 +105,7 @@ proptest! {
         let top = TopN::new(sort_keys(&relation, &orders), relation.batch.schema(), skip, fetch).expect("a top-n");
         let output = drive(&top, &context, lanes, splits(&relation.batch, &cuts), &schedule).expect("finds the top");
         assert_same(&whole(&relation.batch.schema(), &output), &expected(&relation, &orders, skip, Some(fetch)));
-        prop_assert_eq!(context.budget.used(), 0);
+        prop_assert_eq!(held(&context), 0);
     }
 }
 
@@ -149,7 +149,7 @@ fn an_input_many_times_the_memory_is_sorted_over_several_passes() {
         let output = drive(&sort, &context, 2, cut(&batch, 500), &[]).expect("sorts");
         assert_eq!(numbers(&output), (0..100_003).rev().collect::<Vec<_>>());
         assert!(context.store.metrics().spilled_batches > 0);
-        assert_eq!(context.budget.used(), 0);
+        assert_eq!(held(&context), 0);
     }
 }
 
@@ -188,7 +188,7 @@ fn a_row_larger_than_the_memory_is_a_clear_error() {
     let sort = Sort::new(by(&batch, col("t")), batch.schema(), 0, None).expect("a sort");
     let error = drive(&sort, &context, 1, vec![vec![batch.clone()]], &[]).expect_err("no room");
     assert_eq!(error.code(), Code::OutOfMemory);
-    assert_eq!(context.budget.used(), 0);
+    assert_eq!(held(&context), 0);
 }
 
 #[test]
