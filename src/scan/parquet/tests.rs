@@ -509,6 +509,16 @@ proptest! {
 }
 
 #[test]
+fn a_negative_zero_is_not_less_than_zero() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.parquet");
+    let zeros: ArrayRef = Arc::new(Float64Array::from(vec![-0.0]));
+    write(&path, &batch(vec![("f", zeros), ("i", ints(0..1))]), |p| p.set_statistics_enabled(EnabledStatistics::None));
+    let scanned = Scanned::new(&[path], Options::new()).unwrap().filtered(col("f").gt_eq(lit(0.0)));
+    assert_eq!(scanned.read().unwrap().num_rows(), 1);
+}
+
+#[test]
 fn columns_that_wait_come_in_step_with_the_predicate_columns() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("a.parquet");
