@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::record_batch::RecordBatch;
 use parking_lot::Mutex;
 
+use super::stages::Place;
 use crate::error::Result;
 use crate::ops::{DynSink, DynSinkWork, Emit, Flow, Operator, Work};
 use crate::store::QueryContext;
@@ -14,8 +15,8 @@ pub(super) type EmitToSink<'a> = dyn FnMut(Option<&mut Box<dyn DynSinkWork>>, Re
 
 /// One lane of a pipeline.
 pub(super) struct Lane {
-    /// The works of each branch, opened when the lane first runs a split of it.
-    branches: Vec<Option<Vec<Box<dyn Work>>>>,
+    /// The works of each branch by the operator's position, opened when the first batch comes.
+    branches: Vec<Vec<Option<Box<dyn Work>>>>,
     pub(super) sink: Option<Box<dyn DynSinkWork>>,
 }
 
@@ -42,7 +43,8 @@ impl Lanes {
             return Ok(lane);
         }
         let sink = self.sink.as_ref().map(|sink| sink.open(&self.context)).transpose()?;
-        Ok(Lane { branches: self.operators.iter().map(|_| None).collect(), sink })
+        let unopened = |operators: &Vec<_>| operators.iter().map(|_| None).collect();
+        Ok(Lane { branches: self.operators.iter().map(unopened).collect(), sink })
     }
 
     pub(super) fn give_back(&self, lane: Lane) {
@@ -54,42 +56,44 @@ impl Lanes {
         std::mem::take(&mut self.idle.lock())
     }
 
-    /// Pushes `batch` of branch `branch` through its operators into `out`.
-    pub(super) fn push(
-        &self,
-        lane: &mut Lane,
-        branch: usize,
-        batch: RecordBatch,
-        out: &mut EmitToSink,
-    ) -> Result<Flow> {
-        let Lane { branches, sink } = lane;
-        let works = match &mut branches[branch] {
-            Some(works) => works,
-            empty => {
-                let works = self.operators[branch].iter().map(|operator| operator.open(&self.context));
-                empty.insert(works.collect::<Result<Vec<_>>>()?)
-            }
-        };
-        push_through(works, batch, &mut |batch| out(sink.as_mut(), batch))
+    /// The works of the operator that stands at `places`, out of every lane, once no more batches come to it.
+    pub(super) fn take_works(&self, places: &[Place]) -> Vec<Box<dyn Work>> {
+        let mut lanes = self.idle.lock();
+        let work = |lane: &mut Lane, place: &Place| lane.branches[place.branch][place.position].take();
+        lanes
+            .iter_mut()
+            .flat_map(|lane| places.iter().filter_map(|place| work(lane, place)).collect::<Vec<_>>())
+            .collect()
     }
 
-    /// After the lane's last split: lets the operators emit what they still hold.
-    pub(super) fn finish_operators(&self, lane: &mut Lane, split: usize) -> Result<()> {
+    /// Pushes `batch` through the operators from `place` on into `out`.
+    pub(super) fn push(&self, lane: &mut Lane, place: Place, batch: RecordBatch, out: &mut EmitToSink) -> Result<Flow> {
         let Lane { branches, sink } = lane;
-        let Some(sink) = sink else { return Ok(()) };
-        for works in branches.iter_mut().flatten() {
-            for position in 0..works.len() {
-                let (head, rest) = works.split_at_mut(position + 1);
-                head[position].finish(&mut |batch| push_through(rest, batch, &mut |batch| sink.push(split, batch)))?;
-            }
-        }
-        Ok(())
+        let mut works = Works {
+            operators: &self.operators[place.branch][place.position..],
+            works: &mut branches[place.branch][place.position..],
+            context: &self.context,
+        };
+        works.push(batch, &mut |batch| out(sink.as_mut(), batch))
     }
 }
 
-fn push_through(works: &mut [Box<dyn Work>], batch: RecordBatch, out: &mut Emit) -> Result<Flow> {
-    match works.split_first_mut() {
-        None => out(batch),
-        Some((first, rest)) => first.push(batch, &mut |batch| push_through(rest, batch, out)),
+/// The operators that a batch still has to pass, and their works.
+struct Works<'a> {
+    operators: &'a [Arc<dyn Operator>],
+    works: &'a mut [Option<Box<dyn Work>>],
+    context: &'a Arc<QueryContext>,
+}
+
+impl Works<'_> {
+    fn push(&mut self, batch: RecordBatch, out: &mut Emit) -> Result<Flow> {
+        let Some((operator, operators)) = self.operators.split_first() else { return out(batch) };
+        let Some((work, works)) = self.works.split_first_mut() else { return out(batch) };
+        let work = match work {
+            Some(work) => work,
+            empty => empty.insert(operator.open(self.context)?),
+        };
+        let mut behind = Works { operators, works, context: self.context };
+        work.push(batch, &mut |batch| behind.push(batch, out))
     }
 }

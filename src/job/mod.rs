@@ -10,6 +10,7 @@ mod lanes;
 mod pipeline;
 mod queue;
 mod runner;
+mod stages;
 mod stream;
 
 pub use runner::Runner;

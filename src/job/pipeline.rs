@@ -6,9 +6,10 @@ use parking_lot::Mutex;
 
 use super::lanes::{Lane, Lanes};
 use super::queue::{RESULT_ORDER, ResultQueue};
+use super::stages::{Place, Stage};
 use crate::batch::{SourceRef, Split};
 use crate::error::{Error, Result};
-use crate::ops::{DynSink, Flow, SinkPart};
+use crate::ops::{DynSink, Flow, SinkPart, WorkPart};
 use crate::sched::{Label, Outcome, Task, TaskContext, TaskId};
 use crate::store::QueryContext;
 
@@ -18,6 +19,8 @@ pub(super) enum Value {
     Source(SourceRef),
     /// What a lane left; taken once by the task that combines.
     Part(Mutex<Option<SinkPart>>),
+    /// What a lane's work of one operator left; taken once by the task that asks for the rest.
+    Held(Mutex<Option<WorkPart>>),
     /// Only that it is done.
     Done,
 }
@@ -30,6 +33,7 @@ pub(super) struct PipelineRun {
     pub(super) name: Arc<str>,
     pub(super) context: Arc<QueryContext>,
     pub(super) lanes: Lanes,
+    pub(super) stages: Vec<Stage>,
     pub(super) target: Target,
 }
 
@@ -42,24 +46,64 @@ pub(super) enum Target {
 /// A split being read, between two runs of its task.
 struct Reading {
     split: Box<dyn Split>,
-    branch: usize,
+    place: Place,
+    /// Counts all splits of the pipeline.
     number: usize,
 }
 
 impl PipelineRun {
     /// Adds the tasks of this pipeline over `sources` (one per branch); gives the one whose value is the output.
     pub(super) fn expand(self: &Arc<Self>, context: &Context, sources: Vec<SourceRef>) -> TaskId {
-        let mut number = 0;
+        let entries = sources.into_iter().enumerate();
+        let entries = entries.map(|(branch, source)| (Place { branch, position: 0 }, source)).collect();
+        self.run_stage(context, entries, 0, 0)
+    }
+
+    /// Adds a task for each split of `entries`, numbered from `number`, and one that goes on with stage `stage` behind
+    /// them.
+    fn run_stage(
+        self: &Arc<Self>,
+        context: &Context,
+        entries: Vec<(Place, SourceRef)>,
+        mut number: usize,
+        stage: usize,
+    ) -> TaskId {
         let mut splits = Vec::new();
-        for (branch, source) in sources.iter().enumerate() {
+        for (place, source) in entries {
             for index in 0..source.split_count() {
-                splits.push(context.add(self.clone().open_task(source.clone(), index, branch, number)));
+                splits.push(context.add(self.clone().open_task(source.clone(), index, place, number)));
                 number += 1;
             }
         }
         let run = self.clone();
-        let done = Task::consumer(self.label("finish"), move |context, _| run.finish_lanes(context, number));
+        let done = Task::consumer(self.label("finish"), move |context, _| match run.stages.get(stage) {
+            Some(_) => Ok(run.finish_operator(context, stage, number)),
+            None => run.finish_lanes(context),
+        });
         context.add(done.inputs(splits))
+    }
+
+    /// No more batches come to the operator of stage `stage`: one finishing task per work, then one that asks for the
+    /// rest.
+    fn finish_operator(self: &Arc<Self>, context: &Context, stage: usize, number: usize) -> Outcome<Value> {
+        let works = self.lanes.take_works(&self.stages[stage].places);
+        let finish = |work: Box<dyn crate::ops::Work>| {
+            context.add(Task::consumer(self.label("finish"), move |_, _| {
+                Ok(Outcome::Value(Value::Held(Mutex::new(Some(work.finish()?)))))
+            }))
+        };
+        let parts: Vec<TaskId> = works.into_iter().map(finish).collect();
+        let run = self.clone();
+        let rest = Task::consumer(self.label("rest of"), move |context, values: Vec<Arc<Value>>| {
+            let parts = values.iter().filter_map(|value| match value.as_ref() {
+                Value::Held(part) => part.lock().take(),
+                _ => None,
+            });
+            let Stage { operator, .. } = &run.stages[stage];
+            let source = operator.rest(&run.context, parts.collect())?;
+            Ok(Outcome::Become(run.run_stage(context, vec![(run.stages[stage].behind(), source)], number, stage + 1)))
+        });
+        Outcome::Become(context.add(rest.inputs(parts)))
     }
 
     fn label(&self, verb: &str) -> Label {
@@ -73,7 +117,7 @@ impl PipelineRun {
         }
     }
 
-    fn open_task(self: Arc<Self>, source: SourceRef, index: usize, branch: usize, number: usize) -> QueryTask {
+    fn open_task(self: Arc<Self>, source: SourceRef, index: usize, place: Place, number: usize) -> QueryTask {
         let label = Label::from(self.name.clone()).index(u32::try_from(number).unwrap_or(u32::MAX));
         let order = self.order(number);
         Task::producer(label, order, move |context, _| {
@@ -82,7 +126,7 @@ impl PipelineRun {
             }
             let split = source.open(index)?;
             drop(source);
-            self.read(context, Reading { split, branch, number })
+            self.read(context, Reading { split, place, number })
         })
     }
 
@@ -121,7 +165,7 @@ impl PipelineRun {
     }
 
     fn push(&self, lane: &mut Lane, reading: &Reading, batch: arrow::record_batch::RecordBatch) -> Result<Flow> {
-        self.lanes.push(lane, reading.branch, batch, &mut |sink, batch| match (&self.target, sink) {
+        self.lanes.push(lane, reading.place, batch, &mut |sink, batch| match (&self.target, sink) {
             (Target::Sink(_), Some(sink)) => sink.push(reading.number, batch),
             (Target::Result(queue), _) => queue.put(&self.context, reading.number, batch).map(|()| Flow::More),
             (Target::Sink(_), None) => Err(Error::internal("a lane without its sink")),
@@ -135,16 +179,14 @@ impl PipelineRun {
     }
 
     /// Every split has run: one finishing task per lane, then one that combines.
-    fn finish_lanes(self: Arc<Self>, context: &Context, splits: usize) -> Result<Outcome<Value>> {
+    fn finish_lanes(self: &Arc<Self>, context: &Context) -> Result<Outcome<Value>> {
         let Target::Sink(sink) = &self.target else { return Ok(Outcome::Value(Value::Done)) };
         let sink = sink.clone();
         let lanes = self.lanes.take_all();
         let parts: Vec<TaskId> = lanes
             .into_iter()
-            .map(|mut lane| {
-                let run = self.clone();
+            .map(|lane| {
                 context.add(Task::consumer(self.label("finish"), move |_, _| {
-                    run.lanes.finish_operators(&mut lane, splits)?;
                     let part = lane.sink.map(|sink| sink.finish()).transpose()?;
                     Ok(Outcome::Value(Value::Part(Mutex::new(part))))
                 }))

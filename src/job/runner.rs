@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::lanes::Lanes;
 use super::pipeline::{PipelineRun, QueryTask, Target, Value};
 use super::queue::ResultQueue;
+use super::stages::stages;
 use super::stream::BatchStream;
 use crate::batch::SourceRef;
 use crate::error::{Error, Result};
@@ -38,7 +39,8 @@ impl Runner {
         let mut graph: Graph<Value, Error> = Graph::new();
         let mut starts = Vec::with_capacity(plan.pipelines.len());
         for (index, pipeline) in plan.pipelines.into_iter().enumerate() {
-            let needs: Vec<_> = pipeline.branches.iter().filter_map(|branch| pipeline_of(&branch.input)).collect();
+            let inputs = pipeline.branches.iter().filter_map(|branch| pipeline_of(&branch.input));
+            let needs: Vec<_> = inputs.chain(pipeline.after.iter().copied()).collect();
             let mut task = start_task(index, pipeline, &context, &queue);
             for need in needs {
                 let Some(&start) = starts.get(need) else {
@@ -78,13 +80,14 @@ fn start_task(index: usize, pipeline: Pipeline, context: &Arc<QueryContext>, que
         Some(sink) => format!("pipeline {index} ({})", sink.name()).into(),
         None => format!("pipeline {index} (result)").into(),
     };
-    let operators = pipeline.branches.iter().map(|branch| branch.operators.clone()).collect();
+    let operators: Vec<_> = pipeline.branches.iter().map(|branch| branch.operators.clone()).collect();
+    let stages = stages(&operators);
     let lanes = Lanes::new(operators, pipeline.sink.clone(), context.clone());
     let target = match pipeline.sink {
         Some(sink) => Target::Sink(sink),
         None => Target::Result(queue.clone()),
     };
-    let run = Arc::new(PipelineRun { name: name.clone(), context: context.clone(), lanes, target });
+    let run = Arc::new(PipelineRun { name: name.clone(), context: context.clone(), lanes, stages, target });
     let inputs: Vec<Input> = pipeline.branches.into_iter().map(|branch| branch.input).collect();
     Task::consumer(Label::from(format!("start {name}")), move |context, values: Vec<Arc<Value>>| {
         let mut finished = values.iter();

@@ -55,6 +55,18 @@ pub trait Operator: Send + Sync {
 
     /// The state of one lane.
     fn open(&self, context: &Arc<QueryContext>) -> Result<Box<dyn Work>>;
+
+    /// Whether it keeps rows until all input has been seen, and gives them as [`rest`](Operator::rest).
+    fn holds_back(&self) -> bool {
+        false
+    }
+
+    /// Every lane has finished: the rows that were held back. The splits of this source pass through the operators
+    /// behind this one, after all others. Called once, and only where `holds_back`; `parts` is what the lanes left and
+    /// may be empty when there was no input.
+    fn rest(&self, _context: &Arc<QueryContext>, _parts: Vec<WorkPart>) -> Result<SourceRef> {
+        Err(Error::internal(format!("{} holds nothing back", self.name())))
+    }
 }
 
 /// One lane's state of a streaming operator.
@@ -62,11 +74,14 @@ pub trait Work: Send {
     /// Takes one batch, emits any number of batches.
     fn push(&mut self, batch: RecordBatch, out: &mut Emit) -> Result<Flow>;
 
-    /// After the lane's last batch: emits what is left.
-    fn finish(&mut self, _out: &mut Emit) -> Result<()> {
-        Ok(())
+    /// After the lane's last batch, where the operator holds rows back: what this lane kept.
+    fn finish(self: Box<Self>) -> Result<WorkPart> {
+        Ok(Box::new(()))
     }
 }
+
+/// What a lane of some streaming operator left; only that operator knows its type.
+pub type WorkPart = Box<dyn Any + Send>;
 
 /// The end of a pipeline: immutable, shared by all lanes.
 ///

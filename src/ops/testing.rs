@@ -119,24 +119,38 @@ pub fn read(source: &SourceRef) -> Result<Vec<RecordBatch>> {
     Ok(batches)
 }
 
-/// What `operator` makes of `batches` on one lane.
+/// What `operator` makes of `batches` on one lane, with what it holds back at the end.
 pub fn run(
     operator: &dyn Operator,
     context: &Arc<QueryContext>,
     batches: Vec<RecordBatch>,
 ) -> Result<Vec<RecordBatch>> {
-    let mut work = operator.open(context)?;
+    run_lanes(operator, context, 1, batches)
+}
+
+/// As `run`, with the batches dealt to `lanes` lanes in turn.
+pub fn run_lanes(
+    operator: &dyn Operator,
+    context: &Arc<QueryContext>,
+    lanes: usize,
+    batches: Vec<RecordBatch>,
+) -> Result<Vec<RecordBatch>> {
+    let mut works = (0..lanes.max(1)).map(|_| operator.open(context)).collect::<Result<Vec<_>>>()?;
     let mut outputs = Vec::new();
-    let mut out = |batch| {
-        outputs.push(batch);
-        Ok(Flow::More)
-    };
-    for batch in batches {
-        if work.push(batch, &mut out)? == Flow::Done {
+    for (index, batch) in batches.into_iter().enumerate() {
+        let lane = index % works.len();
+        let mut out = |batch| {
+            outputs.push(batch);
+            Ok(Flow::More)
+        };
+        if works[lane].push(batch, &mut out)? == Flow::Done {
             break;
         }
     }
-    work.finish(&mut out)?;
+    let parts = works.into_iter().map(|work| work.finish()).collect::<Result<Vec<_>>>()?;
+    if operator.holds_back() {
+        outputs.extend(read(&operator.rest(context, parts)?)?);
+    }
     Ok(outputs)
 }
 

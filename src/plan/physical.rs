@@ -22,6 +22,9 @@ pub struct Pipeline {
     pub branches: Vec<Branch>,
     /// `None` only for the last pipeline: its batches go to the caller.
     pub sink: Option<Arc<dyn DynSink>>,
+    /// Pipelines that must have finished before this one starts, beyond those its branches read: the build sides of
+    /// its joins.
+    pub after: Vec<usize>,
 }
 
 /// A source and the streaming operators over it, in the order in which a batch passes them.

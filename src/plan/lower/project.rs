@@ -1,0 +1,26 @@
+//! Projections and filters: streaming operators over every branch.
+
+use std::sync::Arc;
+
+use datafusion_expr::logical_plan::{Filter, Projection};
+
+use super::{Branches, Lowering, with_operator};
+use crate::error::Result;
+use crate::ops;
+
+impl Lowering<'_> {
+    pub(super) fn projection(&mut self, projection: &Projection) -> Result<Branches> {
+        let branches = self.node(&projection.input)?;
+        let schema = projection.input.schema();
+        let evaluators = projection.expr.iter().map(|expr| self.compile(expr, schema)).collect::<Result<Vec<_>>>()?;
+        let output = projection.schema.inner().clone();
+        Ok(with_operator(branches, Arc::new(ops::project::Project::new(evaluators, output))))
+    }
+
+    pub(super) fn filter(&mut self, filter: &Filter) -> Result<Branches> {
+        let branches = self.node(&filter.input)?;
+        let predicate = self.compile(&filter.predicate, filter.input.schema())?;
+        let schema = filter.input.schema().inner().clone();
+        Ok(with_operator(branches, Arc::new(ops::filter::Filter::new(predicate, schema))))
+    }
+}
