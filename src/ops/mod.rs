@@ -10,6 +10,7 @@
 
 pub mod aggregate;
 pub mod filter;
+pub mod join;
 pub mod limit;
 pub mod partition;
 pub mod project;

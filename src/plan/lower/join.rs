@@ -6,7 +6,10 @@ use super::{Branches, Lowering};
 use crate::error::{Error, Result};
 
 impl Lowering<'_> {
-    pub(super) fn join(&mut self, _join: &Join) -> Result<Branches> {
+    pub(super) fn join(&mut self, join: &Join) -> Result<Branches> {
+        if join.on.is_empty() {
+            return self.nested_join(join);
+        }
         Err(Error::not_supported("JOIN"))
     }
 }

@@ -6,6 +6,7 @@
 mod aggregate;
 mod extension;
 mod join;
+mod nested_join;
 mod project;
 mod recursive;
 mod scan;

@@ -1,0 +1,1 @@
+//! Joins: by equal keys (`hash`), and by any other condition.
