@@ -2,8 +2,8 @@
 
     python engines.py ENGINE --query FILE --tables NAME=PATH... [--threads N] [--memory BYTES] [--spill DIRECTORY]
 
-Prints one line of JSON: the rows (numbers that JSON cannot hold exactly as text) and the seconds that the query took,
-without the start of Python and the import of the engine.
+Prints one line of JSON: the rows (values as `answers` writes them) and the seconds that the query took, without the
+start of Python and the import of the engine. The tables are there under their names, and as ${name} in the text.
 """
 
 import argparse
@@ -11,6 +11,8 @@ import json
 import os
 import string
 import time
+
+import answers
 
 
 def duckdb(arguments, tables):
@@ -23,6 +25,8 @@ def duckdb(arguments, tables):
     if arguments.memory:
         connection.execute(f"SET memory_limit = '{arguments.memory // 1000}KB'")
     names = {name: f"'{path}'" for name, path in tables.items()}
+    for name, path in names.items():
+        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM {path}")
     start = time.perf_counter()
     rows = connection.execute(query(arguments, names)).fetchall()
     return start, rows
@@ -73,11 +77,8 @@ ENGINES = {"duckdb": duckdb, "polars": polars, "datafusion": datafusion}
 
 def query(arguments, names):
     with open(arguments.query) as file:
-        return string.Template(file.read()).substitute(names)
-
-
-def plain(value):
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+        parameters = dict(parameter.split("=", 1) for parameter in arguments.parameters)
+        return string.Template(file.read()).safe_substitute(parameters, **names)
 
 
 def main():
@@ -85,6 +86,7 @@ def main():
     parser.add_argument("engine", choices=ENGINES)
     parser.add_argument("--query", required=True)
     parser.add_argument("--tables", nargs="+", required=True)
+    parser.add_argument("--parameters", nargs="*", default=[])
     parser.add_argument("--threads", type=int)
     parser.add_argument("--memory", type=int)
     parser.add_argument("--spill", required=True)
@@ -92,7 +94,7 @@ def main():
     tables = dict(table.split("=", 1) for table in arguments.tables)
     start, rows = ENGINES[arguments.engine](arguments, tables)
     seconds = time.perf_counter() - start
-    print(json.dumps({"seconds": seconds, "rows": [[plain(value) for value in row] for row in rows]}))
+    print(json.dumps({"seconds": seconds, "rows": [[answers.to_json(value) for value in row] for row in rows]}))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
 """floe beside DuckDB, Polars and DataFusion: the same query, the same file, the same limits, in alternation.
 
-    cargo build --release && python3 benches/peers/run.py --scale 1 --memory-limit 1GB --threads 2
+    cargo build --release && python3 benches/peers/run.py --suite tpch --scale 1 --memory-limit 1GB --threads 2
 
-Makes a venv with the peers and the TPC-H data on first use (or takes those named by --venv and --data), runs each
-query in a process of its own, checks that the answers agree and prints time, peak memory and the ratio to the fastest
-peer. A peer's time is that of the query alone; floe's is that of the whole program. Needs Python 3.9 and a Unix.
+Makes a venv with the peers and the data of the suite on first use (or takes those named by --venv and --data), runs
+each query in a process of its own, checks that the answers agree and prints time, peak memory and the ratio to the
+fastest peer, and at the end the totals. A peer's time is that of the query alone; floe's is that of the whole program.
+Needs Python 3.9 and a Unix.
 """
 
 import argparse
 import json
-import math
 import os
 import pathlib
 import re
@@ -21,16 +21,19 @@ import tempfile
 import threading
 import time
 
+import answers
+
 HERE = pathlib.Path(__file__).resolve().parent
 PACKAGE = HERE.parent.parent
 PEERS = ["duckdb", "polars", "datafusion"]
 REQUIREMENTS = ["duckdb==2.0.*", "polars==2.1.*", "datafusion==55.*", "tpchgen-cli"]
-QUERIES = ["q1", "q6", "groups60m", "comments34m"]
-TABLES = ["lineitem"]
+TPCH_TABLES = ["customer", "lineitem", "nation", "orders", "part", "partsupp", "region", "supplier"]
+SUITES = {
+    "single": (["lineitem"], ["q1", "q6", "groups60m", "comments34m"]),
+    "tpch": (TPCH_TABLES, [f"q{number:02}" for number in range(1, 23)]),
+    "tpcds": ([], [f"query{number:02}" for number in range(1, 100)]),
+}
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "B": 1}
-RELATIVE_TOLERANCE = 1e-6
-# DataFusion cuts the average of a decimal(15,2) after six digits.
-ABSOLUTE_TOLERANCE = 1e-6
 
 
 def size(text):
@@ -49,11 +52,11 @@ def prepare_venv(path):
     return python
 
 
-def prepare_data(directory, venv, scale, file_format):
+def prepare_tpch(directory, venv, scale, names, file_format):
     """The path of each table, made where it is not there yet."""
     directory.mkdir(parents=True, exist_ok=True)
     tables = {}
-    for table in TABLES:
+    for table in names:
         path = directory / f"{table}.{file_format}"
         if not path.exists():
             print(f"making {path}", file=sys.stderr)
@@ -61,6 +64,27 @@ def prepare_data(directory, venv, scale, file_format):
             subprocess.run([*command, f"--output-dir={directory}"], check=True)
         tables[table] = path.resolve()
     return tables
+
+
+def prepare_tpcds(directory, python, scale):
+    """The same for TPC-DS, whose tables are Parquet always."""
+    if len(list(directory.glob("*.parquet"))) < 24:
+        print(f"making the tables of TPC-DS in {directory}", file=sys.stderr)
+        subprocess.run([python, HERE / "tpcds.py", directory, "--scale", str(scale)], check=True)
+    return {path.stem: path.resolve() for path in sorted(directory.glob("*.parquet"))}
+
+
+def prepare_tpcds_queries(directory, python):
+    """The 99 texts, which are not part of this repository, as DuckDB's extension for TPC-DS has them."""
+    if not directory.exists():
+        program = (
+            "import duckdb, pathlib, sys; directory = pathlib.Path(sys.argv[1]); directory.mkdir(parents=True);"
+            "duckdb.execute('INSTALL tpcds; LOAD tpcds');"
+            "[(directory / f'query{number:02}.sql').write_text(text)"
+            " for number, text in duckdb.sql('FROM tpcds_queries()').fetchall()]"
+        )
+        subprocess.run([python, "-c", program, directory], check=True)
+    return directory
 
 
 def measure(command, environment, timeout):
@@ -92,17 +116,21 @@ def measure(command, environment, timeout):
 
 
 def run_floe(options, query, spill):
-    text = string.Template(query.read_text()).substitute({name: f"'{path}'" for name, path in options.tables.items()})
-    command = [options.floe, "--format", "json-compact", "--spill-dir", spill, "-c", text]
+    names = {name: f"'{path}'" for name, path in options.tables.items()}
+    text = string.Template(query.read_text()).safe_substitute(options.parameters, **names)
+    views = "".join(f"CREATE VIEW {name} AS SELECT * FROM {path};\n" for name, path in names.items())
+    command = [options.floe, "--format", "json-compact", "--spill-dir", spill, "-c", views + text]
     if options.threads:
         command += ["--threads", str(options.threads)]
     if options.memory_limit:
         command += ["--memory-limit", options.memory_limit]
     output, errors, code, wall, peak = measure(command, os.environ, options.timeout)
-    answer = json.loads(output) if output.strip() else {"error": {"message": errors or f"exit code {code}"}}
-    if "error" in answer:
-        return {"error": answer["error"]["message"], "peak": peak}
-    return {"rows": answer["rows"], "seconds": wall, "peak": peak}
+    lines = output.strip().splitlines()
+    answer = json.loads(lines[-1]) if len(lines) > len(names) else {}
+    if "rows" not in answer:
+        message = json.loads(lines[-1]).get("error", {}).get("message") if lines else None
+        return {"error": message or failure(errors, code), "peak": peak}
+    return {"rows": answers.from_floe(answer), "seconds": wall, "peak": peak}
 
 
 def failure(errors, code):
@@ -115,6 +143,7 @@ def failure(errors, code):
 def run_peer(engine, options, query, spill):
     tables = [f"{name}={path}" for name, path in options.tables.items()]
     command = [options.python, HERE / "engines.py", engine, "--query", query, "--spill", spill, "--tables", *tables]
+    command += ["--parameters", *(f"{name}={value}" for name, value in options.parameters.items())]
     if options.threads:
         command += ["--threads", str(options.threads)]
     if options.memory_limit:
@@ -122,7 +151,9 @@ def run_peer(engine, options, query, spill):
     output, errors, code, _, peak = measure(command, os.environ, options.timeout)
     if code != 0 or not output.strip():
         return {"error": failure(errors, code), "peak": peak}
-    return {**json.loads(output.splitlines()[-1]), "peak": peak}
+    result = json.loads(output.splitlines()[-1])
+    result["rows"] = [[answers.from_json(value) for value in row] for row in result["rows"]]
+    return {**result, "peak": peak}
 
 
 def run(engine, options, query):
@@ -131,32 +162,6 @@ def run(engine, options, query):
         return run_floe(options, query, spill) if engine == "floe" else run_peer(engine, options, query, spill)
     finally:
         shutil.rmtree(spill, ignore_errors=True)
-
-
-def number(value):
-    try:
-        return None if value is None or isinstance(value, bool) else float(value)
-    except ValueError:
-        return None
-
-
-def same_value(left, right):
-    a, b = number(left), number(right)
-    if a is None or b is None:
-        return str(left) == str(right)
-    return math.isclose(a, b, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE)
-
-
-def same_answer(left, right):
-    """Whether the rows are the same whatever their order, numbers up to the tolerance."""
-
-    def key(row):
-        return [f"{number(value):.4e}" if number(value) is not None else str(value) for value in row]
-
-    pairs = list(zip(sorted(left, key=key), sorted(right, key=key)))
-    return len(left) == len(right) and all(
-        len(a) == len(b) and all(same_value(x, y) for x, y in zip(a, b)) for a, b in pairs
-    )
 
 
 def best(results):
@@ -168,7 +173,7 @@ def best(results):
 
 
 def compare(name, engines, options):
-    """Runs one query on each engine in alternation and prints one line for each; whether the answers agree."""
+    """Runs one query on each engine in alternation and prints one line for each; the results, and whether they agree."""
     query = options.query_dir / f"{name}.sql"
     runs = {engine: [] for engine in engines}
     for _ in range(options.runs):
@@ -176,35 +181,58 @@ def compare(name, engines, options):
             runs[engine].append(run(engine, options, query))
     results = {engine: best(runs[engine]) for engine in engines}
     peer_times = [result["seconds"] for engine, result in results.items() if engine != "floe" and "rows" in result]
-    reference = next((result["rows"] for result in results.values() if "rows" in result), None)
+    # A peer rather than floe, so that what differs is floe's.
+    reference = next((results[engine]["rows"] for engine in [*PEERS, "floe"] if "rows" in results.get(engine, {})), None)
     agree = True
     for engine, result in results.items():
         if "error" in result:
             print(f"{name:<12} {engine:<11} {'failed':>9} {result['peak'] / 1e6:>9.0f} MB  {result['error'][:90]}")
             agree = agree and engine != "floe"
             continue
-        same = all(same_answer(reference, one["rows"]) for one in runs[engine] if "rows" in one)
+        differences = [answers.difference(one["rows"], reference) for one in runs[engine] if "rows" in one]
+        different = next((difference for difference in differences if difference), None)
         ratio = f"{result['seconds'] / min(peer_times):.2f}" if peer_times else "-"
-        verdict = "" if same else "  ANSWER DIFFERS"
-        agree = agree and same
+        verdict = f"  ANSWER DIFFERS: {different}" if different else ""
+        agree = agree and not (different and engine == "floe")
         print(f"{name:<12} {engine:<11} {result['seconds']:>8.2f}s {result['peak'] / 1e6:>9.0f} MB {ratio:>7}{verdict}")
         if options.show_rows:
             print(f"             {result['rows'][:3]}")
     sys.stdout.flush()
-    return agree
+    return results, agree
+
+
+def print_totals(all_results, engines):
+    """Each engine's time over what it finished, and floe's beside it over what both finished."""
+    print(f"\n{'total':<12} {'engine':<11} {'time':>9} {'peak':>12}  finished   floe on the same, ratio, worst query")
+    for engine in engines:
+        done = {name: results for name, results in all_results.items() if "rows" in results[engine]}
+        if not done:
+            continue
+        seconds = sum(results[engine]["seconds"] for results in done.values())
+        peak = max(results[engine]["peak"] for results in done.values())
+        line = f"{'':<12} {engine:<11} {seconds:>8.2f}s {peak / 1e6:>9.0f} MB  {len(done):>3} of {len(all_results):<3}"
+        both = {name: results for name, results in done.items() if "rows" in results.get("floe", {})}
+        if engine != "floe" and both:
+            ours = sum(results["floe"]["seconds"] for results in both.values())
+            theirs = sum(results[engine]["seconds"] for results in both.values())
+            ratios = {name: one["floe"]["seconds"] / one[engine]["seconds"] for name, one in both.items()}
+            worst = max(ratios, key=ratios.get)
+            line += f"  {ours:.2f}s  {ours / theirs:.2f}  {worst} {ratios[worst]:.2f}"
+        print(line)
 
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", PACKAGE / "target"))
-    parser.add_argument("--scale", type=float, default=1, help="TPC-H scale factor")
-    parser.add_argument("--data", type=pathlib.Path, help="directory of the tables [default: data/sf<scale> here]")
+    parser.add_argument("--suite", choices=SUITES, default="single")
+    parser.add_argument("--scale", type=float, default=1, help="scale factor of the suite's data")
+    parser.add_argument("--data", type=pathlib.Path, help="directory of the tables [default: data/[tpcds-]sf<scale> here]")
     parser.add_argument("--venv", type=pathlib.Path, default=HERE / "venv", help="venv that has or will get the peers")
     parser.add_argument("--floe", type=pathlib.Path, default=target / "release" / "floe", help="the program")
     parser.add_argument("--file-format", choices=["parquet", "csv"], default="parquet")
     parser.add_argument("--engines", nargs="+", default=["floe", *PEERS], choices=["floe", *PEERS])
-    parser.add_argument("--queries", nargs="+", default=QUERIES)
-    parser.add_argument("--query-dir", type=pathlib.Path, default=HERE / "queries")
+    parser.add_argument("--queries", nargs="+", help="some of the suite's, e.g. q01 q06")
+    parser.add_argument("--query-dir", type=pathlib.Path, help="where the texts are [default: queries here]")
     parser.add_argument("--memory-limit", help="e.g. 1GB; for DuckDB, Polars and DataFusion as far as they have one")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--runs", type=int, default=3, help="rounds of alternation; the fastest counts")
@@ -214,20 +242,35 @@ def parse():
     return parser.parse_args()
 
 
-def main():
-    options = parse()
+def prepare(options):
+    """Fills in what the options leave open: tables, queries, the parameters of their texts."""
     options.scale = int(options.scale) if options.scale == int(options.scale) else options.scale
     options.python = prepare_venv(options.venv)
-    data = options.data or HERE / "data" / f"sf{options.scale}"
-    options.tables = prepare_data(data, options.venv, options.scale, options.file_format)
+    # The fraction of TPC-H's Q11.
+    options.parameters = {"fraction": f"{0.0001 / options.scale:.10f}"}
+    names, queries = SUITES[options.suite]
+    options.queries = options.queries or queries
+    if options.suite == "tpcds":
+        options.tables = prepare_tpcds(options.data or HERE / "data" / f"tpcds-sf{options.scale}", options.python, options.scale)
+        options.query_dir = options.query_dir or prepare_tpcds_queries(HERE / "data" / "tpcds-queries", options.python)
+    else:
+        data = options.data or HERE / "data" / f"sf{options.scale}"
+        options.tables = prepare_tpch(data, options.venv, options.scale, names, options.file_format)
+        options.query_dir = options.query_dir or HERE / "queries" / ("tpch" if options.suite == "tpch" else "")
+
+
+def main():
+    options = parse()
+    prepare(options)
     engines = options.engines
     if "floe" in engines and not options.floe.exists():
         print(f"floe is left out: {options.floe} is not there (cargo build --release)", file=sys.stderr)
         engines = [engine for engine in engines if engine != "floe"]
     print(f"memory limit {options.memory_limit or 'none'}, threads {options.threads or 'all'}, runs {options.runs}")
     print(f"{'query':<12} {'engine':<11} {'time':>9} {'peak':>12} {'ratio':>7}")
-    verdicts = [compare(name, engines, options) for name in options.queries]
-    return 0 if all(verdicts) else 1
+    compared = {name: compare(name, engines, options) for name in options.queries}
+    print_totals({name: results for name, (results, _) in compared.items()}, engines)
+    return 0 if all(agree for _, agree in compared.values()) else 1
 
 
 if __name__ == "__main__":
