@@ -1,18 +1,29 @@
 //! The logical rules: the optimizer's own that fit this engine, and ours.
 //!
-//! Left out of the optimizer's list: extracting and pushing down leaf expressions (`get_field`), which pays only where
+//! `push_down_filter` is [wrapped](columnless). Left out of the optimizer's list: extracting and pushing down leaf expressions (`get_field`), which pays only where
 //! a scan reads single fields of a struct; until the scans do, it only adds projections.
+
+mod columnless;
 
 use std::sync::Arc;
 
 use datafusion_optimizer::{Optimizer, OptimizerRule};
+
+use columnless::PushDownFilterWithColumns;
 
 /// Rules of the optimizer's default list that are not used.
 const LEFT_OUT: [&str; 2] = ["extract_leaf_expressions", "push_down_leaf_projections"];
 
 /// The rules in the order in which they run.
 pub(super) fn all() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    Optimizer::new().rules.into_iter().filter(|rule| !LEFT_OUT.contains(&rule.name())).collect()
+    let rules = Optimizer::new().rules.into_iter().filter(|rule| !LEFT_OUT.contains(&rule.name()));
+    rules
+        .map(
+            |rule| {
+                if rule.name() == "push_down_filter" { Arc::new(PushDownFilterWithColumns::default()) } else { rule }
+            },
+        )
+        .collect()
 }
 
 #[cfg(test)]

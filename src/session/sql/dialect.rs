@@ -6,7 +6,10 @@
 
 use std::any::TypeId;
 
+use datafusion_sql::sqlparser::ast::Expr;
 use datafusion_sql::sqlparser::dialect::{Dialect, GenericDialect};
+use datafusion_sql::sqlparser::keywords::Keyword;
+use datafusion_sql::sqlparser::parser::{Parser, ParserError};
 
 /// How floe's SQL differs from the parser's defaults.
 #[derive(Debug, Default)]
@@ -16,6 +19,22 @@ impl Dialect for FloeDialect {
     /// Counts as the generic dialect where the parser asks for a dialect by name.
     fn dialect(&self) -> TypeId {
         TypeId::of::<GenericDialect>()
+    }
+
+    /// `a IS [NOT] DISTINCT FROM b AND c`: the parser would take all of `b AND c` for the right side.
+    fn parse_infix(&self, parser: &mut Parser, left: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
+        let negated = if parser.parse_keywords(&[Keyword::IS, Keyword::DISTINCT, Keyword::FROM]) {
+            false
+        } else if parser.parse_keywords(&[Keyword::IS, Keyword::NOT, Keyword::DISTINCT, Keyword::FROM]) {
+            true
+        } else {
+            return None;
+        };
+        let expr = |right| match negated {
+            false => Expr::IsDistinctFrom(Box::new(left.clone()), Box::new(right)),
+            true => Expr::IsNotDistinctFrom(Box::new(left.clone()), Box::new(right)),
+        };
+        Some(parser.parse_subexpr(precedence).map(expr))
     }
 
     fn is_identifier_start(&self, ch: char) -> bool {

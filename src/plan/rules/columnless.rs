@@ -1,0 +1,54 @@
+//! Pushes filters down as the optimizer does, but minds conditions that name no column.
+//!
+//! The optimizer takes them for conditions on the group keys and moves them below the aggregate. Without group keys
+//! that is wrong: the aggregate of no rows is one row. So a filter that can never hold becomes an empty relation, and
+//! one that is not known before the run (`random() < 0.5`) stays above aggregates and windows.
+
+use datafusion_common::Result;
+use datafusion_common::tree_node::Transformed;
+use datafusion_expr::utils::split_conjunction;
+use datafusion_expr::{EmptyRelation, Expr, Filter, LogicalPlan};
+use datafusion_optimizer::optimizer::ApplyOrder;
+use datafusion_optimizer::push_down_filter::PushDownFilter;
+use datafusion_optimizer::{OptimizerConfig, OptimizerRule};
+
+#[derive(Debug, Default)]
+pub(super) struct PushDownFilterWithColumns(PushDownFilter);
+
+impl OptimizerRule for PushDownFilterWithColumns {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        self.0.apply_order()
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        if let LogicalPlan::Filter(filter) = &plan {
+            if split_conjunction(&filter.predicate).into_iter().any(never_holds) {
+                let schema = filter.input.schema().clone();
+                let empty = EmptyRelation { produce_one_row: false, schema };
+                return Ok(Transformed::yes(LogicalPlan::EmptyRelation(empty)));
+            }
+            if must_stay(filter) {
+                return Ok(Transformed::no(plan));
+            }
+        }
+        self.0.rewrite(plan, config)
+    }
+}
+
+/// FALSE and NULL.
+fn never_holds(condition: &Expr) -> bool {
+    match condition {
+        Expr::Literal(value, _) => value.is_null() || *value == datafusion_common::ScalarValue::Boolean(Some(false)),
+        _ => false,
+    }
+}
+
+fn must_stay(filter: &Filter) -> bool {
+    let sees_all_rows = matches!(filter.input.as_ref(), LogicalPlan::Aggregate(_) | LogicalPlan::Window(_));
+    let names_none = |condition: &&Expr| condition.column_refs().is_empty();
+    sees_all_rows && split_conjunction(&filter.predicate).iter().any(names_none)
+}
