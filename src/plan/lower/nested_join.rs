@@ -1,12 +1,99 @@
 //! Joins without equal keys.
+//!
+//! The smaller side waits (build), the other streams (probe).
 
+use std::sync::Arc;
+
+use datafusion_common::{DFSchema, JoinType};
 use datafusion_expr::logical_plan::Join;
+use datafusion_expr::utils::conjunction;
+use datafusion_expr::{Expr, LogicalPlan};
 
-use super::{Branches, Lowering};
-use crate::error::{Error, Result};
+use super::{Branches, Lowering, with_operator};
+use crate::error::Result;
+use crate::ops::join::nested_loop::{
+    BuildRows, BuildSlot, Condition, NestedLoop, NestedLoopBuild, NestedLoopProbe, Shape, SideColumn,
+};
+use crate::plan::physical::Input;
+
+/// A side of which nothing is known is taken for one of so many rows.
+const UNKNOWN_ROWS: u64 = 1 << 20;
 
 impl Lowering<'_> {
-    pub(super) fn nested_join(&mut self, _join: &Join) -> Result<Branches> {
-        Err(Error::not_supported("a JOIN without an equality between its sides"))
+    /// Joins by whatever condition there is; keys are part of it.
+    pub(super) fn nested_join(&mut self, join: &Join) -> Result<Branches> {
+        let (left, right) = (self.node(&join.left)?, self.node(&join.right)?);
+        let probe_is_left = probe_is_left(join, rows(&join.left, &left), rows(&join.right, &right));
+        let shape = Shape::new(join.join_type, probe_is_left, join.null_aware)?;
+        let (mut probe, build) = if probe_is_left { (left, right) } else { (right, left) };
+        let (probe_plan, build_plan) =
+            if probe_is_left { (&join.left, &join.right) } else { (&join.right, &join.left) };
+        let condition = condition_of(join).map(|condition| self.condition(&condition, probe_plan, build_plan));
+        let slot = BuildSlot::default();
+        let build_schema = build_plan.schema().inner().clone();
+        let sink = NestedLoopBuild::new(build_schema.clone(), slot.clone(), shape.marks_build());
+        let build = self.add_pipeline(build, Some(Arc::new(sink)));
+        probe.after.push(build);
+        let probe_schema = probe_plan.schema().inner().clone();
+        let output = join.schema.inner().clone();
+        let joined = Arc::new(NestedLoop::new(shape, probe_schema, build_schema, output, condition.transpose()?, slot));
+        let branches = with_operator(probe, Arc::new(NestedLoopProbe::new(joined.clone())));
+        Ok(match shape.marks_build() {
+            true => with_operator(branches, Arc::new(BuildRows::new(joined))),
+            false => branches,
+        })
+    }
+
+    /// `expr` over batches of the columns of both sides that it reads.
+    fn condition(&self, expr: &Expr, probe: &LogicalPlan, build: &LogicalPlan) -> Result<Condition> {
+        let (mut fields, mut columns) = (Vec::new(), Vec::new());
+        let read = expr.column_refs();
+        for (of_probe, side) in [(true, probe), (false, build)] {
+            let schema = side.schema();
+            for (index, column) in schema.columns().iter().enumerate() {
+                if read.contains(column) {
+                    let (qualifier, field) = schema.qualified_field(index);
+                    // Over pairs of an outer join's rows nothing is NULL that was not before.
+                    fields.push((qualifier.cloned(), field.clone()));
+                    columns.push(SideColumn { of_probe, index });
+                }
+            }
+        }
+        let schema = DFSchema::new_with_metadata(fields, Default::default())?;
+        Ok(Condition::new(self.compile(expr, &schema)?, schema.inner().clone(), columns))
+    }
+}
+
+/// The whole condition of a join as one expression.
+fn condition_of(join: &Join) -> Option<Expr> {
+    let equal = |(left, right): &(Expr, Expr)| match join.null_equality {
+        datafusion_common::NullEquality::NullEqualsNothing => left.clone().eq(right.clone()),
+        datafusion_common::NullEquality::NullEqualsNull => Expr::BinaryExpr(datafusion_expr::BinaryExpr::new(
+            Box::new(left.clone()),
+            datafusion_expr::Operator::IsNotDistinctFrom,
+            Box::new(right.clone()),
+        )),
+    };
+    // Where a NULL of the keys counts, one of the filter still means that the row is not there.
+    let filter = join.filter.clone().map(|filter| if join.null_aware { filter.is_true() } else { filter });
+    conjunction(join.on.iter().map(equal).chain(filter))
+}
+
+/// How many rows that side has at most, as far as is known.
+fn rows(plan: &LogicalPlan, branches: &Branches) -> u64 {
+    let sources = branches.branches.iter().map(|branch| match &branch.input {
+        Input::Source(source) => source.statistics().rows,
+        Input::Pipeline(_) => None,
+    });
+    let known = sources.sum::<Option<u64>>().unwrap_or(UNKNOWN_ROWS);
+    plan.max_rows().and_then(|rows| u64::try_from(rows).ok()).map_or(known, |rows| rows.min(known))
+}
+
+/// Whether the left side streams: the larger one, or the only one that can.
+fn probe_is_left(join: &Join, left: u64, right: u64) -> bool {
+    match join.join_type {
+        JoinType::LeftAnti | JoinType::LeftMark if join.null_aware => true,
+        JoinType::RightAnti | JoinType::RightMark if join.null_aware => false,
+        _ => left >= right,
     }
 }
