@@ -27,7 +27,7 @@ pub use compiler::Compiler;
 pub use datafusion_expr::{EmitTo, GroupsAccumulator};
 pub use evaluator::Evaluator;
 pub use fold::{fold_checked, fold_checked_expr, unchecked};
-pub use functions::{FunctionRegistry, functions};
+pub use functions::{FunctionRegistry, functions, single_row};
 pub use predicate::Selection;
 
 use arrow::error::ArrowError;

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use datafusion_common::DataFusionError;
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::TreeNode;
-use datafusion_expr::{Distinct, LogicalPlan};
+use datafusion_expr::{Distinct, InvariantLevel, LogicalPlan};
 use datafusion_optimizer::{Analyzer, Optimizer, OptimizerContext};
 
 use super::rules;
@@ -20,7 +20,15 @@ use crate::expr::fold_checked;
 /// # Errors
 /// `INVALID_QUERY` and the like: types without a common type, wrong arguments, a column outside of GROUP BY.
 pub fn analyze(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
-    Analyzer::new().execute_and_check(plan, &options(), |_, _| {})
+    let options = options();
+    let mut plan = plan;
+    plan.check_invariants(InvariantLevel::Always)?;
+    // Not `execute_and_check`: it refuses most correlated subqueries.
+    for rule in Analyzer::new().rules {
+        plan = rule.analyze(plan, &options).map_err(|error| error.context(rule.name()))?;
+    }
+    plan.check_invariants(InvariantLevel::Always)?;
+    Ok(plan)
 }
 
 /// The plan that does the same with less work. Takes any plan, analysed or not; `start` is what `now()` is.
@@ -31,7 +39,7 @@ pub fn optimize(plan: LogicalPlan, start: DateTime<Utc>) -> Result<LogicalPlan> 
     let analysed = analyze(plan).map_err(without_pass)?;
     // Before the optimizer sees the plan: it folds constants, and its own arithmetic wraps around.
     refuse_distinct_on(&analysed)?;
-    let checked = fold_checked(analysed)?;
+    let checked = rules::unnest(fold_checked(analysed)?)?;
     let context = OptimizerContext::new_with_config_options(options()).with_query_execution_start_time(start);
     let optimizer = Optimizer::with_rules(rules::all());
     optimizer.optimize(checked, &context, |_, _| {}).map_err(without_pass)

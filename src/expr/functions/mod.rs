@@ -7,9 +7,11 @@ mod average_accumulators;
 mod count;
 mod groups;
 mod registry;
+mod single_row;
 mod sum;
 mod sum_accumulators;
 mod totals;
 
 pub(super) use count::CountGroups;
 pub use registry::{FunctionRegistry, functions};
+pub use single_row::single_row;

@@ -1,18 +1,28 @@
 //! The logical rules: the optimizer's own that fit this engine, and ours.
 //!
-//! `push_down_filter` is [wrapped](columnless). Left out of the optimizer's list: extracting and pushing down leaf expressions (`get_field`), which pays only where
-//! a scan reads single fields of a struct; until the scans do, it only adds projections.
+//! `push_down_filter` is [wrapped](columnless). Left out of the optimizer's list: extracting and pushing down leaf
+//! expressions (`get_field`), which pays only where a scan reads single fields of a struct (until the scans do, it only adds
+//! projections), and the rules that decorrelate subqueries, in place of which [`unnest()`] runs before all others.
 
 mod columnless;
+mod unnest;
 
 use std::sync::Arc;
 
 use datafusion_optimizer::{Optimizer, OptimizerRule};
 
 use columnless::PushDownFilterWithColumns;
+pub(super) use unnest::unnest;
 
 /// Rules of the optimizer's default list that are not used.
-const LEFT_OUT: [&str; 2] = ["extract_leaf_expressions", "push_down_leaf_projections"];
+const LEFT_OUT: [&str; 6] = [
+    "extract_leaf_expressions",
+    "push_down_leaf_projections",
+    "rewrite_set_comparison",
+    "decorrelate_predicate_subquery",
+    "scalar_subquery_to_join",
+    "decorrelate_lateral_join",
+];
 
 /// The rules in the order in which they run.
 pub(super) fn all() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {

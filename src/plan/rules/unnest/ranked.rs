@@ -1,0 +1,163 @@
+//! Windows and limits of a correlated plan: both hold for the rows of one outer row, hence per key.
+
+use std::sync::Arc;
+
+use datafusion_expr::expr::{Sort, WindowFunction, WindowFunctionParams};
+use datafusion_expr::logical_plan::{FetchType, Limit, SkipType, Window};
+use datafusion_expr::{Expr, LogicalPlan, WindowFunctionDefinition, lit};
+
+use super::build::{self, Names, bare};
+use super::correlated::Correlated;
+use super::outer::Outer;
+use super::pull::pull;
+use crate::error::{Error, Result};
+use crate::expr::functions;
+
+/// Windows of the rows with equal keys.
+pub(super) fn pull_window(window: &Window, outer: &Outer, names: &mut Names) -> Result<Correlated> {
+    let mut input = pull(&window.input, outer, names)?;
+    input.settle(outer, names)?;
+    let bound = input.bind(outer.columns_of(&window.window_expr), outer, names)?;
+    let mut calls = Vec::with_capacity(window.window_expr.len());
+    for call in &window.window_expr {
+        let call = outer.substitute(call.clone(), |column| bound.get(column).cloned())?;
+        calls.push(partitioned(call, &input)?);
+    }
+    let width = input.plan.schema().fields().len();
+    let windowed = LogicalPlan::Window(Window::try_new(calls, Arc::new(input.plan))?);
+    // A call is named after its partitions, so that it has a new name now.
+    let first = window.input.schema().fields().len();
+    let mut exprs = Vec::new();
+    for (index, column) in windowed.schema().columns().into_iter().enumerate() {
+        let expr = Expr::Column(column);
+        exprs.push(match index.checked_sub(width) {
+            Some(call) => build::named_as(expr, &window.schema, first + call),
+            None => expr,
+        });
+    }
+    input.plan = build::project(windowed, exprs)?;
+    Ok(input)
+}
+
+/// `call` over the rows with equal keys.
+fn partitioned(call: Expr, input: &Correlated) -> Result<Expr> {
+    match call {
+        Expr::WindowFunction(mut function) => {
+            function.params.partition_by.extend(input.keys.iter().map(|key| key.inner.clone()));
+            Ok(Expr::WindowFunction(function))
+        }
+        Expr::Alias(mut alias) => {
+            *alias.expr = partitioned(*alias.expr, input)?;
+            Ok(Expr::Alias(alias))
+        }
+        other => Err(Error::not_supported(format!("the window expression {other} in a correlated subquery"))),
+    }
+}
+
+/// The rows of each key counted, and those within the limit kept.
+pub(super) fn pull_limit(limit: &Limit, outer: &Outer, names: &mut Names) -> Result<Correlated> {
+    let (order, source) = match limit.input.as_ref() {
+        LogicalPlan::Sort(sort) if sort.fetch.is_none() => (sort.expr.clone(), sort.input.as_ref()),
+        other => (Vec::new(), other),
+    };
+    let mut input = pull(source, outer, names)?;
+    let bounds = Bounds::of(limit)?;
+    if bounds.keep_one_row() && (input.on_empty.is_some() || input.single && input.residual.is_empty()) {
+        return Ok(input);
+    }
+    input.settle(outer, names)?;
+    let mut needed = outer.columns_of(order.iter().map(|key| &key.expr));
+    needed.extend(outer.columns_of(bounds.exprs()));
+    let bound = input.bind(needed, outer, names)?;
+    let mut order_by = Vec::with_capacity(order.len());
+    for key in order {
+        let expr = outer.substitute(key.expr, |column| bound.get(column).cloned())?;
+        order_by.push(Sort { expr, ..key });
+    }
+    let number = numbered(&mut input, order_by, names)?;
+    let kept = bounds.condition(&number);
+    let kept = outer.substitute(kept, |column| bound.get(column).cloned())?;
+    input.plan = build::filter(input.plan, vec![kept])?;
+    input.single |= bounds.fetches_one();
+    Ok(input)
+}
+
+/// Adds the number of each row among those with the same keys, from 1; gives its column.
+fn numbered(input: &mut Correlated, order_by: Vec<Sort>, names: &mut Names) -> Result<Expr> {
+    let function = functions().window.get("row_number").cloned();
+    let function = function.ok_or_else(|| Error::internal("there is no function row_number"))?;
+    let fun = WindowFunctionDefinition::WindowUDF(function);
+    let mut call = WindowFunction::new(fun, Vec::new());
+    call.params = WindowFunctionParams {
+        partition_by: input.keys.iter().map(|key| key.inner.clone()).collect(),
+        order_by,
+        ..call.params
+    };
+    let plan = std::mem::take(&mut input.plan);
+    let mut exprs = build::columns(plan.schema());
+    let width = exprs.len();
+    let windowed = LogicalPlan::Window(Window::try_new(vec![Expr::from(call)], Arc::new(plan))?);
+    let name = names.next("row_number");
+    if let Some(column) = windowed.schema().columns().into_iter().nth(width) {
+        exprs.push(Expr::Column(column).alias(&name));
+    }
+    input.plan = build::project(windowed, exprs)?;
+    Ok(bare(&name))
+}
+
+/// How many rows a LIMIT skips and keeps.
+struct Bounds {
+    skip: Option<Expr>,
+    fetch: Option<Expr>,
+    skips_none: bool,
+    /// Where it is a literal.
+    fetched: Option<usize>,
+}
+
+impl Bounds {
+    fn of(limit: &Limit) -> Result<Self> {
+        let (skip, skips_none) = match limit.get_skip_type()? {
+            SkipType::Literal(0) => (None, true),
+            SkipType::Literal(rows) => (Some(rows_literal(rows)), false),
+            SkipType::UnsupportedExpr => (limit.skip.as_deref().cloned(), false),
+        };
+        let (fetch, fetched) = match limit.get_fetch_type()? {
+            FetchType::Literal(Some(rows)) => (Some(rows_literal(rows)), Some(rows)),
+            FetchType::Literal(None) => (None, None),
+            FetchType::UnsupportedExpr => (limit.fetch.as_deref().cloned(), None),
+        };
+        Ok(Bounds { skip, fetch, skips_none, fetched })
+    }
+
+    fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        self.skip.iter().chain(&self.fetch)
+    }
+
+    /// Whether a single row passes.
+    fn keep_one_row(&self) -> bool {
+        self.skips_none && (self.fetch.is_none() || self.fetched.is_some_and(|rows| rows >= 1))
+    }
+
+    fn fetches_one(&self) -> bool {
+        self.fetched.is_some_and(|rows| rows <= 1)
+    }
+
+    /// Whether the row with this number is kept.
+    fn condition(&self, number: &Expr) -> Expr {
+        let number = datafusion_expr::cast(number.clone(), arrow::datatypes::DataType::Int64);
+        let above = self.skip.clone().map(|skip| number.clone().gt(skip));
+        let below = self.fetch.clone().map(|fetch| match self.skip.clone() {
+            Some(skip) => (number.clone() - skip).lt_eq(fetch),
+            None => number.clone().lt_eq(fetch),
+        });
+        match (above, below) {
+            (Some(above), Some(below)) => above.and(below),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => lit(true),
+        }
+    }
+}
+
+fn rows_literal(rows: usize) -> Expr {
+    lit(i64::try_from(rows).unwrap_or(i64::MAX))
+}
