@@ -11,9 +11,11 @@
 pub mod aggregate;
 pub mod filter;
 pub mod join;
+pub mod keep;
 pub mod limit;
 pub mod partition;
 pub mod project;
+pub mod set;
 pub mod sort;
 pub mod top_n;
 pub mod write;

@@ -7,10 +7,14 @@ mod lower;
 mod optimize;
 mod physical;
 mod rules;
+mod set_operation;
+mod shared;
 mod table;
 
 pub use explain::explain;
 pub use lower::lower;
 pub use optimize::{analyze, optimize};
 pub use physical::{Branch, Input, PhysicalPlan, Pipeline};
-pub use table::{FileTable, StoredTable, with_names};
+pub use set_operation::{SetOperation, set_operation};
+pub use shared::share;
+pub use table::{FileTable, StoredTable, WorkTable, with_names};

@@ -12,6 +12,7 @@ use datafusion_expr::{Distinct, InvariantLevel, LogicalPlan};
 use datafusion_optimizer::{Analyzer, Optimizer, OptimizerContext};
 
 use super::rules;
+use super::shared::{inline_single_uses, optimize_shared};
 use crate::error::{Error, Result};
 use crate::expr::fold_checked;
 
@@ -37,6 +38,11 @@ pub fn analyze(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
 /// As [`analyze`]; constant expressions may also fail here with the errors they would have at run time.
 pub fn optimize(plan: LogicalPlan, start: DateTime<Utc>) -> Result<LogicalPlan> {
     let analysed = analyze(plan).map_err(without_pass)?;
+    let plan = optimize_analysed(inline_single_uses(analysed).map_err(without_pass)?, start)?;
+    optimize_shared(plan, &|plan| optimize_analysed(plan, start))
+}
+
+fn optimize_analysed(analysed: LogicalPlan, start: DateTime<Utc>) -> Result<LogicalPlan> {
     // Before the optimizer sees the plan: it folds constants, and its own arithmetic wraps around.
     refuse_distinct_on(&analysed)?;
     let checked = rules::unnest(fold_checked(analysed)?)?;

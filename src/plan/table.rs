@@ -86,3 +86,28 @@ pub fn with_names(schema: &Schema, names: &[String]) -> SchemaRef {
         schema.fields().iter().zip(names).map(|(field, name)| field.as_ref().clone().with_name(name)).collect();
     Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }
+
+/// The rows of a recursive query's last round, within its recursive term.
+#[derive(Debug, Clone)]
+pub struct WorkTable {
+    /// The name of the recursive query.
+    pub name: String,
+    schema: SchemaRef,
+}
+
+impl WorkTable {
+    /// The working table of the recursive query `name`.
+    pub fn new(name: &str, schema: SchemaRef) -> Self {
+        WorkTable { name: name.to_string(), schema }
+    }
+}
+
+impl TableSource for WorkTable {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Temporary
+    }
+}

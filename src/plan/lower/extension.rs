@@ -1,12 +1,27 @@
 //! Our own logical nodes.
 
+use std::sync::Arc;
+
 use datafusion_expr::logical_plan::Extension;
 
-use super::{Branches, Lowering};
+use super::{Branches, Lowering, with_operator};
 use crate::error::{Error, Result};
+use crate::ops;
+use crate::plan::set_operation::Repeat;
 
 impl Lowering<'_> {
-    pub(super) fn extension(&mut self, _extension: &Extension) -> Result<Branches> {
-        Err(Error::not_supported("an extension node"))
+    pub(super) fn extension(&mut self, extension: &Extension) -> Result<Branches> {
+        let node = extension.node.as_any();
+        if let Some(repeat) = node.downcast_ref::<Repeat>() {
+            return self.repeat(repeat);
+        }
+        Err(Error::not_supported(format!("the plan node {}", extension.node.name())))
+    }
+
+    fn repeat(&mut self, repeat: &Repeat) -> Result<Branches> {
+        let branches = self.node(&repeat.input)?;
+        let schema = repeat.input.schema();
+        let times = self.compile(&repeat.times, schema)?;
+        Ok(with_operator(branches, Arc::new(ops::set::Repeat::new(times, schema.inner().clone()))))
     }
 }

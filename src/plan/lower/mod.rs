@@ -4,6 +4,7 @@
 //! node that has to see all its input ends the pipeline in a sink, whose output the next pipeline reads.
 
 mod aggregate;
+mod cte;
 mod extension;
 mod join;
 mod nested_join;
@@ -16,6 +17,7 @@ mod unnest;
 mod values;
 mod window;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion_common::DFSchema;
@@ -32,7 +34,7 @@ use crate::store::QueryContext;
 /// # Errors
 /// `NOT_SUPPORTED` for a node or expression that floe does not run yet.
 pub fn lower(plan: &LogicalPlan, context: &Arc<QueryContext>, compiler: &Compiler) -> Result<PhysicalPlan> {
-    let mut lowering = Lowering { context, compiler, pipelines: Vec::new() };
+    let mut lowering = Lowering { context, compiler, pipelines: Vec::new(), shared: HashMap::new() };
     let branches = lowering.node(plan)?;
     lowering.add_pipeline(branches, None);
     Ok(PhysicalPlan { pipelines: lowering.pipelines, schema: plan.schema().inner().clone() })
@@ -42,6 +44,8 @@ struct Lowering<'a> {
     context: &'a Arc<QueryContext>,
     compiler: &'a Compiler,
     pipelines: Vec<Pipeline>,
+    /// The pipelines of shared tables, by the table's number.
+    shared: HashMap<u64, usize>,
 }
 
 /// The open end of a pipeline.

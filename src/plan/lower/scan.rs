@@ -12,6 +12,7 @@ use crate::batch::SourceRef;
 use crate::error::{Error, Result};
 use crate::ops;
 use crate::plan::physical::Input;
+use crate::plan::shared::SharedTable;
 use crate::plan::table::{FileTable, StoredTable};
 use crate::scan::{self, ScanRequest};
 
@@ -20,17 +21,19 @@ impl Lowering<'_> {
         let source: SourceRef = if let Some(table) = scan.source.downcast_ref::<FileTable>() {
             scan::source(file_request(scan, table)?, self.context)?
         } else if let Some(table) = scan.source.downcast_ref::<StoredTable>() {
-            return self.stored_scan(scan, table);
+            return self.project_scan(Branches::over(Input::Source(table.source.clone())), scan);
+        } else if let Some(table) = scan.source.downcast_ref::<SharedTable>() {
+            return self.shared_scan(scan, table);
         } else {
             return Err(Error::internal(format!("{} is a table of an unknown kind", scan.table_name)));
         };
         Ok(Branches::over(Input::Source(source)))
     }
 
-    pub(super) fn stored_scan(&mut self, scan: &TableScan, table: &StoredTable) -> Result<Branches> {
-        let branches = Branches::over(Input::Source(table.source.clone()));
+    /// The columns that a scan asks of rows which have all of the table's.
+    pub(super) fn project_scan(&self, branches: Branches, scan: &TableScan) -> Result<Branches> {
         let Some(projection) = &scan.projection else { return Ok(branches) };
-        let schema = DFSchema::try_from(table.source.schema())?;
+        let schema = DFSchema::try_from(scan.source.schema())?;
         let columns = projection.iter().map(|&index| {
             let (qualifier, field) = schema.qualified_field(index);
             self.compile(&Expr::Column(Column::from((qualifier, field))), &schema)

@@ -10,10 +10,13 @@ mod errors;
 mod fields;
 mod from_first;
 mod functions;
+mod hints;
+mod marks;
 mod naming;
 mod parse;
 mod provider;
 mod reject;
+mod relation_planner;
 pub(crate) mod relations;
 mod script;
 pub(crate) mod spelling;
@@ -37,6 +40,7 @@ pub(crate) use suggest::hint as suggestion;
 pub(crate) use table_function::FileCall;
 
 use crate::error::Result;
+use hints::Hints;
 use naming::Labels;
 use provider::Provider;
 use relations::{Relations, Tables};
@@ -50,18 +54,24 @@ pub(crate) struct Prepared {
     pub statement: Statement,
     tokens: Vec<TokenWithSpan>,
     labels: Labels,
+    hints: Hints,
     provider: Provider,
 }
 
 impl Prepared {
     /// Reads `sql`, which must be one statement, and resolves what it reads.
     pub(crate) fn new(sql: &str, tables: &dyn Tables) -> Result<Self> {
-        let mut tokens = from_first::complete(parse::tokens(sql)?);
+        let (mut tokens, hints) = Hints::take(from_first::complete(parse::tokens(sql)?));
         let written = parse::statement(&tokens)?;
-        Prepared::from_tokens(&mut tokens, written, tables)
+        Prepared::from_tokens(&mut tokens, written, hints, tables)
     }
 
-    fn from_tokens(tokens: &mut [TokenWithSpan], written: Statement, tables: &dyn Tables) -> Result<Self> {
+    fn from_tokens(
+        tokens: &mut [TokenWithSpan],
+        written: Statement,
+        hints: Hints,
+        tables: &dyn Tables,
+    ) -> Result<Self> {
         reject::check(&written)?;
         let relations = Relations::collect(&written, tokens, tables)?;
         let mut spelling = Spelling::default();
@@ -73,12 +83,14 @@ impl Prepared {
         naming::name_columns(&mut statement);
         let provider = Provider::new(relations.sources(&spelling), tables.names());
         let labels = Labels::of(&written);
-        Ok(Prepared { written, statement, tokens: tokens.to_vec(), labels, provider })
+        Ok(Prepared { written, statement, tokens: tokens.to_vec(), labels, hints, provider })
     }
 
     /// The analysed plan of a query of this statement, its columns called as written.
     pub(crate) fn plan(&self, query: &Query) -> Result<LogicalPlan> {
-        let statement = Statement::Query(Box::new(query.clone()));
+        let mut query = query.clone();
+        marks::put(&mut query, &self.hints)?;
+        let statement = Statement::Query(Box::new(query));
         let plan = self.planner().sql_statement_to_plan(statement).map_err(planning_error)?;
         let plan = crate::plan::analyze(plan).map_err(planning_error)?;
         self.labels.apply(plan)

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef, TimeUnit};
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::{DataFusionError, Result as PlanResult, TableReference};
-use datafusion_expr::planner::{ContextProvider, ExprPlanner, TypePlanner};
+use datafusion_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
 use datafusion_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
 use datafusion_sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
 
 use super::functions::planners;
+use super::relation_planner::relation_planners;
 use super::suggest;
 use crate::error::{Code, Error, Result};
 use crate::expr::{FunctionRegistry, functions};
+use crate::plan::WorkTable;
 
 /// The surroundings of one statement.
 pub(crate) struct Provider {
@@ -67,6 +69,14 @@ impl ContextProvider for Provider {
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
         planners()
+    }
+
+    fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
+        relation_planners()
+    }
+
+    fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> PlanResult<Arc<dyn TableSource>> {
+        Ok(Arc::new(WorkTable::new(name, schema)))
     }
 
     fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {

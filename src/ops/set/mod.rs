@@ -1,0 +1,5 @@
+//! What set operations need beyond aggregation: rows that come out several times.
+
+mod repeat;
+
+pub use repeat::Repeat;

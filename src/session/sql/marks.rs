@@ -1,0 +1,217 @@
+//! Marks in a syntax tree for what the planner cannot be told otherwise.
+//!
+//! A marked relation is a subquery with an alias that nobody can write (its quote is not one of the dialect's). The planner asks
+//! [`relation_planner`](super::relation_planner) first how a relation is planned, and that one reads the mark:
+//!
+//! * the query of a CTE becomes `SELECT * FROM (query) AS mark`: its rows are computed once for all who name it;
+//! * `a INTERSECT b` and `a EXCEPT b` become `SELECT * FROM (a UNION ALL b) AS mark`;
+//! * a recursive CTE moves into a query of its own, so that it is shared like any other.
+
+use std::ops::ControlFlow;
+
+use datafusion_sql::sqlparser::ast::helpers::attached_token::AttachedToken;
+use datafusion_sql::sqlparser::ast::{
+    Cte, Ident, ObjectName, ObjectNamePart, Query, SetExpr, SetOperator, SetQuantifier, Statement, TableAlias,
+    TableFactor, Visit, VisitMut, Visitor, VisitorMut, With,
+};
+use datafusion_sql::sqlparser::dialect::GenericDialect;
+use datafusion_sql::sqlparser::parser::Parser;
+
+use super::hints::{Hints, Materialized};
+use super::parse::span_of;
+use crate::error::{Error, Result};
+use crate::plan::SetOperation;
+
+/// The quote of a mark: the dialect has no such quote, so no text can have it.
+const QUOTE: char = '[';
+
+/// What a marked relation is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// The query of the CTE of that name.
+    Shared { name: String, always: bool },
+    /// The two sides of a set operation, as a UNION ALL.
+    SetOperation { operation: SetOperation, all: bool },
+}
+
+impl Mark {
+    /// The mark that an alias is.
+    pub(super) fn of(alias: &TableAlias) -> Option<Mark> {
+        if alias.name.quote_style != Some(QUOTE) {
+            return None;
+        }
+        let mut words = alias.name.value.splitn(3, ' ');
+        Some(match (words.next()?, words.next()?, words.next()?) {
+            ("shared", always, name) => Mark::Shared { name: name.to_string(), always: always == "always" },
+            ("intersect", all, _) => Mark::SetOperation { operation: SetOperation::Intersect, all: all == "all" },
+            ("except", all, _) => Mark::SetOperation { operation: SetOperation::Except, all: all == "all" },
+            _ => return None,
+        })
+    }
+
+    fn alias(&self) -> TableAlias {
+        let value = match self {
+            Mark::Shared { name, always } => format!("shared {} {name}", if *always { "always" } else { "often" }),
+            Mark::SetOperation { operation, all } => {
+                let operation = match operation {
+                    SetOperation::Intersect => "intersect",
+                    SetOperation::Except => "except",
+                };
+                format!("{operation} {} sides", if *all { "all" } else { "distinct" })
+            }
+        };
+        TableAlias { explicit: true, name: Ident::with_quote(QUOTE, value), columns: Vec::new(), at: None }
+    }
+}
+
+/// Puts the marks into `query`.
+///
+/// # Errors
+/// `NOT_SUPPORTED` for clauses of a recursive query that would be lost.
+pub(super) fn put(query: &mut Query, hints: &Hints) -> Result<()> {
+    match VisitMut::visit(query, &mut Marker { hints }) {
+        ControlFlow::Break(error) => Err(*error),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+struct Marker<'a> {
+    hints: &'a Hints,
+}
+
+impl VisitorMut for Marker<'_> {
+    type Break = Box<Error>;
+
+    /// Behind the visit of its parts, so that what is put in is not visited again.
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Box<Error>> {
+        let marked = set_operations(&mut query.body).and_then(|()| match &mut query.with {
+            Some(with) => with.cte_tables.iter_mut().try_for_each(|cte| self.cte(cte, with.recursive)),
+            None => Ok(()),
+        });
+        match marked {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(Box::new(error)),
+        }
+    }
+}
+
+impl Marker<'_> {
+    fn cte(&self, cte: &mut Cte, recursive: bool) -> Result<()> {
+        let hint = self.hints.of_cte(&cte.alias.name);
+        if hint == Some(Materialized::Never) {
+            return Ok(());
+        }
+        let name = cte.alias.name.value.clone();
+        if recursive && reads(&cte.query, &name) {
+            let moved = moved_recursion(cte)?;
+            *cte.query = moved;
+        }
+        let mark = Mark::Shared { name, always: hint == Some(Materialized::Always) };
+        let outer = select_all()?;
+        let inner = std::mem::replace(cte.query.as_mut(), outer);
+        read_from(&mut cte.query, subquery(inner, &mark));
+        Ok(())
+    }
+}
+
+/// INTERSECT and EXCEPT within `body`, innermost first.
+fn set_operations(body: &mut SetExpr) -> Result<()> {
+    let SetExpr::SetOperation { op, set_quantifier, left, right } = body else { return Ok(()) };
+    set_operations(left)?;
+    set_operations(right)?;
+    if *set_quantifier == SetQuantifier::DistinctByName {
+        // The same, without a check that there are as many columns on both sides.
+        *set_quantifier = SetQuantifier::ByName;
+    }
+    let operation = match op {
+        SetOperator::Intersect => SetOperation::Intersect,
+        SetOperator::Except | SetOperator::Minus => SetOperation::Except,
+        SetOperator::Union => return Ok(()),
+    };
+    let all = match set_quantifier {
+        SetQuantifier::All => true,
+        SetQuantifier::Distinct | SetQuantifier::None => false,
+        _ => return Err(Error::not_supported(format_args!("{op} BY NAME"))),
+    };
+    (*op, *set_quantifier) = (SetOperator::Union, SetQuantifier::All);
+    let mut sides = select_all()?;
+    std::mem::swap(sides.body.as_mut(), body);
+    let mut outer = select_all()?;
+    read_from(&mut outer, subquery(sides, &Mark::SetOperation { operation, all }));
+    *body = *outer.body;
+    Ok(())
+}
+
+/// Whether a query names a relation.
+fn reads(query: &Query, name: &str) -> bool {
+    struct Reads<'a>(&'a str);
+    impl Visitor for Reads<'_> {
+        type Break = ();
+        fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
+            match relation.0.as_slice() {
+                [ObjectNamePart::Identifier(name)] if name.value == self.0 => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+    Visit::visit(query, &mut Reads(name)).is_break()
+}
+
+/// The query `WITH RECURSIVE [its own CTEs,] name(columns) AS (…) SELECT * FROM name` of a recursive CTE, which loses
+/// its columns to it.
+fn moved_recursion(cte: &mut Cte) -> Result<Query> {
+    let place = span_of(cte.alias.name.span);
+    let query = cte.query.as_mut();
+    if query.limit_clause.is_some() || query.fetch.is_some() || query.order_by.is_some() {
+        return Err(Error::not_supported("ORDER BY, LIMIT or OFFSET in a recursive query")
+            .span(place)
+            .hint("put it behind the query that reads the recursive one"));
+    }
+    let with = query.with.take();
+    let with_token = with.as_ref().map_or_else(AttachedToken::empty, |with| with.with_token.clone());
+    let mut cte_tables = with.map_or_else(Vec::new, |with| with.cte_tables);
+    let name = cte.alias.name.clone();
+    cte_tables.push(cte.clone());
+    cte.alias.columns.clear();
+    let mut moved = select_all()?;
+    moved.with = Some(With { with_token, recursive: true, cte_tables });
+    read_from_table(&mut moved, ObjectName::from(vec![name]));
+    Ok(moved)
+}
+
+/// `SELECT * FROM x`, to be given another relation.
+fn select_all() -> Result<Query> {
+    let mut statements = Parser::parse_sql(&GenericDialect {}, "SELECT * FROM x").map_err(no_template)?;
+    match statements.pop() {
+        Some(Statement::Query(query)) => Ok(*query),
+        _ => Err(no_template("not a query")),
+    }
+}
+
+fn no_template(why: impl std::fmt::Display) -> Error {
+    Error::internal(format!("a query of the planner's own: {why}"))
+}
+
+fn relation_of(query: &mut Query) -> Option<&mut TableFactor> {
+    match query.body.as_mut() {
+        SetExpr::Select(select) => select.from.first_mut().map(|from| &mut from.relation),
+        _ => None,
+    }
+}
+
+/// Puts `relation` behind the FROM of a query made by [`select_all`].
+fn read_from(query: &mut Query, relation: TableFactor) {
+    if let Some(old) = relation_of(query) {
+        *old = relation;
+    }
+}
+
+fn read_from_table(query: &mut Query, table: ObjectName) {
+    if let Some(TableFactor::Table { name, .. }) = relation_of(query) {
+        *name = table;
+    }
+}
+
+fn subquery(query: Query, mark: &Mark) -> TableFactor {
+    TableFactor::Derived { lateral: false, subquery: Box::new(query), alias: Some(mark.alias()), sample: None }
+}
