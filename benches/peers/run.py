@@ -126,11 +126,10 @@ def run_floe(options, query, spill):
         command += ["--memory-limit", options.memory_limit]
     output, errors, code, wall, peak = measure(command, os.environ, options.timeout)
     lines = output.strip().splitlines()
-    answer = json.loads(lines[-1]) if len(lines) > len(names) else {}
-    if "rows" not in answer:
-        message = json.loads(lines[-1]).get("error", {}).get("message") if lines else None
-        return {"error": message or failure(errors, code), "peak": peak}
-    return {"rows": answers.from_floe(answer), "seconds": wall, "peak": peak}
+    if len(lines) > len(names) and "rows" in (answer := json.loads(lines[-1])):
+        return {"rows": answers.from_floe(answer), "seconds": wall, "peak": peak}
+    refused = json.loads(lines[-1]).get("error", {}) if lines else {}
+    return {"error": refused.get("message") or failure(errors, code), "peak": peak}
 
 
 def failure(errors, code):
