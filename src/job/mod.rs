@@ -12,6 +12,8 @@ mod queue;
 mod runner;
 mod stages;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use runner::Runner;
 pub use stream::BatchStream;

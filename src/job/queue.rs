@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
@@ -101,12 +101,16 @@ impl ResultQueue {
     }
 
     /// The next batch in order; waits for it. `None` after the last, and the error once it is known. A query whose
-    /// producers are all held back notices a cancelled token here.
-    pub(super) fn next(&self, cancel: &CancelToken) -> Option<Result<Handle>> {
+    /// producers are all held back notices a cancelled token here: `end` ends it. (A query that fails sets the token,
+    /// too, a little before its error is known.)
+    pub(super) fn next(&self, cancel: &CancelToken, end: impl Fn()) -> Option<Result<Handle>> {
         let mut state = self.state.lock();
+        let mut ended = false;
         loop {
-            if cancel.is_cancelled() && state.outcome.is_none() {
-                return Some(Err(Error::cancelled()));
+            if cancel.is_cancelled() && state.outcome.is_none() && !ended {
+                ended = true;
+                MutexGuard::unlocked(&mut state, &end);
+                continue;
             }
             if let Some(Err(error)) = &state.outcome {
                 return Some(Err(error.clone()));

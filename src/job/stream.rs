@@ -63,7 +63,7 @@ impl Iterator for BatchStream {
         if self.ended {
             return None;
         }
-        let item = match self.queue.next(&self.context.cancel) {
+        let item = match self.queue.next(&self.context.cancel, || self.handle.cancel()) {
             Some(Ok(handle)) => {
                 let batch = self.load(handle);
                 self.handle.gate_changed();

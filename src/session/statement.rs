@@ -1,5 +1,6 @@
 //! One statement: queries become frames, everything else is done at once.
 
+mod copy;
 mod describe;
 mod insert;
 mod settings;
@@ -29,6 +30,7 @@ pub(super) fn run(session: &Session, sql: &str) -> Result<DataFrame> {
         Statement::CreateTable(create) => statement.create_table(create),
         Statement::CreateView(create) => statement.create_view(create),
         Statement::Insert(insert) => statement.insert(insert),
+        Statement::Copy { .. } => statement.copy(),
         Statement::Drop { .. } => statement.drop_names(),
         Statement::Explain { .. } => statement.explain(),
         Statement::ExplainTable { .. } => statement.describe_table(),

@@ -218,8 +218,59 @@ impl OrderedKeys {
         keys.then_with(|| self.sequences[row].cmp(&other.sequences[other_row]))
     }
 
+    /// The key of one row, on its own.
+    pub(super) fn key(&self, row: usize) -> Key {
+        let whole = self.rows.as_ref().map(|rows| rows.row(row).data().into());
+        Key { prefix: self.prefixes[row], whole, sequence: self.sequences[row] }
+    }
+
+    /// How many rows at the beginning come before `key`; the rows must be in order.
+    pub(super) fn rows_before(&self, key: &Key) -> usize {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.compare_key(middle, key).is_lt() { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+
+    fn compare_key(&self, row: usize, key: &Key) -> Ordering {
+        let whole = || match (&self.rows, &key.whole) {
+            (Some(rows), Some(whole)) => rows.row(row).data().cmp(whole),
+            _ => Ordering::Equal,
+        };
+        let sequence = || self.sequences[row].cmp(&key.sequence);
+        self.prefixes[row].cmp(&key.prefix).then_with(whole).then_with(sequence)
+    }
+
     /// The order of two rows.
     pub(super) fn compare(&self, row: usize, other: &OrderedKeys, other_row: usize) -> Ordering {
         self.prefixes[row].cmp(&other.prefixes[other_row]).then_with(|| self.compare_rest(row, other, other_row))
+    }
+}
+
+/// The key of one row, which orders it among all rows of the input.
+#[derive(Debug, Clone)]
+pub(super) struct Key {
+    prefix: Prefix,
+    /// All bytes of the key, unless every key of its batch fits into its prefix.
+    whole: Option<Box<[u8]>>,
+    sequence: u64,
+}
+
+impl Key {
+    /// The order of two rows of one input.
+    pub(super) fn compare(&self, other: &Key) -> Ordering {
+        let whole = || match (&self.whole, &other.whole) {
+            (Some(whole), Some(others)) => whole.cmp(others),
+            // One key is all in its prefix, hence so is the other.
+            _ => Ordering::Equal,
+        };
+        self.prefix.cmp(&other.prefix).then_with(whole).then_with(|| self.sequence.cmp(&other.sequence))
+    }
+
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Key>() + self.whole.as_ref().map_or(0, |whole| whole.len())
     }
 }

@@ -123,7 +123,7 @@ impl SortWork {
             }
             // The piece moves from the headroom to the store's account.
             self.reservation.shrink(self.headroom);
-            run.put(&self.context.store, piece)?;
+            run.put(&self.context.store, &self.keys, piece)?;
             self.reservation.try_grow(self.headroom);
         }
         drop(sorted);

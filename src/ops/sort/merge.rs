@@ -7,6 +7,7 @@
 //! that is being made; when these become too many the output piece is cut short.
 
 use std::cmp::Ordering;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -15,9 +16,9 @@ use arrow::record_batch::RecordBatch;
 use crate::error::Result;
 use crate::memory::Reservation;
 use crate::ops::sort::gather::gather;
-use crate::ops::sort::keys::{OrderedKeys, SortKeys};
-use crate::ops::sort::run::Run;
-use crate::store::{Loaded, QueryContext};
+use crate::ops::sort::keys::{Key, OrderedKeys, SortKeys};
+use crate::ops::sort::run::{Piece, Run};
+use crate::store::{Handle, Loaded, QueryContext};
 
 /// Pieces that are used up but wait for the output piece to be made.
 pub(super) const MAX_WAITING: usize = 8;
@@ -27,10 +28,12 @@ const SKIPPED_PER_CHECK: usize = 65_536;
 
 /// The next row of one run.
 struct Head {
-    run: Run,
+    pieces: VecDeque<Piece>,
     /// The run's current piece in `Merge::loaded`.
     slot: usize,
     row: usize,
+    /// The first row of the piece that is not merged.
+    end: usize,
     /// `None` once the run is used up.
     keys: Option<OrderedKeys>,
 }
@@ -44,6 +47,15 @@ impl Head {
             (None, None) => Ordering::Equal,
         }
     }
+}
+
+/// The rows of an order that one merge gives.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KeyRange {
+    /// Its first row, unless it begins with the first of all.
+    pub(super) low: Option<Arc<Key>>,
+    /// The row behind its last, unless it ends with the last of all.
+    pub(super) high: Option<Arc<Key>>,
 }
 
 /// A merge in progress.
@@ -61,24 +73,27 @@ pub(super) struct Merge {
     /// Rows still to leave out, and then still to give.
     skip: usize,
     fetch: usize,
+    range: KeyRange,
     /// For the keys of the heads' pieces.
     reservation: Reservation,
 }
 
 impl Merge {
-    /// A merge of `runs` that leaves out the first `skip` rows and ends after `fetch` more.
+    /// A merge of the rows of `runs` within `range` that leaves out the first `skip` rows and ends after `fetch` more.
     pub(super) fn new(
         keys: Arc<SortKeys>,
         context: Arc<QueryContext>,
         schema: SchemaRef,
         runs: Vec<Run>,
+        range: KeyRange,
         skip: usize,
         fetch: usize,
     ) -> Result<Self> {
         let reservation = context.budget.reservation("Sort (merge)");
-        let heads = runs.into_iter().map(|run| Head { run, slot: 0, row: 0, keys: None }).collect();
+        let head = |run: Run| Head { pieces: run.pieces.into(), slot: 0, row: 0, end: 0, keys: None };
+        let heads = runs.into_iter().map(head).collect();
         let (tree, loaded, picks) = (Vec::new(), Vec::new(), Vec::new());
-        let mut merge = Merge { keys, context, schema, heads, tree, loaded, picks, skip, fetch, reservation };
+        let mut merge = Merge { keys, context, schema, heads, tree, loaded, picks, skip, fetch, range, reservation };
         for head in 0..merge.heads.len() {
             merge.load(head)?;
         }
@@ -134,7 +149,7 @@ impl Merge {
     fn advance(&mut self, winner: usize) -> Result<()> {
         let head = &mut self.heads[winner];
         head.row += 1;
-        if head.keys.as_ref().is_some_and(|keys| head.row >= keys.len()) {
+        if head.keys.is_some() && head.row >= head.end {
             self.load(winner)?;
         }
         let mut contender = winner;
@@ -167,19 +182,26 @@ impl Merge {
         tree
     }
 
-    /// Loads the next piece of a run, if there is one.
+    /// Loads the next piece of a run that has rows within the range, if there is one.
     fn load(&mut self, index: usize) -> Result<()> {
         let head = &mut self.heads[index];
         if let Some(keys) = head.keys.take() {
             self.reservation.shrink(keys.bytes());
         }
-        let Some(handle) = head.run.pieces.pop_front() else { return Ok(()) };
-        let piece = self.context.store.take(handle)?;
-        self.context.store.prefetch(head.run.pieces.front());
-        let keys = self.keys.ordered(&piece)?;
-        self.reservation.grow(keys.bytes())?;
-        (head.slot, head.row, head.keys) = (self.loaded.len(), 0, Some(keys));
-        self.loaded.push(piece);
+        while let Some(Piece { handle, .. }) = head.pieces.pop_front() {
+            let piece = take(&self.context, handle)?;
+            self.context.store.prefetch(head.pieces.front().map(|piece| &*piece.handle));
+            let keys = self.keys.ordered(&piece)?;
+            let first = self.range.low.as_ref().map_or(0, |low| keys.rows_before(low));
+            let end = self.range.high.as_ref().map_or(keys.len(), |high| keys.rows_before(high));
+            if first >= end {
+                continue;
+            }
+            self.reservation.grow(keys.bytes())?;
+            (head.slot, head.row, head.end, head.keys) = (self.loaded.len(), first, end, Some(keys));
+            self.loaded.push(piece);
+            return Ok(());
+        }
         Ok(())
     }
 
@@ -195,5 +217,13 @@ impl Merge {
                 self.loaded.push(piece);
             }
         }
+    }
+}
+
+/// The piece, which leaves the store with its last user.
+fn take(context: &QueryContext, handle: Arc<Handle>) -> Result<Loaded> {
+    match Arc::try_unwrap(handle) {
+        Ok(handle) => context.store.take(handle),
+        Err(shared) => context.store.get(&shared),
     }
 }

@@ -4,12 +4,13 @@
 //! * `lane`: each lane gathers rows in a reserved buffer and writes it as a sorted `run` into the store when full.
 //! * `merge`: the runs are merged while they are read, as many at once as memory allows; if there are more, some are
 //!   merged into longer runs first.
+//! * `source`: the last merge, cut into ranges of keys of about as many rows, each a split.
 //!
 //! Invariant: the output is the one total order of the input's rows, whatever the threads, batches and budget.
 //!
 //! # Known limitation
-//! The last merge is one split, hence the work of one worker. Keys that are floats inside lists or structs order by
-//! their bits: `-0.0` before `0.0`.
+//! With a limit the last merge is one split, hence the work of one worker. The output can be read once only. Keys that
+//! are floats inside lists or structs order by their bits: `-0.0` before `0.0`.
 
 mod buffer;
 mod gather;
@@ -17,17 +18,16 @@ mod keys;
 mod lane;
 mod merge;
 mod run;
+mod source;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use arrow::record_batch::RecordBatch;
-use parking_lot::Mutex;
 
-use crate::batch::{Source, SourceRef, Split, Statistics};
-use crate::error::{Error, Result};
+use crate::batch::SourceRef;
+use crate::error::Result;
 use crate::ops::Sink;
 use crate::store::QueryContext;
 
@@ -36,11 +36,12 @@ pub use lane::SortWork;
 pub use run::Run;
 
 use keys::SortKeys;
-use merge::{MAX_WAITING, Merge};
+use merge::{KeyRange, MAX_WAITING, Merge};
 use run::{piece_bytes, piece_rows};
+use source::MergeSource;
 
 /// No merge reads more runs at once than this: beyond, a longer tree costs more than another pass saves.
-const MAX_FAN_IN: usize = 64;
+const MAX_FAN_IN: usize = 256;
 
 /// A batch of the output weighs at most as much as so many pieces of runs.
 const OUTPUT_PIECES: usize = 4;
@@ -105,20 +106,11 @@ impl Sink for Sort {
 
     fn combine(&self, context: &Arc<QueryContext>, parts: Vec<Vec<Run>>) -> Result<SourceRef> {
         let runs = self.merge_down(context, parts.into_iter().flatten().collect())?;
-        let total: usize = runs.iter().map(Run::rows).sum();
-        let rows = total.saturating_sub(self.skip).min(self.fetch.unwrap_or(usize::MAX));
-        // The output is a copy of rows that are loaded: it must stay small beside them.
         let weight = runs.iter().map(Run::bytes).sum();
+        let total = runs.iter().map(Run::rows).sum();
+        // The output is a copy of rows that are loaded: it must stay small beside them.
         let batch_rows = piece_rows(OUTPUT_PIECES * piece_bytes(context), weight, total, context.batch_size);
-        Ok(Arc::new(MergeSource {
-            keys: self.keys.clone(),
-            batch_rows,
-            context: context.clone(),
-            skip: self.skip,
-            fetch: self.fetch.unwrap_or(usize::MAX),
-            rows,
-            runs: Mutex::new(Some(runs)),
-        }))
+        MergeSource::source(self.keys.clone(), context.clone(), runs, (self.skip, self.fetch), batch_rows)
     }
 }
 
@@ -143,69 +135,27 @@ impl Sort {
         let rows = runs.iter().map(Run::rows).sum();
         let weight = runs.iter().map(Run::bytes).sum();
         let rows = piece_rows(piece_bytes(context), weight, rows, context.batch_size);
-        let mut merge = Merge::new(self.keys.clone(), context.clone(), self.keys.wide().clone(), runs, 0, self.keep())?;
+        let mut merge = Merge::new(
+            self.keys.clone(),
+            context.clone(),
+            self.keys.wide().clone(),
+            runs,
+            KeyRange::default(),
+            0,
+            self.keep(),
+        )?;
         let mut merged = Run::default();
         while let Some(piece) = merge.next(rows)? {
-            merged.put(&context.store, piece)?;
+            merged.put(&context.store, &self.keys, piece)?;
         }
         Ok(merged)
     }
 }
 
-/// How many of `runs` can be merged at once when half of the memory is for their pieces and keys.
+/// How many of `runs` every worker can merge at once when half of the memory is for their pieces and keys.
 fn fan_in(context: &QueryContext, runs: &[Run]) -> usize {
     let piece = runs.iter().map(Run::largest_piece).max().unwrap_or(0).max(1);
     // A piece and its keys, which take about as much.
-    let pieces = context.budget.limit() / 2 / piece.saturating_mul(2);
+    let pieces = context.budget.limit() / context.threads.max(1) / 2 / piece.saturating_mul(2);
     pieces.saturating_sub(MAX_WAITING).clamp(2, MAX_FAN_IN)
-}
-
-/// Sorted runs as a source of one split, which merges them while it is read.
-struct MergeSource {
-    keys: Arc<SortKeys>,
-    context: Arc<QueryContext>,
-    skip: usize,
-    fetch: usize,
-    rows: usize,
-    batch_rows: usize,
-    // The split is opened through a shared reference and consumes the runs; locked once.
-    runs: Mutex<Option<Vec<Run>>>,
-}
-
-impl Source for MergeSource {
-    fn describe(&self) -> String {
-        format!("sorted rows ({})", self.rows)
-    }
-
-    fn schema(&self) -> SchemaRef {
-        self.keys.output().clone()
-    }
-
-    fn split_count(&self) -> usize {
-        1
-    }
-
-    fn open(&self, _index: usize) -> Result<Box<dyn Split>> {
-        let taken = || Error::internal("Sort: its output can be read once only");
-        let runs = self.runs.lock().take().ok_or_else(taken)?;
-        let (keys, context) = (self.keys.clone(), self.context.clone());
-        let schema = keys.output().clone();
-        let merge = Merge::new(keys, context, schema, runs, self.skip, self.fetch)?;
-        Ok(Box::new(MergeSplit { merge, batch_rows: self.batch_rows }))
-    }
-
-    fn statistics(&self) -> Statistics {
-        Statistics { rows: u64::try_from(self.rows).ok(), bytes: None }
-    }
-}
-
-struct MergeSplit {
-    merge: Merge,
-    batch_rows: usize,
-}
-
-impl Split for MergeSplit {
-    fn next(&mut self) -> Result<Option<RecordBatch>> {
-        self.merge.next(self.batch_rows)
-    }
 }

@@ -1,17 +1,30 @@
 //! A run: sorted rows in the store, in pieces.
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 
 use crate::error::Result;
+use crate::ops::sort::keys::{Key, SortKeys};
 use crate::store::{Handle, QueryContext, Store, UseOrder};
+
+/// So many runs can be merged at once by every worker when half of the memory is for their pieces and keys.
+const PIECES_AT_ONCE: usize = 128;
 
 /// Sorted wide batches in the store.
 #[derive(Debug, Default)]
 pub struct Run {
-    pub(super) pieces: VecDeque<Handle>,
+    pub(super) pieces: Vec<Piece>,
     rows: usize,
+}
+
+/// A batch of a run.
+#[derive(Debug, Clone)]
+pub(super) struct Piece {
+    /// Shared by the splits of the last merge that it lies in.
+    pub(super) handle: Arc<Handle>,
+    /// The key of its first row.
+    pub(super) first: Arc<Key>,
 }
 
 impl Run {
@@ -21,21 +34,38 @@ impl Run {
 
     /// Bytes of all pieces when they are in memory.
     pub(super) fn bytes(&self) -> usize {
-        self.pieces.iter().map(Handle::bytes).sum()
+        self.pieces.iter().map(|piece| piece.handle.bytes()).sum()
     }
 
     /// Bytes of the largest piece when it is in memory.
     pub(super) fn largest_piece(&self) -> usize {
-        self.pieces.iter().map(Handle::bytes).max().unwrap_or(0)
+        self.pieces.iter().map(|piece| piece.handle.bytes()).max().unwrap_or(0)
     }
 
-    /// Adds the next piece. The later a piece stands in its run, the later it is needed and the earlier it may go to
-    /// disk.
-    pub(super) fn put(&mut self, store: &Store, piece: RecordBatch) -> Result<()> {
+    /// Bytes of the keys of all pieces.
+    pub(super) fn key_bytes(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.first.bytes()).sum()
+    }
+
+    /// Adds the next piece, which is not empty. The later a piece stands in its run, the later it is needed and the
+    /// earlier it may go to disk.
+    pub(super) fn put(&mut self, store: &Store, keys: &SortKeys, piece: RecordBatch) -> Result<()> {
         let order = UseOrder(u32::try_from(self.pieces.len()).unwrap_or(u32::MAX));
         self.rows += piece.num_rows();
-        self.pieces.push_back(store.put(piece, order)?);
+        let first = Arc::new(keys.ordered(&piece.slice(0, 1))?.key(0));
+        self.pieces.push(Piece { handle: Arc::new(store.put(piece, order)?), first });
         Ok(())
+    }
+
+    /// The pieces that may hold rows from `low` on and before `high`.
+    pub(super) fn between(&self, low: Option<&Key>, high: Option<&Key>) -> Run {
+        let before = |key: &Key| self.pieces.partition_point(|piece| piece.first.compare(key).is_lt());
+        let end = high.map_or(self.pieces.len(), before);
+        // The piece before may go on beyond `low`.
+        let start = low.map_or(0, |low| before(low).saturating_sub(1)).min(end);
+        let pieces = self.pieces[start..end].to_vec();
+        let rows = pieces.iter().map(|piece| piece.handle.rows()).sum();
+        Run { pieces, rows }
     }
 }
 
@@ -48,6 +78,7 @@ pub(super) fn piece_rows(bytes: usize, weight: usize, rows: usize, batch_size: u
 /// Bytes that a piece aims at: so small that a merge of many runs fits into the memory limit, and not so small that
 /// handling pieces costs more than handling rows.
 pub(super) fn piece_bytes(context: &QueryContext) -> usize {
-    let limit = context.budget.limit();
-    (limit / 256).clamp(16 * 1024, 4 * 1024 * 1024).min(limit / 8 / context.threads.max(1)).max(1024)
+    // A piece and its keys, which take about as much.
+    let share = context.budget.limit() / context.threads.max(1) / 2 / 2;
+    (share / PIECES_AT_ONCE).clamp(16 * 1024, 4 * 1024 * 1024).min(share / 4).max(1024)
 }

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use arrow::array::{Int64Array, StringArray, UInt32Array};
 use arrow::compute::take_record_batch;
+use arrow::record_batch::RecordBatch;
 use datafusion_expr::{col, lit};
 use proptest::collection::vec;
 use proptest::prelude::*;

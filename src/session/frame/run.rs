@@ -73,7 +73,7 @@ impl DataFrame {
     /// # Errors
     /// Those of planning and running, and `IO_ERROR`. A file that was begun is taken away again.
     pub fn write_csv(&self, path: impl AsRef<Path>) -> Result<u64> {
-        self.write(WriteFormat::Csv, path.as_ref())
+        self.write(WriteFormat::Csv, path.as_ref(), &WriteOptions::default())
     }
 
     /// Runs the query and writes it as Parquet; gives the number of rows.
@@ -81,7 +81,7 @@ impl DataFrame {
     /// # Errors
     /// As [`write_csv`](DataFrame::write_csv).
     pub fn write_parquet(&self, path: impl AsRef<Path>) -> Result<u64> {
-        self.write(WriteFormat::Parquet, path.as_ref())
+        self.write(WriteFormat::Parquet, path.as_ref(), &WriteOptions::default())
     }
 
     /// Runs the query and writes it as JSON lines; gives the number of rows.
@@ -89,13 +89,13 @@ impl DataFrame {
     /// # Errors
     /// As [`write_csv`](DataFrame::write_csv).
     pub fn write_json(&self, path: impl AsRef<Path>) -> Result<u64> {
-        self.write(WriteFormat::Json, path.as_ref())
+        self.write(WriteFormat::Json, path.as_ref(), &WriteOptions::default())
     }
 
-    fn write(&self, format: WriteFormat, path: &Path) -> Result<u64> {
+    pub(crate) fn write(&self, format: WriteFormat, path: &Path, options: &WriteOptions) -> Result<u64> {
         let stream = self.stream()?;
         let budget = self.session.engine().budget();
-        let mut file = FileWriter::create(path, format, &WriteOptions::default(), stream.schema(), budget)?;
+        let mut file = FileWriter::create(path, format, options, stream.schema(), budget)?;
         for batch in stream {
             file.write(&batch?)?;
         }

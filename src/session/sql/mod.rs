@@ -5,6 +5,7 @@
 //! [`spelling`]), because the planner compares names exactly.
 
 mod caret;
+mod copy;
 mod dialect;
 mod errors;
 mod fields;
@@ -32,6 +33,7 @@ use datafusion_sql::sqlparser::tokenizer::{Location, TokenWithSpan};
 
 pub use caret::excerpt;
 pub(crate) use caret::with_excerpt;
+pub(crate) use copy::CopyOption;
 pub(crate) use errors::{planning_error, unknown_column};
 pub(crate) use parse::span_of;
 pub(crate) use script::offset;
@@ -52,6 +54,8 @@ pub(crate) struct Prepared {
     pub written: Statement,
     /// The tree with its names spelled alike and its files under names that the planner looks up.
     pub statement: Statement,
+    /// The options of a COPY.
+    pub copy_options: Vec<CopyOption>,
     tokens: Vec<TokenWithSpan>,
     labels: Labels,
     hints: Hints,
@@ -62,8 +66,9 @@ impl Prepared {
     /// Reads `sql`, which must be one statement, and resolves what it reads.
     pub(crate) fn new(sql: &str, tables: &dyn Tables) -> Result<Self> {
         let (mut tokens, hints) = Hints::take(from_first::complete(parse::tokens(sql)?));
+        let copy_options = copy::take_options(&mut tokens)?;
         let written = parse::statement(&tokens)?;
-        Prepared::from_tokens(&mut tokens, written, hints, tables)
+        Ok(Prepared { copy_options, ..Prepared::from_tokens(&mut tokens, written, hints, tables)? })
     }
 
     fn from_tokens(
@@ -83,7 +88,8 @@ impl Prepared {
         naming::name_columns(&mut statement);
         let provider = Provider::new(relations.sources(&spelling), tables.names());
         let labels = Labels::of(&written);
-        Ok(Prepared { written, statement, tokens: tokens.to_vec(), labels, hints, provider })
+        let (tokens, copy_options) = (tokens.to_vec(), Vec::new());
+        Ok(Prepared { written, statement, copy_options, tokens, labels, hints, provider })
     }
 
     /// The analysed plan of a query of this statement, its columns called as written.
