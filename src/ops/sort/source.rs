@@ -26,6 +26,12 @@ const SPLITS_PER_WORKER: usize = 8;
 /// A bound is worth it when so many pieces of each run lie between it and the next.
 const PIECES_PER_BOUND: usize = 4;
 
+/// What one split merges.
+struct Share {
+    range: KeyRange,
+    runs: Vec<Run>,
+}
+
 /// Sorted runs, which are merged while they are read.
 pub(super) struct MergeSource {
     keys: Arc<SortKeys>,
@@ -35,7 +41,7 @@ pub(super) struct MergeSource {
     rows: usize,
     batch_rows: usize,
     // A split is opened through a shared reference and consumes its runs; locked once.
-    splits: Vec<Mutex<Option<(KeyRange, Vec<Run>)>>>,
+    splits: Vec<Mutex<Option<Share>>>,
     /// For the keys of the pieces.
     _reservation: Reservation,
 }
@@ -63,7 +69,7 @@ impl MergeSource {
         let within = |range: KeyRange| {
             let runs = runs.iter().map(|run| run.between(range.low.as_deref(), range.high.as_deref()));
             let runs = runs.filter(|run| run.rows() > 0).collect();
-            Mutex::new(Some((range, runs)))
+            Mutex::new(Some(Share { range, runs }))
         };
         let splits = ranges.into_iter().map(within).collect();
         let fetch = fetch.unwrap_or(usize::MAX);
@@ -106,7 +112,7 @@ impl Source for MergeSource {
 
     fn open(&self, index: usize) -> Result<Box<dyn Split>> {
         let taken = || Error::internal("Sort: its output can be read once only");
-        let (range, runs) = self.splits.get(index).and_then(|split| split.lock().take()).ok_or_else(taken)?;
+        let Share { range, runs } = self.splits.get(index).and_then(|split| split.lock().take()).ok_or_else(taken)?;
         let (keys, context) = (self.keys.clone(), self.context.clone());
         let schema = keys.output().clone();
         let merge = Merge::new(keys, context, schema, runs, range, self.skip, self.fetch)?;
