@@ -1,20 +1,21 @@
-//! EXPLAIN: the optimised logical plan and the pipelines that run it.
+//! EXPLAIN: the optimised logical plan with the rows that are expected of each node, and the pipelines that run it.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use datafusion_expr::LogicalPlan;
 
-use super::physical::{Branch, Input, PhysicalPlan};
+use super::physical::{Branch, Input, PhysicalPlan, Pipeline};
+use super::statistics::Estimator;
+use crate::store::QueryContext;
 
 /// The text of EXPLAIN, lines separated by `\n`.
-pub fn explain(logical: &LogicalPlan, physical: &PhysicalPlan) -> String {
+pub fn explain(logical: &LogicalPlan, physical: &PhysicalPlan, context: &Arc<QueryContext>) -> String {
     let mut text = String::from("logical plan\n");
-    for line in logical.display_indent().to_string().lines() {
-        line_to(&mut text, 1, line);
-    }
+    node_to(&mut text, 1, logical, &Estimator::new(logical, context.clone()));
     text.push_str("pipelines\n");
     for (index, pipeline) in physical.pipelines.iter().enumerate() {
-        line_to(&mut text, 1, &format!("pipeline {index}"));
+        line_to(&mut text, 1, &format!("pipeline {index}{}", after(pipeline)));
         for branch in &pipeline.branches {
             branch_to(&mut text, branch);
         }
@@ -25,6 +26,28 @@ pub fn explain(logical: &LogicalPlan, physical: &PhysicalPlan) -> String {
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+/// A node, what is below it, and how many rows each is expected to give.
+fn node_to(text: &mut String, depth: usize, plan: &LogicalPlan, estimator: &Estimator) {
+    let rows = estimator.estimate(plan).shown_rows();
+    let plural = if rows == 1 { "row" } else { "rows" };
+    for (index, line) in plan.display().to_string().lines().enumerate() {
+        let estimate = if index == 0 { format!("  (about {rows} {plural})") } else { String::new() };
+        line_to(text, depth, &format!("{line}{estimate}"));
+    }
+    for input in plan.inputs() {
+        node_to(text, depth + 1, input, estimator);
+    }
+}
+
+/// The pipelines that must have finished before this one starts, beyond those that it reads.
+fn after(pipeline: &Pipeline) -> String {
+    let mut after = pipeline.after.clone();
+    after.sort_unstable();
+    after.dedup();
+    let after: Vec<String> = after.iter().map(ToString::to_string).collect();
+    if after.is_empty() { String::new() } else { format!(" (after {})", after.join(", ")) }
 }
 
 fn branch_to(text: &mut String, branch: &Branch) {

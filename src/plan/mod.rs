@@ -9,6 +9,7 @@ mod physical;
 mod rules;
 mod set_operation;
 mod shared;
+mod statistics;
 mod table;
 
 pub use explain::explain;

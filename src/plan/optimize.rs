@@ -1,6 +1,6 @@
 //! Logical plan to optimised logical plan: analysis (types, grouping), arithmetic made safe, and the rewrites.
 //!
-//! Invariant: the optimised plan has the schema of the analysed one, and neither pass reads data.
+//! Invariant: the optimised plan has the schema of the analysed one. Data is read only as samples, for estimates.
 
 use std::sync::Arc;
 
@@ -13,8 +13,10 @@ use datafusion_optimizer::{Analyzer, Optimizer, OptimizerContext};
 
 use super::rules;
 use super::shared::{inline_single_uses, optimize_shared};
+use super::statistics::Estimator;
 use crate::error::{Error, Result};
 use crate::expr::fold_checked;
+use crate::store::QueryContext;
 
 /// The plan with its types made to agree; the schema of the result is known from here on.
 ///
@@ -32,23 +34,31 @@ pub fn analyze(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
     Ok(plan)
 }
 
-/// The plan that does the same with less work. Takes any plan, analysed or not; `start` is what `now()` is.
+/// The plan that does the same with less work. Takes any plan, analysed or not; `start` is what `now()` is. Samples of the
+/// tables that it joins are read under `query`.
 ///
 /// # Errors
 /// As [`analyze`]; constant expressions may also fail here with the errors they would have at run time.
-pub fn optimize(plan: LogicalPlan, start: DateTime<Utc>) -> Result<LogicalPlan> {
+pub fn optimize(plan: LogicalPlan, start: DateTime<Utc>, query: &Arc<QueryContext>) -> Result<LogicalPlan> {
     let analysed = analyze(plan).map_err(without_pass)?;
-    let plan = optimize_analysed(inline_single_uses(analysed).map_err(without_pass)?, start)?;
-    optimize_shared(plan, &|plan| optimize_analysed(plan, start))
+    let plan = optimize_analysed(inline_single_uses(analysed).map_err(without_pass)?, start, query)?;
+    optimize_shared(plan, &|plan| optimize_analysed(plan, start, query))
 }
 
-fn optimize_analysed(analysed: LogicalPlan, start: DateTime<Utc>) -> Result<LogicalPlan> {
+fn optimize_analysed(analysed: LogicalPlan, start: DateTime<Utc>, query: &Arc<QueryContext>) -> Result<LogicalPlan> {
     // Before the optimizer sees the plan: it folds constants, and its own arithmetic wraps around.
     refuse_distinct_on(&analysed)?;
     let checked = rules::unnest(fold_checked(analysed)?)?;
     let context = OptimizerContext::new_with_config_options(options()).with_query_execution_start_time(start);
     let optimizer = Optimizer::with_rules(rules::all());
-    optimizer.optimize(checked, &context, |_, _| {}).map_err(without_pass)
+    let optimised = optimizer.optimize(checked, &context, |_, _| {}).map_err(without_pass)?;
+    let estimator = Estimator::new(&optimised, query.clone());
+    let ordered = rules::join_order::reorder(optimised, &estimator).map_err(without_pass)?;
+    if !ordered.transformed {
+        return Ok(ordered.data);
+    }
+    let optimizer = Optimizer::with_rules(rules::after_join_order());
+    optimizer.optimize(ordered.data, &context, |_, _| {}).map_err(without_pass)
 }
 
 /// The optimizer turns DISTINCT ON into ordered aggregates that floe does not run yet (and panics on the way).
@@ -83,7 +93,10 @@ mod tests {
             .and_then(|builder| builder.filter(col("column1").gt(lit(1_i64)).and(lit(true))))
             .and_then(|builder| builder.build())
             .unwrap();
-        let optimised = optimize(plan, Utc::now()).unwrap().display_indent().to_string();
+        let optimised = optimize(plan, Utc::now(), &crate::ops::testing_context(1 << 20, 1, 1024))
+            .unwrap()
+            .display_indent()
+            .to_string();
         assert!(optimised.contains("Filter") && !optimised.contains("true"), "{optimised}");
     }
 
@@ -95,7 +108,7 @@ mod tests {
             })
             .and_then(|builder| builder.build())
             .unwrap();
-        let error = optimize(plan, Utc::now()).unwrap_err();
+        let error = optimize(plan, Utc::now(), &crate::ops::testing_context(1 << 20, 1, 1024)).unwrap_err();
         assert!(!error.to_string().contains("type_coercion"), "{error}");
     }
 }

@@ -8,6 +8,7 @@ use datafusion_expr::Expr;
 use crate::batch::Split;
 use crate::error::Result;
 use crate::scan::spec::{FileEntry, Options, ScanSpec};
+use crate::scan::statistics::TableStatistics;
 use crate::store::QueryContext;
 
 /// What a format found out about its files before they are read.
@@ -42,6 +43,12 @@ pub trait FormatReader: Send + Sync {
 
     /// Infers the schema common to all files.
     fn infer(&self, files: &[FileEntry], options: &Options) -> Result<Inferred>;
+
+    /// What the files themselves say of the columns `columns` (indexes into `spec.schema`); `None` where they say
+    /// nothing and samples have to.
+    fn statistics(&self, _spec: &ScanSpec, _columns: &[usize]) -> Result<Option<TableStatistics>> {
+        Ok(None)
+    }
 
     /// Cuts the files into splits. `request.projection` holds only columns that are in the files (the caller adds hive
     /// columns); every batch of every split has exactly those columns.

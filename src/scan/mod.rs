@@ -16,6 +16,7 @@ mod prune;
 mod resolve;
 mod source;
 mod spec;
+pub mod statistics;
 
 pub use csv::CsvReader;
 pub use format::{FormatReader, Inferred, ScanRequest, SplitPlan};

@@ -133,14 +133,15 @@ impl Engine {
 
     /// The plan as text, before and after lowering.
     pub(crate) fn explain(&self, logical: &LogicalPlan) -> Result<String> {
-        let (optimised, physical) = self.lower(logical, &self.context())?;
-        Ok(plan::explain(&optimised, &physical))
+        let context = self.context();
+        let (optimised, physical) = self.lower(logical, &context)?;
+        Ok(plan::explain(&optimised, &physical, &context))
     }
 
     fn lower(&self, logical: &LogicalPlan, context: &Arc<QueryContext>) -> Result<(LogicalPlan, PhysicalPlan)> {
         guarded(|| {
             let compiler = Compiler::starting_now();
-            let optimised = plan::optimize(logical.clone(), compiler.start())?;
+            let optimised = plan::optimize(logical.clone(), compiler.start(), context)?;
             let physical = plan::lower(&optimised, context, &compiler)?;
             Ok((optimised, physical))
         })

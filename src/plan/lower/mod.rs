@@ -24,6 +24,7 @@ use datafusion_common::DFSchema;
 use datafusion_expr::{Expr, LogicalPlan};
 
 use super::physical::{Branch, Input, PhysicalPlan, Pipeline};
+use super::statistics::Estimator;
 use crate::error::{Error, Result};
 use crate::expr::{Compiler, Evaluator};
 use crate::ops::{DynSink, Operator};
@@ -34,7 +35,8 @@ use crate::store::QueryContext;
 /// # Errors
 /// `NOT_SUPPORTED` for a node or expression that floe does not run yet.
 pub fn lower(plan: &LogicalPlan, context: &Arc<QueryContext>, compiler: &Compiler) -> Result<PhysicalPlan> {
-    let mut lowering = Lowering { context, compiler, pipelines: Vec::new(), shared: HashMap::new() };
+    let estimator = Estimator::new(plan, context.clone());
+    let mut lowering = Lowering { context, compiler, estimator, pipelines: Vec::new(), shared: HashMap::new() };
     let branches = lowering.node(plan)?;
     lowering.add_pipeline(branches, None);
     Ok(PhysicalPlan { pipelines: lowering.pipelines, schema: plan.schema().inner().clone() })
@@ -43,6 +45,7 @@ pub fn lower(plan: &LogicalPlan, context: &Arc<QueryContext>, compiler: &Compile
 struct Lowering<'a> {
     context: &'a Arc<QueryContext>,
     compiler: &'a Compiler,
+    estimator: Estimator,
     pipelines: Vec<Pipeline>,
     /// The pipelines of shared tables, by the table's number.
     shared: HashMap<u64, usize>,
@@ -84,6 +87,11 @@ impl Lowering<'_> {
             LogicalPlan::Subquery(_) => Err(Error::not_supported("a subquery in an expression")),
             other => Err(Error::not_supported(format!("the plan node {}", other.display()))),
         }
+    }
+
+    /// About how many rows `plan`, a part of the plan that is lowered, gives.
+    fn estimated_rows(&self, plan: &LogicalPlan) -> f64 {
+        self.estimator.estimate(plan).rows
     }
 
     fn compile(&self, expr: &Expr, schema: &DFSchema) -> Result<Evaluator> {

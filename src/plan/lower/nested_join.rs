@@ -14,16 +14,12 @@ use crate::error::Result;
 use crate::ops::join::nested_loop::{
     BuildRows, BuildSlot, Condition, NestedLoop, NestedLoopBuild, NestedLoopProbe, Shape, SideColumn,
 };
-use crate::plan::physical::Input;
-
-/// A side of which nothing is known is taken for one of so many rows.
-const UNKNOWN_ROWS: u64 = 1 << 20;
 
 impl Lowering<'_> {
     /// Joins by whatever condition there is; keys are part of it.
     pub(super) fn nested_join(&mut self, join: &Join) -> Result<Branches> {
         let (left, right) = (self.node(&join.left)?, self.node(&join.right)?);
-        let probe_is_left = probe_is_left(join, rows(&join.left, &left), rows(&join.right, &right));
+        let probe_is_left = probe_is_left(join, self.rows_at_most(&join.left), self.rows_at_most(&join.right));
         let shape = Shape::new(join.join_type, probe_is_left, join.null_aware)?;
         let (mut probe, build) = if probe_is_left { (left, right) } else { (right, left) };
         let (probe_plan, build_plan) =
@@ -42,6 +38,12 @@ impl Lowering<'_> {
             true => with_operator(branches, Arc::new(BuildRows::new(joined))),
             false => branches,
         })
+    }
+
+    /// About how many rows that side has, never more than it can have.
+    fn rows_at_most(&self, side: &LogicalPlan) -> f64 {
+        let estimated = self.estimated_rows(side);
+        side.max_rows().map_or(estimated, |most| estimated.min(most as f64))
     }
 
     /// `expr` over batches of the columns of both sides that it reads.
@@ -79,18 +81,8 @@ fn condition_of(join: &Join) -> Option<Expr> {
     conjunction(join.on.iter().map(equal).chain(filter))
 }
 
-/// How many rows that side has at most, as far as is known.
-fn rows(plan: &LogicalPlan, branches: &Branches) -> u64 {
-    let sources = branches.branches.iter().map(|branch| match &branch.input {
-        Input::Source(source) => source.statistics().rows,
-        Input::Pipeline(_) => None,
-    });
-    let known = sources.sum::<Option<u64>>().unwrap_or(UNKNOWN_ROWS);
-    plan.max_rows().and_then(|rows| u64::try_from(rows).ok()).map_or(known, |rows| rows.min(known))
-}
-
 /// Whether the left side streams: the larger one, or the only one that can.
-fn probe_is_left(join: &Join, left: u64, right: u64) -> bool {
+fn probe_is_left(join: &Join, left: f64, right: f64) -> bool {
     match join.join_type {
         JoinType::LeftAnti | JoinType::LeftMark if join.null_aware => true,
         JoinType::RightAnti | JoinType::RightMark if join.null_aware => false,

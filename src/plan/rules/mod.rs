@@ -7,6 +7,8 @@
 mod columnless;
 mod unnest;
 
+pub(super) mod join_order;
+
 use std::sync::Arc;
 
 use datafusion_optimizer::{Optimizer, OptimizerRule};
@@ -24,6 +26,9 @@ const LEFT_OUT: [&str; 6] = [
     "decorrelate_lateral_join",
 ];
 
+/// Rules that run again after joins have a new order: filters sink, projections drop what is not needed any more.
+const AFTER_JOIN_ORDER: [&str; 2] = ["push_down_filter", "optimize_projections"];
+
 /// The rules in the order in which they run.
 pub(super) fn all() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let rules = Optimizer::new().rules.into_iter().filter(|rule| !LEFT_OUT.contains(&rule.name()));
@@ -34,6 +39,11 @@ pub(super) fn all() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
             },
         )
         .collect()
+}
+
+/// The rules that tidy up after joins have a new order.
+pub(super) fn after_join_order() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    all().into_iter().filter(|rule| AFTER_JOIN_ORDER.contains(&rule.name())).collect()
 }
 
 #[cfg(test)]
@@ -47,5 +57,6 @@ mod tests {
             assert!(names.iter().any(|name| name == rule), "{rule} is not one of {names:?}");
         }
         assert_eq!(all().len(), names.len() - LEFT_OUT.len());
+        assert_eq!(after_join_order().len(), AFTER_JOIN_ORDER.len());
     }
 }

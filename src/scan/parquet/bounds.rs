@@ -49,10 +49,15 @@ impl ColumnBounds {
         })
     }
 
+    /// How many NULLs part number `part` has, where it says.
+    pub(super) fn nulls(&self, part: usize) -> Option<u64> {
+        (part < self.nulls.len() && self.nulls.is_valid(part)).then(|| self.nulls.value(part))
+    }
+
     /// What is known of part number `part`.
     pub(super) fn range(&self, part: usize) -> Range {
         let rows = self.rows.get(part).copied().unwrap_or(u64::MAX);
-        let nulls = (part < self.nulls.len() && self.nulls.is_valid(part)).then(|| self.nulls.value(part));
+        let nulls = self.nulls(part);
         let mut range = Range {
             smallest: self.scalar(&self.smallest, part),
             largest: self.scalar(&self.largest, part),

@@ -19,6 +19,7 @@ use crate::error::{Code, Error, Result};
 use crate::scan::parquet::chunk::ChunkSource;
 use crate::scan::parquet::fault::guard;
 use crate::scan::parquet::schema::logical_schema;
+use crate::scan::statistics::Piece;
 
 /// Bytes that remembered footers may take.
 const CACHE_BYTES: usize = 32 << 20;
@@ -43,6 +44,8 @@ pub(super) struct Footer {
     pub(super) unchecked_text: Vec<bool>,
     /// The metadata with the page indexes, read when first asked for; `None` inside when the file has none.
     indexed: OnceLock<Option<ArrowReaderMetadata>>,
+    /// By root column and row group: what was found when its values were looked at.
+    pieces: Mutex<HashMap<(usize, usize), Option<Piece>>>,
 }
 
 impl Footer {
@@ -54,6 +57,16 @@ impl Footer {
     /// Rows in the file.
     pub(super) fn rows(&self) -> u64 {
         self.metadata().row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).sum()
+    }
+
+    /// What `look` finds out of the values of root column `root` in row group `group`; it is called once.
+    pub(super) fn piece(&self, root: usize, group: usize, look: impl FnOnce() -> Option<Piece>) -> Option<Piece> {
+        let known = self.pieces.lock().unwrap_or_else(PoisonError::into_inner).get(&(root, group)).copied();
+        known.unwrap_or_else(|| {
+            let found = look();
+            self.pieces.lock().unwrap_or_else(PoisonError::into_inner).insert((root, group), found);
+            found
+        })
     }
 
     /// The metadata with page indexes, when the file has them and they can be read.
@@ -115,7 +128,8 @@ fn read(key: FileKey) -> Result<Footer> {
         let schema: SchemaRef = Arc::new(logical_schema(declared.schema()));
         let reader = as_views(declared, &schema, &options)?;
         let unchecked_text = unchecked_text(metadata.file_metadata().schema_descr());
-        Ok::<_, Error>(Footer { key: key.clone(), reader, schema, unchecked_text, indexed: OnceLock::new() })
+        let (indexed, pieces) = (OnceLock::new(), Mutex::default());
+        Ok::<_, Error>(Footer { key: key.clone(), reader, schema, unchecked_text, indexed, pieces })
     })
 }
 

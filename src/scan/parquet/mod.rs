@@ -7,7 +7,7 @@
 //! The files here, in the order of a scan's life: `footer` (read and remember footers), `schema` (one schema for many
 //! files), `plan` (which row groups, cut into splits), `prune` over `range` and `bounds` (what statistics rule out),
 //! `chunk` (reads of column chunks), `split` (decoding), `late` (predicate columns first), `fault` (foreign errors and
-//! panics as ours).
+//! panics as ours). `statistics` serves the planner.
 
 mod bounds;
 mod chunk;
@@ -19,6 +19,7 @@ mod prune;
 mod range;
 mod schema;
 mod split;
+mod statistics;
 #[cfg(test)]
 mod tests;
 
@@ -28,7 +29,8 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::scan::format::{FormatReader, Inferred, ScanRequest, SplitPlan};
-use crate::scan::spec::{FileEntry, Options};
+use crate::scan::spec::{FileEntry, Options, ScanSpec};
+use crate::scan::statistics::TableStatistics;
 use crate::store::QueryContext;
 
 /// Reader options of Parquet. `filename` and `hive_partitioning` are the caller's.
@@ -53,6 +55,10 @@ impl FormatReader for ParquetReader {
         let named = files.iter().zip(&seen).map(|(file, (schema, _))| (file.path.as_str(), schema.as_ref()));
         let schema = schema::merge(named, union)?;
         Ok(Inferred { schema: Arc::new(schema), rows: Some(rows), options: options.clone() })
+    }
+
+    fn statistics(&self, spec: &ScanSpec, columns: &[usize]) -> Result<Option<TableStatistics>> {
+        statistics::statistics(spec, columns).map(Some)
     }
 
     fn splits(&self, request: &ScanRequest, context: &Arc<QueryContext>) -> Result<Vec<Box<dyn SplitPlan>>> {
