@@ -112,7 +112,8 @@ impl Estimator {
             columns
         };
         let (rows, base, columns) = match join.join_type {
-            JoinType::Inner => (matches, matches, both),
+            // Conditions on the inputs do not make pairs of keys fewer than there are without them.
+            JoinType::Inner => (matches, left.base * right.base / joint_distinct(&keys, left.base, right.base), both),
             JoinType::Left => (matches.max(left.rows), matches.max(left.rows), both),
             JoinType::Right => (matches.max(right.rows), matches.max(right.rows), both),
             JoinType::Full => (matches + lone_left + lone_right, matches + lone_left + lone_right, both),

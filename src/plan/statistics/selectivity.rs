@@ -57,17 +57,28 @@ impl Estimate {
 
     /// A column that must equal one of some constants has no more values than these.
     fn pin(&mut self, conjunct: &Expr, columns: &Columns) {
-        let (expr, values) = match conjunct {
-            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => match (left.as_ref(), right.as_ref()) {
-                (column, Expr::Literal(..)) | (Expr::Literal(..), column) => (column, 1),
-                _ => return,
-            },
-            Expr::InList(list) if !list.negated => (list.expr.as_ref(), list.list.len()),
-            _ => return,
-        };
-        if let Some(column) = column_of(expr, columns).and_then(|index| self.columns.get_mut(index)) {
+        if let Some((index, values)) = pinned(conjunct, columns)
+            && let Some(column) = self.columns.get_mut(index)
+        {
             column.distinct = column.distinct.min(values as f64);
         }
+    }
+}
+
+/// The column that must equal one of so many constants, where the condition says just that.
+fn pinned(conjunct: &Expr, columns: &Columns) -> Option<(usize, usize)> {
+    match conjunct {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => match (literal(left), literal(right)) {
+            (None, Some(_)) => Some((column_of(left, columns)?, 1)),
+            (Some(_), None) => Some((column_of(right, columns)?, 1)),
+            _ => None,
+        },
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
+            let ((one, some), (other, more)) = (pinned(left, columns)?, pinned(right, columns)?);
+            (one == other).then_some((one, some + more))
+        }
+        Expr::InList(list) if !list.negated => Some((column_of(&list.expr, columns)?, list.list.len())),
+        _ => None,
     }
 }
 
@@ -197,10 +208,38 @@ fn comparison(binary: &BinaryExpr, expr: &Expr, known: &[ColumnEstimate], column
             (None, None) => 1.0 - EQUALITY,
         },
         Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq => {
-            bounded(expr, known, columns).unwrap_or(INEQUALITY)
+            let range = |expr: &Expr| column_of(expr, columns).and_then(|index| known.get(index))?.range;
+            let share = match (range(&binary.left), range(&binary.right)) {
+                (Some(left), Some(right)) => {
+                    let below = share_below(left, right);
+                    let is_less = matches!(binary.op, Operator::Lt | Operator::LtEq);
+                    Some(if is_less { below } else { 1.0 - below })
+                }
+                _ => bounded(expr, known, columns),
+            };
+            share.unwrap_or(INEQUALITY)
         }
         _ => UNKNOWN,
     }
+}
+
+/// How often a value of `left` is below one of `right`, both spread evenly.
+fn share_below(left: (f64, f64), right: (f64, f64)) -> f64 {
+    const STEPS: u32 = 8;
+    let points = |(low, high): (f64, f64)| {
+        (0..STEPS).map(move |step| low + (high - low) * (f64::from(step) + 0.5) / f64::from(STEPS))
+    };
+    let weight = |(one, other): (f64, f64)| {
+        if one < other {
+            1.0
+        } else if one == other {
+            0.5
+        } else {
+            0.0
+        }
+    };
+    let pairs = points(left).flat_map(|one| points(right).map(move |other| (one, other)));
+    pairs.map(weight).sum::<f64>() / f64::from(STEPS * STEPS)
 }
 
 fn bounded(expr: &Expr, known: &[ColumnEstimate], columns: &Columns) -> Option<f64> {

@@ -57,7 +57,9 @@ impl Model {
         }
         let applied = self.predicates.iter().filter(|(about, _)| about & !set == 0 && about.count_ones() > 1);
         product *= applied.map(|(_, share)| share).product::<f64>();
-        product * self.attached.iter().filter(|(index, _)| set & only(*index) != 0).map(|(_, f)| f).product::<f64>()
+        let attached = self.attached.iter().filter(|(index, _)| set & only(*index) != 0);
+        // Less than a row is only ever a guess that went too far.
+        (product * attached.map(|(_, factor)| factor).product::<f64>()).max(1.0)
     }
 
     /// Whether the set is one relation that has never more than one row.
