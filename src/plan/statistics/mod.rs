@@ -35,8 +35,11 @@ pub(super) struct Estimator {
     /// Names of columns whose values matter.
     names: HashSet<String>,
     /// By address of the table's data, which the query keeps alive, and its columns.
-    tables: RefCell<HashMap<(usize, Vec<usize>), Arc<TableStatistics>>>,
+    tables: RefCell<HashMap<TableKey, Arc<TableStatistics>>>,
 }
+
+/// The address of a table's data, and columns of it.
+type TableKey = (usize, Vec<usize>);
 
 impl Estimator {
     /// An estimator for the parts and rewritten forms of `plan`.
