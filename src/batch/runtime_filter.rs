@@ -26,7 +26,7 @@ use crate::memory::Reservation;
 
 /// The slot between a join's build side and the scan of its probe side.
 #[derive(Debug, Default)]
-pub struct RuntimeFilter(OnceLock<KeyFilter>);
+pub struct RuntimeFilter(OnceLock<Arc<KeyFilter>>);
 
 impl RuntimeFilter {
     /// An empty slot.
@@ -35,13 +35,13 @@ impl RuntimeFilter {
     }
 
     /// Fills the slot; only the first call counts.
-    pub fn publish(&self, filter: KeyFilter) {
-        let _ = self.0.set(filter);
+    pub fn publish(&self, filter: impl Into<Arc<KeyFilter>>) {
+        let _ = self.0.set(filter.into());
     }
 
     /// What was published; `None` where nothing is known.
     pub fn get(&self) -> Option<&KeyFilter> {
-        self.0.get()
+        self.0.get().map(Arc::as_ref)
     }
 }
 
@@ -88,6 +88,29 @@ impl KeyFilter {
         self.members = members;
         self._reservation = Some(reservation);
         self
+    }
+
+    /// Adds the keys of `column` to the set; NULLs are not part of it. Threads may do so at the same time, before it is
+    /// published.
+    pub fn insert(&self, column: &ArrayRef) -> Result<()> {
+        match &self.members {
+            Members::Unknown => {}
+            Members::Bits(bits) => {
+                let mut words = Vec::new();
+                integer_words(column, &mut words);
+                words
+                    .iter()
+                    .enumerate()
+                    .filter(|(row, _)| column.is_valid(*row))
+                    .for_each(|(_, &word)| bits.insert(word));
+            }
+            Members::Bloom(bloom) => {
+                let mut hashes = Vec::new();
+                hash_rows(std::slice::from_ref(column), column.len(), &mut hashes)?;
+                hashes.into_iter().for_each(|hash| bloom.insert(hash));
+            }
+        }
+        Ok(())
     }
 
     /// Whether there is no build key at all: nothing can match.

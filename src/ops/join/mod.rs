@@ -1,3 +1,4 @@
 //! Joins: by equal keys (`hash`), and by any other condition.
 
+pub mod hash;
 pub mod nested_loop;

@@ -27,6 +27,7 @@ use super::physical::{Branch, Input, PhysicalPlan, Pipeline};
 use super::statistics::Estimator;
 use crate::error::{Error, Result};
 use crate::expr::{Compiler, Evaluator};
+use crate::ops::join::hash::JoinShare;
 use crate::ops::{DynSink, Operator};
 use crate::store::QueryContext;
 
@@ -36,7 +37,14 @@ use crate::store::QueryContext;
 /// `NOT_SUPPORTED` for a node or expression that floe does not run yet.
 pub fn lower(plan: &LogicalPlan, context: &Arc<QueryContext>, compiler: &Compiler) -> Result<PhysicalPlan> {
     let estimator = Estimator::new(plan, context.clone());
-    let mut lowering = Lowering { context, compiler, estimator, pipelines: Vec::new(), shared: HashMap::new() };
+    let mut lowering = Lowering {
+        context,
+        compiler,
+        estimator,
+        pipelines: Vec::new(),
+        shared: HashMap::new(),
+        join_share: Arc::default(),
+    };
     let branches = lowering.node(plan)?;
     lowering.add_pipeline(branches, None);
     Ok(PhysicalPlan { pipelines: lowering.pipelines, schema: plan.schema().inner().clone() })
@@ -49,6 +57,7 @@ struct Lowering<'a> {
     pipelines: Vec<Pipeline>,
     /// The pipelines of shared tables, by the table's number.
     shared: HashMap<u64, usize>,
+    join_share: Arc<JoinShare>,
 }
 
 /// The open end of a pipeline.

@@ -2,14 +2,21 @@
 
 use std::sync::Arc;
 
+use datafusion_expr::LogicalPlan;
 use datafusion_expr::logical_plan::{Filter, Projection};
 
+use super::join::is_hash_join;
 use super::{Branches, Lowering, with_operator};
 use crate::error::Result;
 use crate::ops;
 
 impl Lowering<'_> {
     pub(super) fn projection(&mut self, projection: &Projection) -> Result<Branches> {
+        if let LogicalPlan::Join(join) = projection.input.as_ref()
+            && is_hash_join(join)
+        {
+            return self.projected_join(projection, join);
+        }
         let branches = self.node(&projection.input)?;
         let schema = projection.input.schema();
         let evaluators = projection.expr.iter().map(|expr| self.compile(expr, schema)).collect::<Result<Vec<_>>>()?;
