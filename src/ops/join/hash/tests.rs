@@ -68,7 +68,7 @@ fn column(kind: usize, rows: usize, distinct: u64, random: &mut Random) -> Array
             seed.get_or_insert(1);
         });
     }
-    let text = |seed: u64| if seed % 3 == 0 { format!("{seed}") } else { format!("a longer text for {seed}") };
+    let text = |seed: u64| if seed.is_multiple_of(3) { format!("{seed}") } else { format!("a longer text for {seed}") };
     let seeds = seeds.into_iter();
     match kind % KINDS {
         0 => Arc::new(Int64Array::from_iter(seeds.map(|seed| seed.map(|seed| seed as i64 - 3)))),
