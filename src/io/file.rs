@@ -4,6 +4,7 @@ use std::fs::File;
 
 use crate::error::{Code, Error, Result};
 use crate::io::{local_path, refused};
+use crate::memory::Tally;
 
 /// An open local file. Its size is fixed at opening: what is appended later is not seen, and a file that shrinks
 /// meanwhile is an error.
@@ -57,6 +58,7 @@ impl LocalFile {
                 Err(error) => return Err(refused(&self.path, &format!("read at byte {position} of"), &error)),
             }
         }
+        Tally::count_read(done);
         Ok(done)
     }
 

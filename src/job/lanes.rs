@@ -1,10 +1,12 @@
 //! Lanes: the mutable state of a pipeline, at most one per worker, borrowed by a task for its run.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::record_batch::RecordBatch;
 use parking_lot::Mutex;
 
+use super::metrics::{Meter, PipelineMeters};
 use super::stages::Place;
 use crate::error::Result;
 use crate::ops::{DynSink, DynSinkWork, Emit, Flow, Operator, Work};
@@ -26,6 +28,7 @@ pub(super) struct Lanes {
     operators: Vec<Vec<Arc<dyn Operator>>>,
     sink: Option<Arc<dyn DynSink>>,
     context: Arc<QueryContext>,
+    meters: Arc<PipelineMeters>,
 }
 
 impl Lanes {
@@ -33,8 +36,9 @@ impl Lanes {
         operators: Vec<Vec<Arc<dyn Operator>>>,
         sink: Option<Arc<dyn DynSink>>,
         context: Arc<QueryContext>,
+        meters: Arc<PipelineMeters>,
     ) -> Self {
-        Lanes { idle: Mutex::new(Vec::new()), operators, sink, context }
+        Lanes { idle: Mutex::new(Vec::new()), operators, sink, context, meters }
     }
 
     /// The lane that was used last, or a new one.
@@ -42,7 +46,8 @@ impl Lanes {
         if let Some(lane) = self.idle.lock().pop() {
             return Ok(lane);
         }
-        let sink = self.sink.as_ref().map(|sink| sink.open(&self.context)).transpose()?;
+        let open = |sink: &Arc<dyn DynSink>| self.meters.sink.during(|| sink.open(&self.context));
+        let sink = self.sink.as_ref().map(open).transpose()?;
         let unopened = |operators: &Vec<_>| operators.iter().map(|_| None).collect();
         Ok(Lane { branches: self.operators.iter().map(unopened).collect(), sink })
     }
@@ -72,9 +77,14 @@ impl Lanes {
         let mut works = Works {
             operators: &self.operators[place.branch][place.position..],
             works: &mut branches[place.branch][place.position..],
+            meters: &self.meters.operators[place.branch][place.position..],
             context: &self.context,
         };
-        works.push(batch, &mut |batch| out(sink.as_mut(), batch))
+        works.push(batch, &mut |batch| {
+            let meter = &self.meters.sink;
+            meter.count_in(batch.num_rows());
+            meter.during(|| out(sink.as_mut(), batch))
+        })
     }
 }
 
@@ -82,18 +92,31 @@ impl Lanes {
 struct Works<'a> {
     operators: &'a [Arc<dyn Operator>],
     works: &'a mut [Option<Box<dyn Work>>],
+    meters: &'a [Arc<Meter>],
     context: &'a Arc<QueryContext>,
 }
 
 impl Works<'_> {
     fn push(&mut self, batch: RecordBatch, out: &mut Emit) -> Result<Flow> {
-        let Some((operator, operators)) = self.operators.split_first() else { return out(batch) };
-        let Some((work, works)) = self.works.split_first_mut() else { return out(batch) };
-        let work = match work {
-            Some(work) => work,
-            empty => empty.insert(operator.open(self.context)?),
+        let (Some((operator, operators)), Some((work, works)), Some((meter, meters))) =
+            (self.operators.split_first(), self.works.split_first_mut(), self.meters.split_first())
+        else {
+            return out(batch);
         };
-        let mut behind = Works { operators, works, context: self.context };
-        work.push(batch, &mut |batch| behind.push(batch, out))
+        let mut behind = Works { operators, works, meters, context: self.context };
+        meter.count_in(batch.num_rows());
+        meter.during_without(|others: &mut Duration| {
+            let work = match work {
+                Some(work) => work,
+                empty => empty.insert(operator.open(self.context)?),
+            };
+            work.push(batch, &mut |batch| {
+                meter.count_out(batch.num_rows());
+                let begin = Instant::now();
+                let flow = behind.push(batch, out);
+                *others += begin.elapsed();
+                flow
+            })
+        })
     }
 }

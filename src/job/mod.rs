@@ -7,6 +7,7 @@
 //!   is slow; no worker ever waits for it.
 
 mod lanes;
+mod metrics;
 mod pipeline;
 mod queue;
 mod runner;
@@ -15,5 +16,6 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use metrics::{QueryMetrics, Usage};
 pub use runner::Runner;
 pub use stream::BatchStream;

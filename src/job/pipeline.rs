@@ -5,6 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::lanes::{Lane, Lanes};
+use super::metrics::{Meter, PipelineMeters};
 use super::queue::{RESULT_ORDER, ResultQueue};
 use super::stages::{Place, Stage};
 use crate::batch::{SourceRef, Split};
@@ -34,6 +35,7 @@ pub(super) struct PipelineRun {
     pub(super) context: Arc<QueryContext>,
     pub(super) lanes: Lanes,
     pub(super) stages: Vec<Stage>,
+    pub(super) meters: Arc<PipelineMeters>,
     pub(super) target: Target,
 }
 
@@ -43,10 +45,20 @@ pub(super) enum Target {
     Result(Arc<ResultQueue>),
 }
 
+/// A source whose rows enter the pipeline somewhere.
+#[derive(Clone)]
+struct Entry {
+    place: Place,
+    source: SourceRef,
+    meter: Arc<Meter>,
+}
+
 /// A split being read, between two runs of its task.
 struct Reading {
     split: Box<dyn Split>,
     place: Place,
+    /// Of the source, or of the operator that held these rows back.
+    meter: Arc<Meter>,
     /// Counts all splits of the pipeline.
     number: usize,
 }
@@ -55,23 +67,22 @@ impl PipelineRun {
     /// Adds the tasks of this pipeline over `sources` (one per branch); gives the one whose value is the output.
     pub(super) fn expand(self: &Arc<Self>, context: &Context, sources: Vec<SourceRef>) -> TaskId {
         let entries = sources.into_iter().enumerate();
-        let entries = entries.map(|(branch, source)| (Place { branch, position: 0 }, source)).collect();
+        let entry = |(branch, source)| Entry {
+            place: Place { branch, position: 0 },
+            source,
+            meter: self.meters.sources.get(branch).cloned().unwrap_or_default(),
+        };
+        let entries = entries.map(entry).collect();
         self.run_stage(context, entries, 0, 0)
     }
 
     /// Adds a task for each split of `entries`, numbered from `number`, and one that goes on with stage `stage` behind
     /// them.
-    fn run_stage(
-        self: &Arc<Self>,
-        context: &Context,
-        entries: Vec<(Place, SourceRef)>,
-        mut number: usize,
-        stage: usize,
-    ) -> TaskId {
+    fn run_stage(self: &Arc<Self>, context: &Context, entries: Vec<Entry>, mut number: usize, stage: usize) -> TaskId {
         let mut splits = Vec::new();
-        for (place, source) in entries {
-            for index in 0..source.split_count() {
-                splits.push(context.add(self.clone().open_task(source.clone(), index, place, number)));
+        for entry in entries {
+            for index in 0..entry.source.split_count() {
+                splits.push(context.add(self.clone().open_task(entry.clone(), index, number)));
                 number += 1;
             }
         }
@@ -86,10 +97,15 @@ impl PipelineRun {
     /// No more batches come to the operator of stage `stage`: one finishing task per work, then one that asks for the
     /// rest.
     fn finish_operator(self: &Arc<Self>, context: &Context, stage: usize, number: usize) -> Outcome<Value> {
-        let works = self.lanes.take_works(&self.stages[stage].places);
+        let Stage { places, .. } = &self.stages[stage];
+        let works = self.lanes.take_works(places);
+        let meter = places.first().map(|place| self.meters.operators[place.branch][place.position].clone());
+        let meter = meter.unwrap_or_default();
         let finish = |work: Box<dyn crate::ops::Work>| {
+            let meter = meter.clone();
             context.add(Task::consumer(self.label("finish"), move |_, _| {
-                Ok(Outcome::Value(Value::Held(Mutex::new(Some(work.finish()?)))))
+                let held = meter.during(|| work.finish())?;
+                Ok(Outcome::Value(Value::Held(Mutex::new(Some(held)))))
             }))
         };
         let parts: Vec<TaskId> = works.into_iter().map(finish).collect();
@@ -100,8 +116,9 @@ impl PipelineRun {
                 _ => None,
             });
             let Stage { operator, .. } = &run.stages[stage];
-            let source = operator.rest(&run.context, parts.collect())?;
-            Ok(Outcome::Become(run.run_stage(context, vec![(run.stages[stage].behind(), source)], number, stage + 1)))
+            let source = meter.during(|| operator.rest(&run.context, parts.collect()))?;
+            let entry = Entry { place: run.stages[stage].behind(), source, meter };
+            Ok(Outcome::Become(run.run_stage(context, vec![entry], number, stage + 1)))
         });
         Outcome::Become(context.add(rest.inputs(parts)))
     }
@@ -117,16 +134,17 @@ impl PipelineRun {
         }
     }
 
-    fn open_task(self: Arc<Self>, source: SourceRef, index: usize, place: Place, number: usize) -> QueryTask {
+    fn open_task(self: Arc<Self>, entry: Entry, index: usize, number: usize) -> QueryTask {
         let label = Label::from(self.name.clone()).index(u32::try_from(number).unwrap_or(u32::MAX));
         let order = self.order(number);
         Task::producer(label, order, move |context, _| {
             if !self.wants(number) {
                 return Ok(self.end_split(number));
             }
-            let split = source.open(index)?;
+            let Entry { place, source, meter } = entry;
+            let split = meter.during(|| source.open(index))?;
             drop(source);
-            self.read(context, Reading { split, place, number })
+            self.read(context, Reading { split, place, meter, number })
         })
     }
 
@@ -149,7 +167,9 @@ impl PipelineRun {
         let mut lane = self.lanes.borrow()?;
         while self.wants(reading.number) {
             self.context.cancel.check()?;
-            let Some(batch) = reading.split.next()? else { break };
+            let Reading { split, meter, .. } = &mut reading;
+            let Some(batch) = meter.during(|| split.next())? else { break };
+            meter.count_out(batch.num_rows());
             if batch.num_rows() > 0 && self.push(&mut lane, &reading, batch)? == Flow::Done {
                 break;
             }
@@ -186,8 +206,9 @@ impl PipelineRun {
         let parts: Vec<TaskId> = lanes
             .into_iter()
             .map(|lane| {
+                let meter = self.meters.sink.clone();
                 context.add(Task::consumer(self.label("finish"), move |_, _| {
-                    let part = lane.sink.map(|sink| sink.finish()).transpose()?;
+                    let part = lane.sink.map(|sink| meter.during(|| sink.finish())).transpose()?;
                     Ok(Outcome::Value(Value::Part(Mutex::new(part))))
                 }))
             })
@@ -198,7 +219,7 @@ impl PipelineRun {
                 Value::Part(part) => part.lock().take(),
                 _ => None,
             });
-            let source = sink.combine(&run.context, parts.collect())?;
+            let source = run.meters.sink.during(|| sink.combine(&run.context, parts.collect()))?;
             Ok(Outcome::Value(Value::Source(source)))
         });
         Ok(Outcome::Become(context.add(combine.inputs(parts))))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::lanes::Lanes;
+use super::metrics::{PipelineMeters, QueryMetrics};
 use super::pipeline::{PipelineRun, QueryTask, Target, Value};
 use super::queue::ResultQueue;
 use super::stages::stages;
@@ -38,10 +39,11 @@ impl Runner {
         let queue = Arc::new(ResultQueue::new(bound));
         let mut graph: Graph<Value, Error> = Graph::new();
         let mut starts = Vec::with_capacity(plan.pipelines.len());
+        let metrics = Arc::new(QueryMetrics::new(&plan));
         for (index, pipeline) in plan.pipelines.into_iter().enumerate() {
             let inputs = pipeline.branches.iter().filter_map(|branch| pipeline_of(&branch.input));
             let needs: Vec<_> = inputs.chain(pipeline.after.iter().copied()).collect();
-            let mut task = start_task(index, pipeline, &context, &queue);
+            let mut task = start_task(index, pipeline, &context, &queue, metrics.pipeline(index));
             for need in needs {
                 let Some(&start) = starts.get(need) else {
                     return Err(Error::internal(format!("pipeline {index} reads pipeline {need}, which comes later")));
@@ -59,7 +61,7 @@ impl Runner {
             .gate(queue.clone())
             .on_finish(move |outcome| finished.finish(outcome.map(|_| ()).map_err(Clone::clone)));
         let handle = self.scheduler.submit(graph, options);
-        Ok(BatchStream::new(plan.schema, queue, handle, context))
+        Ok(BatchStream::new(plan.schema, queue, handle, context, metrics))
     }
 }
 
@@ -75,19 +77,25 @@ fn pipeline_of(input: &Input) -> Option<usize> {
 }
 
 /// The task that starts a pipeline when those it reads have finished; its value is the pipeline's output.
-fn start_task(index: usize, pipeline: Pipeline, context: &Arc<QueryContext>, queue: &Arc<ResultQueue>) -> QueryTask {
+fn start_task(
+    index: usize,
+    pipeline: Pipeline,
+    context: &Arc<QueryContext>,
+    queue: &Arc<ResultQueue>,
+    meters: Arc<PipelineMeters>,
+) -> QueryTask {
     let name: Arc<str> = match &pipeline.sink {
         Some(sink) => format!("pipeline {index} ({})", sink.name()).into(),
         None => format!("pipeline {index} (result)").into(),
     };
     let operators: Vec<_> = pipeline.branches.iter().map(|branch| branch.operators.clone()).collect();
     let stages = stages(&operators);
-    let lanes = Lanes::new(operators, pipeline.sink.clone(), context.clone());
+    let lanes = Lanes::new(operators, pipeline.sink.clone(), context.clone(), meters.clone());
     let target = match pipeline.sink {
         Some(sink) => Target::Sink(sink),
         None => Target::Result(queue.clone()),
     };
-    let run = Arc::new(PipelineRun { name: name.clone(), context: context.clone(), lanes, stages, target });
+    let run = Arc::new(PipelineRun { name: name.clone(), context: context.clone(), lanes, stages, meters, target });
     let inputs: Vec<Input> = pipeline.branches.into_iter().map(|branch| branch.input).collect();
     Task::consumer(Label::from(format!("start {name}")), move |context, values: Vec<Arc<Value>>| {
         let mut finished = values.iter();

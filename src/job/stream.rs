@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
+use super::metrics::QueryMetrics;
 use super::pipeline::Value;
 use super::queue::ResultQueue;
 use crate::cancel::CancelToken;
@@ -18,6 +19,7 @@ pub struct BatchStream {
     queue: Arc<ResultQueue>,
     handle: GraphHandle<Value, Error>,
     context: Arc<QueryContext>,
+    metrics: Arc<QueryMetrics>,
     ended: bool,
 }
 
@@ -27,8 +29,9 @@ impl BatchStream {
         queue: Arc<ResultQueue>,
         handle: GraphHandle<Value, Error>,
         context: Arc<QueryContext>,
+        metrics: Arc<QueryMetrics>,
     ) -> Self {
-        BatchStream { schema, queue, handle, context, ended: false }
+        BatchStream { schema, queue, handle, context, metrics, ended: false }
     }
 
     /// The schema of every batch.
@@ -39,6 +42,11 @@ impl BatchStream {
     /// Cancels the query, from any thread, when its `cancel` is called.
     pub fn cancel_token(&self) -> CancelToken {
         self.context.cancel.clone()
+    }
+
+    /// What the query's operators have done so far; complete once the stream has ended.
+    pub fn metrics(&self) -> Arc<QueryMetrics> {
+        self.metrics.clone()
     }
 
     /// Cancels the query and waits until no worker runs for it any more.

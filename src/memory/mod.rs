@@ -8,6 +8,7 @@ mod budget;
 mod jemalloc;
 mod pages;
 mod reservation;
+mod tally;
 
 #[cfg(test)]
 mod tests;
@@ -17,3 +18,4 @@ pub use allocator::{CountingAllocator, allocated};
 pub use budget::{Budget, Evict};
 pub use pages::{HUGE_PAGES_FROM, refuse_huge_pages};
 pub use reservation::Reservation;
+pub use tally::Tally;

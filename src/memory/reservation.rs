@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::budget::{Account, Budget};
 use crate::config::bytes::format as human;
 use crate::error::{Code, Error, Result};
+use crate::memory::tally::Tally;
 
 /// How many holders an error lists.
 const LISTED_HOLDERS: usize = 3;
@@ -19,11 +20,13 @@ pub struct Reservation {
     account: Arc<Account>,
     holder: &'static str,
     bytes: usize,
+    /// Who works with what is held.
+    tally: Option<Arc<Tally>>,
 }
 
 impl Reservation {
     pub(super) fn new(budget: Budget, holder: &'static str, account: Arc<Account>) -> Self {
-        Reservation { budget, account, holder, bytes: 0 }
+        Reservation { budget, account, holder, bytes: 0, tally: Tally::current() }
     }
 
     /// Bytes held.
@@ -62,6 +65,7 @@ impl Reservation {
         let bytes = bytes.min(self.bytes);
         if bytes > 0 {
             self.bytes -= bytes;
+            self.note_released(bytes);
             self.budget.release(&self.account, bytes);
         }
     }
@@ -78,6 +82,8 @@ impl Reservation {
     /// Takes over what `other` holds (in this holder's name).
     pub fn merge(&mut self, mut other: Reservation) {
         let bytes = std::mem::take(&mut other.bytes);
+        other.note_released(bytes);
+        self.note_taken(bytes);
         if Arc::ptr_eq(&self.account, &other.account) {
             self.bytes += bytes;
         } else {
@@ -89,12 +95,20 @@ impl Reservation {
 
     /// An empty reservation of the same holder.
     pub(crate) fn sibling(&self) -> Reservation {
-        Reservation::new(self.budget.clone(), self.holder, Arc::clone(&self.account))
+        let tally = self.tally.clone();
+        Reservation {
+            budget: self.budget.clone(),
+            account: Arc::clone(&self.account),
+            holder: self.holder,
+            bytes: 0,
+            tally,
+        }
     }
 
     /// Takes `additional` bytes whether they fit or not: for memory that exists already.
     pub(crate) fn grow_anyway(&mut self, additional: usize) {
         self.budget.take_anyway(&self.account, additional);
+        self.note_taken(additional);
         self.bytes += additional;
     }
 
@@ -102,6 +116,7 @@ impl Reservation {
     pub(crate) fn grow_under(&mut self, additional: usize, ceiling: usize) -> bool {
         let taken = self.budget.take_under(&self.account, additional, ceiling);
         if taken {
+            self.note_taken(additional);
             self.bytes += additional;
         }
         taken
@@ -136,6 +151,18 @@ impl Reservation {
                 return Ok(true);
             }
             return evicted;
+        }
+    }
+
+    fn note_taken(&self, bytes: usize) {
+        if let Some(tally) = &self.tally {
+            tally.take(bytes);
+        }
+    }
+
+    fn note_released(&self, bytes: usize) {
+        if let Some(tally) = &self.tally {
+            tally.release(bytes);
         }
     }
 

@@ -16,6 +16,17 @@ pub struct PhysicalPlan {
     pub schema: SchemaRef,
 }
 
+/// A place in a physical plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlanNode {
+    /// What a branch reads.
+    Source { pipeline: usize, branch: usize },
+    /// A streaming operator, counted from the source.
+    Operator { pipeline: usize, branch: usize, position: usize },
+    /// The end of a pipeline.
+    Sink { pipeline: usize },
+}
+
 /// Branches that feed one sink.
 pub struct Pipeline {
     /// Their rows follow one another (UNION ALL); mostly there is one.

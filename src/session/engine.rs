@@ -4,6 +4,7 @@
 //! under it.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use datafusion_expr::LogicalPlan;
 use parking_lot::{Mutex, RwLock};
@@ -136,6 +137,30 @@ impl Engine {
         let context = self.context();
         let (optimised, physical) = self.lower(logical, &context)?;
         Ok(plan::explain(&optimised, &physical, &context))
+    }
+
+    /// Runs the plan, leaves its rows out, and tells what every operator did.
+    pub(crate) fn explain_analyze(&self, logical: &LogicalPlan) -> Result<String> {
+        let context = self.context();
+        let begin = Instant::now();
+        let (_, physical) = self.lower(logical, &context)?;
+        let lines = plan::pipeline_lines(&physical);
+        let planned = begin.elapsed();
+        let runner = self.runner.read().clone();
+        let mut stream = runner.run(physical, context)?;
+        let metrics = stream.metrics();
+        stream.try_for_each(|batch| batch.map(drop))?;
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
+        let total = begin.elapsed();
+        let mut text = format!("total {:.1} ms, of it planning {:.1} ms", milliseconds(total), milliseconds(planned));
+        for line in lines {
+            text.push('\n');
+            text.push_str(&line.text);
+            if let Some(usage) = line.node.and_then(|node| metrics.usage(node)) {
+                text.push_str(&format!("  [{usage}]"));
+            }
+        }
+        Ok(text)
     }
 
     fn lower(&self, logical: &LogicalPlan, context: &Arc<QueryContext>) -> Result<(LogicalPlan, PhysicalPlan)> {

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::segment::Extent;
 use super::shelves::Shelf;
-use crate::memory::Reservation;
+use crate::memory::{Reservation, Tally};
 
 /// A batch in memory with its account.
 #[derive(Debug)]
@@ -45,6 +45,8 @@ pub(super) struct Entry {
     /// Bytes in memory when resident.
     pub(super) bytes: usize,
     pub(super) schema: SchemaRef,
+    /// Who put it here.
+    pub(super) tally: Option<Arc<Tally>>,
     pub(super) state: Mutex<State>,
 }
 

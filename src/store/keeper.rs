@@ -27,7 +27,7 @@ use super::shelves::{Shelf, Shelves};
 use super::spiller;
 use crate::config::SpillCap;
 use crate::error::Result;
-use crate::memory::{Budget, Evict, Reservation};
+use crate::memory::{Budget, Evict, Reservation, Tally};
 
 /// Percent of the limit over which the background writer begins.
 const HIGH_WATER: usize = 75;
@@ -94,7 +94,7 @@ impl Keeper {
         let state = State { memory: Some(Resident::new(batch, charge)), disk: None, place: Place::On(Shelf::Dirty) };
         // The greatest order comes first on the shelves.
         let key = (u32::MAX - order.0, self.sequence.fetch_add(1, Ordering::Relaxed));
-        let entry = Arc::new(Entry { key, rows, bytes, schema, state: Mutex::new(state) });
+        let entry = Arc::new(Entry { key, rows, bytes, schema, tally: Tally::current(), state: Mutex::new(state) });
         self.shelves.lock().insert(Shelf::Dirty, &entry);
         let handle = Handle { entry, keeper: self.shared() };
         self.granted();

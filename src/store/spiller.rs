@@ -135,6 +135,9 @@ impl<'a> Group<'a> {
                 continue;
             }
             state.disk = Some(Arc::new(extent));
+            if let Some(tally) = &entry.tally {
+                tally.add_spilled(entry.bytes);
+            }
             state.place = Place::Free;
             drop(resident);
             if state.is_pinned() {

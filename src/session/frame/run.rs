@@ -68,6 +68,15 @@ impl DataFrame {
         self.session.engine().explain(&self.plan)
     }
 
+    /// Runs the query, leaves its rows out, and tells of every operator how many rows it saw, its time (of all workers),
+    /// the bytes it read and spilled, and the most memory its working set took.
+    ///
+    /// # Errors
+    /// Those of planning and running.
+    pub fn explain_analyze(&self) -> Result<String> {
+        self.session.engine().explain_analyze(&self.plan)
+    }
+
     /// Runs the query and writes it as CSV with a header; gives the number of rows.
     ///
     /// # Errors

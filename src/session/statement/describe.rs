@@ -27,16 +27,14 @@ impl Running<'_> {
         else {
             return Err(Error::not_supported("this kind of EXPLAIN").hint("write EXPLAIN and the query"));
         };
-        if *analyze {
-            return Err(Error::not_supported("EXPLAIN ANALYZE"));
-        }
         let frame = match statement.as_ref() {
             Statement::Query(query) => DataFrame::new(self.session.clone(), self.prepared.plan(query)?),
             other => self.query_of_change(other, describe_alias)?,
         };
         match describe_alias {
             DescribeAlias::Explain => {
-                self.answer(vec![("plan", frame.explain()?.lines().map(str::to_string).collect())])
+                let text = if *analyze { frame.explain_analyze()? } else { frame.explain()? };
+                self.answer(vec![("plan", text.lines().map(str::to_string).collect())])
             }
             DescribeAlias::Describe | DescribeAlias::Desc => self.columns_of(&frame),
         }

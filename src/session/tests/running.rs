@@ -216,3 +216,22 @@ fn a_dropped_stream_and_a_cancelled_one_leave_the_session_usable() {
     drop(stream);
     assert_eq!(query(&session, "select sum(n) from t"), ["6"]);
 }
+
+#[test]
+fn explain_analyze_counts_the_rows_of_every_operator() {
+    let session = session();
+    done(&session, "create table t as select * from (values (1), (2), (3), (4)) v(n)");
+    let text = session.sql("select n % 2 as k, count(*) from t where n > 1 group by k order by k").unwrap();
+    let text = text.explain_analyze().unwrap();
+    assert!(text.starts_with("total "), "{text}");
+    let line = |what: &str| text.lines().find(|line| line.trim_start().starts_with(what)).unwrap_or_default();
+    assert!(line("Scan").contains("[4 rows, "), "{text}");
+    assert!(line("Filter").contains("[4 rows in, 3 out, "), "{text}");
+    assert!(line("HashAggregate").contains("[3 rows in, "), "{text}");
+    assert!(line("HashAggregate").contains(", peak "), "{text}");
+    assert!(line("Sort").contains("[2 rows in, "), "{text}");
+    assert!(line("Result").contains("[2 rows in, "), "{text}");
+    // By SQL, too; and what is analysed is not kept from failing.
+    assert!(query(&session, "explain analyze select 1").iter().any(|line| line.contains("Result")));
+    assert!(session.sql("explain analyze select 1 % (n - n) from t").is_err());
+}

@@ -1,0 +1,142 @@
+//! What every operator of a query did: rows, time, memory, bytes. Recorded always: a few counters for each batch.
+//!
+//! Times are those of the operator alone, without those behind it, added up over all workers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::config::bytes::format as human;
+use crate::memory::Tally;
+use crate::plan::{PhysicalPlan, PlanNode};
+
+/// The counters of one source, operator or sink.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    rows_in: AtomicU64,
+    rows_out: AtomicU64,
+    nanoseconds: AtomicU64,
+    tally: Arc<Tally>,
+}
+
+impl Meter {
+    /// Runs `work` on this meter's account.
+    pub(super) fn during<T>(&self, work: impl FnOnce() -> T) -> T {
+        let begin = Instant::now();
+        let value = self.tally.during(work);
+        self.add_time(begin.elapsed());
+        value
+    }
+
+    /// Runs `work`, which gets a place to add the time that others took meanwhile.
+    pub(super) fn during_without<T>(&self, work: impl FnOnce(&mut Duration) -> T) -> T {
+        let begin = Instant::now();
+        let mut others = Duration::ZERO;
+        let value = self.tally.during(|| work(&mut others));
+        self.add_time(begin.elapsed().saturating_sub(others));
+        value
+    }
+
+    pub(super) fn count_in(&self, rows: usize) {
+        self.rows_in.fetch_add(rows as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_out(&self, rows: usize) {
+        self.rows_out.fetch_add(rows as u64, Ordering::Relaxed);
+    }
+
+    fn add_time(&self, time: Duration) {
+        self.nanoseconds.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn usage(&self) -> Usage {
+        Usage {
+            rows_in: self.rows_in.load(Ordering::Relaxed),
+            rows_out: self.rows_out.load(Ordering::Relaxed),
+            time: Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)),
+            read_bytes: self.tally.read_bytes(),
+            spilled_bytes: self.tally.spilled_bytes(),
+            peak_bytes: self.tally.peak_bytes(),
+            notes: self.tally.notes(),
+        }
+    }
+}
+
+/// The meters of one pipeline.
+#[derive(Debug, Default)]
+pub(super) struct PipelineMeters {
+    /// By branch.
+    pub(super) sources: Vec<Arc<Meter>>,
+    /// By branch and position.
+    pub(super) operators: Vec<Vec<Arc<Meter>>>,
+    pub(super) sink: Arc<Meter>,
+}
+
+/// What the operators of one query have done so far.
+#[derive(Debug)]
+pub struct QueryMetrics {
+    pipelines: Vec<Arc<PipelineMeters>>,
+}
+
+/// What one operator has done so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Usage {
+    pub rows_in: u64,
+    pub rows_out: u64,
+    /// Of all workers together.
+    pub time: Duration,
+    pub read_bytes: u64,
+    pub spilled_bytes: u64,
+    /// Most bytes of its working sets at one time.
+    pub peak_bytes: usize,
+    /// What it counted besides, e.g. row groups left out.
+    pub notes: Vec<(&'static str, u64)>,
+}
+
+impl QueryMetrics {
+    pub(super) fn new(plan: &PhysicalPlan) -> Self {
+        let pipelines = plan.pipelines.iter().map(|pipeline| {
+            let operators = |count: usize| (0..count).map(|_| Arc::default()).collect();
+            Arc::new(PipelineMeters {
+                sources: pipeline.branches.iter().map(|_| Arc::default()).collect(),
+                operators: pipeline.branches.iter().map(|branch| operators(branch.operators.len())).collect(),
+                sink: Arc::default(),
+            })
+        });
+        QueryMetrics { pipelines: pipelines.collect() }
+    }
+
+    pub(super) fn pipeline(&self, index: usize) -> Arc<PipelineMeters> {
+        self.pipelines.get(index).cloned().unwrap_or_default()
+    }
+
+    /// What the operator at `node` has done; `None` where there is none.
+    pub fn usage(&self, node: PlanNode) -> Option<Usage> {
+        let meter = match node {
+            PlanNode::Source { pipeline, branch } => self.pipelines.get(pipeline)?.sources.get(branch),
+            PlanNode::Operator { pipeline, branch, position } => {
+                self.pipelines.get(pipeline)?.operators.get(branch)?.get(position)
+            }
+            PlanNode::Sink { pipeline } => self.pipelines.get(pipeline).map(|meters| &meters.sink),
+        };
+        meter.map(|meter| meter.usage())
+    }
+}
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.rows_in, self.rows_out) {
+            (rows, 0) if rows > 0 => write!(f, "{rows} rows in")?,
+            (0, rows) => write!(f, "{rows} rows")?,
+            (rows, out) => write!(f, "{rows} rows in, {out} out")?,
+        }
+        write!(f, ", {:.1} ms", self.time.as_secs_f64() * 1000.0)?;
+        let peak = u64::try_from(self.peak_bytes).unwrap_or(u64::MAX);
+        for (what, bytes) in [("read", self.read_bytes), ("spilled", self.spilled_bytes), ("peak", peak)] {
+            if bytes > 0 {
+                write!(f, ", {what} {}", human(bytes))?;
+            }
+        }
+        self.notes.iter().try_for_each(|(what, number)| write!(f, ", {number} {what}"))
+    }
+}
