@@ -2,6 +2,7 @@
 //!
 //! * [`Compiler`] and [`Evaluator`]: scalar expressions and conditions ([`Selection`]).
 //! * [`AggregateCall`]: aggregates as [`GroupsAccumulator`]s.
+//! * [`WindowCall`]: window functions, and aggregates over frames as [`SlidingAggregate`]s.
 //! * [`functions`]: every function by name, with floe's own where the library's would be wrong or slow.
 //! * [`fold_checked`]: what makes arithmetic safe from the optimizer.
 //! * [`types`]: SQL type names.
@@ -18,6 +19,7 @@ mod logic;
 mod predicate;
 mod rewrite;
 pub mod types;
+mod window;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,7 @@ pub use evaluator::Evaluator;
 pub use fold::{fold_checked, fold_checked_expr, unchecked};
 pub use functions::{FunctionRegistry, functions, single_row};
 pub use predicate::Selection;
+pub use window::{Bound, Frame, FrameUnits, Offset, SlidingAggregate, SlidingInputs, Step, WindowCall, WindowFunction};
 
 use arrow::error::ArrowError;
 use datafusion_common::DataFusionError;

@@ -18,6 +18,7 @@ pub mod project;
 pub mod set;
 pub mod sort;
 pub mod top_n;
+pub mod window;
 pub mod write;
 
 #[cfg(test)]

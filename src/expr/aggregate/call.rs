@@ -123,6 +123,11 @@ impl AggregateCall {
         Ok(Box::new(PerGroup::new(self.function.clone(), self.state_fields()?)))
     }
 
+    /// The library's function, for accumulators that are not grouped.
+    pub(in crate::expr) fn function(&self) -> &Arc<AggregateFunctionExpr> {
+        &self.function
+    }
+
     /// The columns of the state that the accumulator's `state` gives and `merge_batch` takes.
     pub fn state_fields(&self) -> Result<Vec<FieldRef>> {
         Ok(self.function.state_fields()?)

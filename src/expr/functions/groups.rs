@@ -6,7 +6,7 @@ use arrow::buffer::NullBuffer;
 use datafusion_expr::EmitTo;
 
 /// The rows that count: not NULL, and the filter is true. `None` when all do.
-pub(super) fn counted(nulls: Option<&NullBuffer>, filter: Option<&BooleanArray>) -> Option<NullBuffer> {
+pub(in crate::expr) fn counted(nulls: Option<&NullBuffer>, filter: Option<&BooleanArray>) -> Option<NullBuffer> {
     let nulls = nulls.filter(|nulls| nulls.null_count() > 0);
     let Some(filter) = filter else { return nulls.cloned() };
     let selected = match filter.nulls() {

@@ -19,7 +19,7 @@ use crate::error::{Code, Error};
 use crate::expr::types::sql_type_name;
 
 /// The error of a sum that does not fit `data_type`.
-pub(super) fn overflow(function: &str, data_type: &DataType) -> Error {
+pub(in crate::expr) fn overflow(function: &str, data_type: &DataType) -> Error {
     let type_name = sql_type_name(data_type);
     Error::new(Code::Overflow, format!("overflow in {function}: the sum does not fit {type_name}"))
         .hint("cast the argument to DOUBLE for an approximate sum")

@@ -18,7 +18,7 @@ use super::sum_accumulators::argument;
 use crate::expr::arithmetic::DECIMAL128_LIMIT;
 
 /// A value that can be added to a total of type `T`.
-pub(super) trait Addend<T>: Copy {
+pub(in crate::expr) trait Addend<T>: Copy {
     /// Adds; true when the total overflowed.
     fn add_to(self, total: &mut T) -> bool;
     /// Takes away again; true when the total overflowed.
@@ -83,14 +83,14 @@ impl Addend<i128> for i128 {
 
 /// A float total: the rounded sum, and the sum of what the additions rounded away.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Compensated {
+pub(in crate::expr) struct Compensated {
     sum: f64,
     rest: f64,
 }
 
 impl Compensated {
     /// The total as one float.
-    pub(super) fn value(self) -> f64 {
+    pub(in crate::expr) fn value(self) -> f64 {
         // Once infinite or NaN, the rest means nothing.
         if self.sum.is_finite() { self.sum + self.rest } else { self.sum }
     }
@@ -123,7 +123,7 @@ impl Addend<Compensated> for f64 {
 }
 
 /// A total that other totals can be added to.
-pub(super) trait Total: Copy + Default + Debug + Send + Sync + 'static {
+pub(in crate::expr) trait Total: Copy + Default + Debug + Send + Sync + 'static {
     /// Adds; true when this total overflowed.
     fn merge(&mut self, other: Self) -> bool;
 }
@@ -143,15 +143,15 @@ impl Total for Compensated {
 }
 
 /// The type of an argument: any of arrow's primitive types.
-pub(super) trait InputType: ArrowPrimitiveType + Debug + Send + Sync {}
+pub(in crate::expr) trait InputType: ArrowPrimitiveType + Debug + Send + Sync {}
 
 impl<T: ArrowPrimitiveType + Debug + Send + Sync> InputType for T {}
 
 /// Totals with the rows of a state that hold one.
-pub(super) type Partials<T> = (Vec<T>, Option<NullBuffer>);
+pub(in crate::expr) type Partials<T> = (Vec<T>, Option<NullBuffer>);
 
 /// The type of a sum.
-pub(super) trait SumType: InputType {
+pub(in crate::expr) trait SumType: InputType {
     /// What is added up in.
     type Total: Total;
 

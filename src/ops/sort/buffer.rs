@@ -123,6 +123,13 @@ impl Sorted {
         self.entries.len()
     }
 
+    /// Lets go of the rows, once they have been read.
+    pub(super) fn forget(&mut self) {
+        self.batches = Vec::new();
+        self.entries = Vec::new();
+        self.next = 0;
+    }
+
     /// The next wide batch of at most `rows` rows.
     pub(super) fn next(&mut self, rows: usize) -> Result<Option<RecordBatch>> {
         let end = self.entries.len().min(self.next + rows.max(1));

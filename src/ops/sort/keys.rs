@@ -47,7 +47,7 @@ const ROW_BITS: u32 = 36;
 ///
 /// # Errors
 /// `NOT_SUPPORTED` beyond 2^28 splits or 2^36 rows in one split.
-pub(super) fn sequence(split: usize, row: u64) -> Result<u64> {
+pub(in crate::ops) fn sequence(split: usize, row: u64) -> Result<u64> {
     match u64::try_from(split) {
         Ok(split) if split < 1 << (u64::BITS - ROW_BITS) && row < 1 << ROW_BITS => Ok(split << ROW_BITS | row),
         _ => Err(Error::not_supported("sorting an input of so many splits or rows")),
@@ -56,7 +56,7 @@ pub(super) fn sequence(split: usize, row: u64) -> Result<u64> {
 
 /// The keys of one sort.
 #[derive(Debug)]
-pub(super) struct SortKeys {
+pub(in crate::ops) struct SortKeys {
     keys: Vec<SortKey>,
     output: SchemaRef,
     wide: SchemaRef,
@@ -85,6 +85,20 @@ impl SortKeys {
         fields.push(Arc::new(Field::new("sequence", DataType::UInt64, false)));
         let converter = RowConverter::new(sort_fields)?;
         Ok(SortKeys { keys, output, wide: Arc::new(Schema::new(fields)), columns, converter })
+    }
+
+    /// Keys that are columns of `wide` already, whose last column is the sequence.
+    ///
+    /// # Errors
+    /// `NOT_SUPPORTED` for a key of a type that has no order.
+    pub(in crate::ops) fn over_columns(keys: &[(usize, SortOptions)], wide: SchemaRef) -> Result<Self> {
+        let columns: Vec<usize> = keys.iter().map(|(column, _)| *column).collect();
+        let field = |&(column, options): &(usize, SortOptions)| match wide.fields().get(column) {
+            Some(field) => Ok(SortField::new_with_options(field.data_type().clone(), options)),
+            None => Err(Error::internal("sort: a key beyond the columns")),
+        };
+        let converter = RowConverter::new(keys.iter().map(field).collect::<Result<_>>()?)?;
+        Ok(SortKeys { keys: Vec::new(), output: wide.clone(), wide, columns, converter })
     }
 
     /// The schema of the rows that are sorted.
@@ -151,7 +165,7 @@ impl SortKeys {
 }
 
 /// Zero and NaN have several bit patterns that are one value in SQL: they get one.
-fn normalised(column: &ArrayRef) -> ArrayRef {
+pub(in crate::ops) fn normalised(column: &ArrayRef) -> ArrayRef {
     match column.data_type() {
         DataType::Float64 => {
             let canonical = |value: f64| if value.is_nan() { f64::NAN } else { value + 0.0 };

@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::memory::Reservation;
 use crate::ops::sort::buffer::{BYTES_PER_ROW, SortBuffer, Sorted};
 use crate::ops::sort::keys::{OrderedKeys, SortKeys, sequence};
+use crate::ops::sort::rows::SortedRows;
 use crate::ops::sort::run::{Run, piece_bytes, piece_rows};
 use crate::ops::{Flow, SinkWork};
 use crate::store::{QueryContext, batch_bytes, compact};
@@ -45,7 +46,7 @@ pub struct SortWork {
 }
 
 impl SortWork {
-    pub(super) fn open(keys: Arc<SortKeys>, keep: usize, context: &Arc<QueryContext>) -> Result<Self> {
+    pub(in crate::ops) fn open(keys: Arc<SortKeys>, keep: usize, context: &Arc<QueryContext>) -> Result<Self> {
         let mut reservation = context.budget.reservation("Sort");
         let headroom = piece_bytes(context);
         reservation.grow(headroom)?;
@@ -158,6 +159,25 @@ impl SortWork {
             kept.push(piece);
         }
         Ok(kept)
+    }
+
+    /// Takes a wide batch, which has its keys and sequences already.
+    pub(in crate::ops) fn push_wide(&mut self, wide: RecordBatch) -> Result<()> {
+        let wide = compact(wide);
+        self.make_room(&wide)?;
+        self.buffer.add(wide)
+    }
+
+    /// The rows in order: from memory where they all fitted, else merged from runs.
+    pub(in crate::ops) fn into_rows(mut self) -> Result<SortedRows> {
+        if !self.runs.is_empty() {
+            self.flush()?;
+            return SortedRows::merged(&self.keys, &self.context, self.runs);
+        }
+        let (weight, rows) = (self.buffered_bytes(), self.buffer.rows());
+        let piece_rows = piece_rows(self.headroom, weight, rows, self.context.batch_size);
+        let sorted = self.buffer.sort(self.keep)?;
+        Ok(SortedRows::in_memory(sorted, self.reservation, piece_rows))
     }
 
     fn last_key(&self, sorted: &RecordBatch) -> Result<OrderedKeys> {

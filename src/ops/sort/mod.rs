@@ -3,7 +3,7 @@
 //! * `keys`: key expressions → bytes in the order of the rows; ties are broken by where a row stood in the input.
 //! * `lane`: each lane gathers rows in a reserved buffer and writes it as a sorted `run` into the store when full.
 //! * `merge`: the runs are merged while they are read, as many at once as memory allows; if there are more, some are
-//!   merged into longer runs first.
+//!   merged into longer runs first (`rows`).
 //! * `source`: the last merge, cut into ranges of keys of about as many rows, each a split.
 //!
 //! Invariant: the output is the one total order of the input's rows, whatever the threads, batches and budget.
@@ -17,6 +17,7 @@ mod gather;
 mod keys;
 mod lane;
 mod merge;
+mod rows;
 mod run;
 mod source;
 #[cfg(test)]
@@ -32,16 +33,14 @@ use crate::ops::Sink;
 use crate::store::QueryContext;
 
 pub use keys::SortKey;
+pub(in crate::ops) use keys::{SortKeys, normalised, sequence};
 pub use lane::SortWork;
+pub(in crate::ops) use rows::SortedRows;
 pub use run::Run;
 
-use keys::SortKeys;
-use merge::{KeyRange, MAX_WAITING, Merge};
+use rows::merge_down;
 use run::{piece_bytes, piece_rows};
 use source::MergeSource;
-
-/// No merge reads more runs at once than this: beyond, a longer tree costs more than another pass saves.
-const MAX_FAN_IN: usize = 256;
 
 /// A batch of the output weighs at most as much as so many pieces of runs.
 const OUTPUT_PIECES: usize = 4;
@@ -105,57 +104,11 @@ impl Sink for Sort {
     }
 
     fn combine(&self, context: &Arc<QueryContext>, parts: Vec<Vec<Run>>) -> Result<SourceRef> {
-        let runs = self.merge_down(context, parts.into_iter().flatten().collect())?;
+        let runs = merge_down(&self.keys, self.keep(), context, parts.into_iter().flatten().collect())?;
         let weight = runs.iter().map(Run::bytes).sum();
         let total = runs.iter().map(Run::rows).sum();
         // The output is a copy of rows that are loaded: it must stay small beside them.
         let batch_rows = piece_rows(OUTPUT_PIECES * piece_bytes(context), weight, total, context.batch_size);
         MergeSource::source(self.keys.clone(), context.clone(), runs, (self.skip, self.fetch), batch_rows)
     }
-}
-
-impl Sort {
-    /// Merges the shortest runs into longer ones until no more are left than can be merged at once.
-    fn merge_down(&self, context: &Arc<QueryContext>, mut runs: Vec<Run>) -> Result<Vec<Run>> {
-        runs.retain(|run| run.rows() > 0);
-        loop {
-            let fan_in = fan_in(context, &runs);
-            if runs.len() <= fan_in {
-                return Ok(runs);
-            }
-            // Just enough of the shortest that the last merge is a full one.
-            runs.sort_by_key(|run| std::cmp::Reverse(run.rows()));
-            let merged = fan_in.min(runs.len() - fan_in + 1);
-            let shortest = runs.split_off(runs.len() - merged);
-            runs.push(self.merge_into_one(context, shortest)?);
-        }
-    }
-
-    fn merge_into_one(&self, context: &Arc<QueryContext>, runs: Vec<Run>) -> Result<Run> {
-        let rows = runs.iter().map(Run::rows).sum();
-        let weight = runs.iter().map(Run::bytes).sum();
-        let rows = piece_rows(piece_bytes(context), weight, rows, context.batch_size);
-        let mut merge = Merge::new(
-            self.keys.clone(),
-            context.clone(),
-            self.keys.wide().clone(),
-            runs,
-            KeyRange::default(),
-            0,
-            self.keep(),
-        )?;
-        let mut merged = Run::default();
-        while let Some(piece) = merge.next(rows)? {
-            merged.put(&context.store, &self.keys, piece)?;
-        }
-        Ok(merged)
-    }
-}
-
-/// How many of `runs` every worker can merge at once when half of the memory is for their pieces and keys.
-fn fan_in(context: &QueryContext, runs: &[Run]) -> usize {
-    let piece = runs.iter().map(Run::largest_piece).max().unwrap_or(0).max(1);
-    // A piece and its keys, which take about as much.
-    let pieces = context.budget.limit() / context.threads.max(1) / 2 / piece.saturating_mul(2);
-    pieces.saturating_sub(MAX_WAITING).clamp(2, MAX_FAN_IN)
 }

@@ -28,7 +28,7 @@ pub(super) struct Piece {
 }
 
 impl Run {
-    pub(super) fn rows(&self) -> usize {
+    pub(in crate::ops) fn rows(&self) -> usize {
         self.rows
     }
 

@@ -1,0 +1,19 @@
+//! Window functions: from the logical expression to what is computed over the sorted rows of a partition.
+//!
+//! * `call`: one call of a query, compiled.
+//! * `frame`: the frame as data.
+//! * `sliding`: aggregates over a frame that moves ([`SlidingAggregate`]): `totals` (sum, avg, count), `extreme`
+//!   (min, max) and `library` (everything else).
+//!
+//! Nothing here knows where the rows are; that is for `ops::window`.
+
+mod call;
+mod extreme;
+mod frame;
+mod library;
+mod sliding;
+mod totals;
+
+pub use call::{WindowCall, WindowFunction};
+pub use frame::{Bound, Frame, FrameUnits, Offset};
+pub use sliding::{SlidingAggregate, SlidingInputs, Step};
