@@ -211,7 +211,7 @@ where
 
     fn bytes(&self) -> usize {
         let entries = self.wedge.values.capacity() * size_of::<(u64, Box<[u8]>)>();
-        entries + self.queued + self.values.values_slice().len() + self.values.offsets_slice().len() * size_of::<i32>()
+        entries + self.queued + self.values.values_slice().len() + size_of_val(self.values.offsets_slice())
     }
 }
 

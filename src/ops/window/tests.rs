@@ -139,7 +139,7 @@ fn calls() -> impl Strategy<Value = TestCall> {
             let name = NAMES[name];
             let ignore_nulls =
                 ignore_nulls && matches!(name, "lag" | "lead" | "first_value" | "last_value" | "nth_value");
-            let is_aggregate = !ignore_nulls && functions().window.get(name).is_none();
+            let is_aggregate = !ignore_nulls && !functions().window.contains_key(name);
             let text = text
                 && matches!(
                     name,
