@@ -1,8 +1,7 @@
 """Whether every operator keeps its limit: floe and DuckDB over more data than the memory they are given.
 
-    cargo build --release --bins --examples
-    python3 benches/peers/memory.py --suite large --limits 1GB 300MB 128MB
-    python3 benches/peers/memory.py --suite small
+    cargo build --release && python3 benches/peers/memory.py --suite large --limits 1GB 300MB 128MB
+    cargo build --release && python3 benches/peers/memory.py --suite small
 
 `large` runs over TPC-H's lineitem and orders at scale factor 10, `small` over two files of 1.5 million rows of unique
 texts of 34 characters and integers (about 110 MB each) at 60 MB with one thread. Answers are compared with those of
@@ -15,7 +14,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import string
 import subprocess
 import sys
 import tempfile
@@ -50,7 +48,7 @@ LARGE = [
     Case("count distinct", "SELECT count(DISTINCT l_comment) FROM lineitem"),
     Case(
         "full sort",
-        "SELECT * FROM ${lineitem} ORDER BY l_comment",
+        "SELECT * FROM lineitem ORDER BY l_comment",
         sorted_by="l_comment",
     ),
     Case(
@@ -116,7 +114,7 @@ SMALL = [
     ),
     Case(
         "sort",
-        "SELECT * FROM ${a} ORDER BY text",
+        "SELECT * FROM a ORDER BY text",
         sorted_by="text",
     ),
     Case("top n", "SELECT k, text FROM a ORDER BY text DESC LIMIT 5"),
@@ -231,24 +229,13 @@ while True:
 """
 
 
-def copy_by_floe(text, path, options):
-    text = string.Template(text).substitute({name: f"'{table}'" for name, table in options.tables.items()})
-    command = [options.copy, text, path, options.memory_limit, f"spill_dir={os.path.dirname(path)}"]
-    command += [f"threads={options.threads}"] if options.threads else []
-    _, errors, code, wall, peak = run.measure(command, os.environ, options.timeout)
-    return {"rows": [], "seconds": wall, "peak": peak} if code == 0 else {"error": run.failure(errors, code), "peak": peak}
-
-
 def attempt(case, engine, options):
     """One run: what `run.run` gives, with what a written file holds as the rows."""
     if not case.sorted_by:
         return one(engine, case.text, options)
     with tempfile.TemporaryDirectory(prefix="written-", dir=options.spill_dir) as directory:
         path = os.path.join(directory, "sorted.parquet")
-        if engine == "floe":
-            result = copy_by_floe(case.text, path, options)
-        else:
-            result = one(engine, f"COPY ({case.text}) TO '{path}' (FORMAT parquet)", options)
+        result = one(engine, f"COPY ({case.text}) TO '{path}' (FORMAT parquet)", options)
         if "rows" in result:
             result["rows"] = one("duckdb", content(case, f"'{path}'"), unlimited(options)).get("rows")
             if subprocess.run([options.python, "-c", IS_SORTED, path, case.sorted_by]).returncode:
@@ -294,7 +281,6 @@ def parse():
     parser.add_argument("--venv", type=pathlib.Path, default=run.HERE / "venv")
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", run.PACKAGE / "target"))
     parser.add_argument("--floe", type=pathlib.Path, default=target / "release" / "floe")
-    parser.add_argument("--copy", type=pathlib.Path, default=target / "release" / "examples" / "sorted_copy")
     parser.add_argument("--spill-dir", type=pathlib.Path)
     parser.add_argument("--timeout", type=float, default=900)
     return parser.parse_args()

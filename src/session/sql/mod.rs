@@ -20,6 +20,7 @@ mod reject;
 mod relation_planner;
 pub(crate) mod relations;
 mod script;
+mod semi;
 pub(crate) mod spelling;
 mod suggest;
 mod table_function;
@@ -86,6 +87,7 @@ impl Prepared {
         let mut statement = parse::statement(tokens)?;
         relations.replace(&mut statement, &spelling)?;
         naming::name_columns(&mut statement);
+        semi::spell_out(&mut statement);
         let provider = Provider::new(relations.sources(&spelling), tables.names());
         let labels = Labels::of(&written);
         let (tokens, copy_options) = (tokens.to_vec(), Vec::new());

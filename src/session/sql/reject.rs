@@ -156,6 +156,8 @@ fn constraint(join: &Join) -> Verdict {
     | J::Right(constraint)
     | J::RightOuter(constraint)
     | J::FullOuter(constraint)
+    | J::Semi(constraint)
+    | J::Anti(constraint)
     | J::LeftSemi(constraint)
     | J::RightSemi(constraint)
     | J::LeftAnti(constraint)
