@@ -11,8 +11,9 @@ import decimal
 import math
 
 RELATIVE_TOLERANCE = 1e-9
-# Averages and quotients of DECIMAL have this many digits at least where an engine keeps them as DECIMAL.
-ABSOLUTE_TOLERANCE = 1e-6
+# Averages and quotients of DECIMAL are cut after this many digits where an engine keeps them as DECIMAL and another
+# does not; what is computed from them has no more.
+CUT_TOLERANCE = 1e-6
 # Past this many rows that differ in floats only, pairs are sought in sorted order alone.
 PAIRED = 500
 
@@ -70,7 +71,8 @@ def same_value(left, right, exact=False):
     a, b = float(left), float(right)
     if exact or not (math.isfinite(a) and math.isfinite(b)):
         return a == b or (math.isnan(a) and math.isnan(b))
-    return math.isclose(a, b, rel_tol=RELATIVE_TOLERANCE, abs_tol=max(ABSOLUTE_TOLERANCE, digit(left), digit(right)))
+    relative = RELATIVE_TOLERANCE if isinstance(left, float) and isinstance(right, float) else CUT_TOLERANCE
+    return math.isclose(a, b, rel_tol=relative, abs_tol=max(CUT_TOLERANCE, digit(left), digit(right)))
 
 
 def same_row(left, right):
