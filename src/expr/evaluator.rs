@@ -54,6 +54,16 @@ impl Evaluator {
         Compiler::starting_now().compile(expr, schema)
     }
 
+    /// Column `index` of `schema` as it is.
+    ///
+    /// # Errors
+    /// An internal error when there is no such column.
+    pub fn of_column(schema: &Schema, index: usize) -> Result<Self> {
+        let missing = || crate::Error::internal(format!("there is no column {index}"));
+        let field = schema.fields().get(index).ok_or_else(missing)?;
+        Evaluator::new(Arc::new(Column::new(field.name(), index)), schema)
+    }
+
     pub(super) fn new(tree: Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<Self> {
         let data_type = tree.data_type(schema)?;
         let nullable = tree.nullable(schema)?;
@@ -112,6 +122,11 @@ impl Evaluator {
     /// Whether the expression is the same non-null constant for every row, as in `count(*)`.
     pub fn is_constant_not_null(&self) -> bool {
         self.tree.downcast_ref::<Literal>().is_some_and(|literal| !literal.value().is_null())
+    }
+
+    /// Whether the expression is a constant, NULL or not.
+    pub fn is_constant(&self) -> bool {
+        self.tree.downcast_ref::<Literal>().is_some()
     }
 
     /// Whether evaluating twice may give two answers, as `random()` does.

@@ -1,7 +1,7 @@
 //! Logical expression to evaluator over a batch; the only module that uses the physical-expr crates.
 //!
 //! * [`Compiler`] and [`Evaluator`]: scalar expressions and conditions ([`Selection`]).
-//! * [`AggregateCall`]: aggregates as [`GroupsAccumulator`]s.
+//! * [`AggregateCall`]: aggregates as [`GroupsAccumulator`]s, or as a [`Gathering`] of all values.
 //! * [`WindowCall`]: window functions, and aggregates over frames as [`SlidingAggregate`]s.
 //! * [`functions`]: every function by name, with floe's own where the library's would be wrong or slow.
 //! * [`fold_checked`]: what makes arithmetic safe from the optimizer.
@@ -24,7 +24,7 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub use aggregate::AggregateCall;
+pub use aggregate::{AggregateCall, Fraction, GatherOrder, Gathering};
 pub use compiler::Compiler;
 pub use datafusion_expr::{EmitTo, GroupsAccumulator};
 pub use evaluator::Evaluator;

@@ -11,7 +11,7 @@ use datafusion_physical_expr::PhysicalSortExpr;
 use datafusion_physical_expr::aggregate::{AggregateExprBuilder, AggregateFunctionExpr};
 
 use super::adapter::PerGroup;
-use super::percentile::PercentileGroups;
+use super::gathering::{GatherOrder, Gathering};
 use crate::error::{Code, Error, Result};
 use crate::expr::compiler::Compiler;
 use crate::expr::evaluator::Evaluator;
@@ -22,8 +22,14 @@ use crate::expr::functions::CountGroups;
 #[derive(Debug, Clone)]
 pub struct AggregateCall {
     function: Arc<AggregateFunctionExpr>,
+    /// For a call over distinct arguments: the function that takes them once they are distinct.
+    undistinguished: Option<Arc<AggregateFunctionExpr>>,
     arguments: Vec<Evaluator>,
     filter: Option<Evaluator>,
+    /// For a call whose state would grow: what it makes of all values. Its arguments are then the value and the keys of its
+    /// ORDER BY, for which these are the directions.
+    gathering: Option<Gathering>,
+    directions: Vec<SortOptions>,
     field: FieldRef,
     text: String,
 }
@@ -47,25 +53,60 @@ impl AggregateCall {
             order.push(PhysicalSortExpr { expr: compiler.physical(&sort.expr, schema)?, options });
         }
         let filter = params.filter.as_ref().map(|filter| compiler.compile(filter, schema)).transpose()?;
-        let function = AggregateExprBuilder::new(func.clone(), trees)
+        let distinct = params.distinct && !IGNORES_DUPLICATES.contains(&func.name());
+        let builder = AggregateExprBuilder::new(func.clone(), trees)
             .order_by(order)
             .schema(Arc::new(input.clone()))
             .alias(field.name())
-            .with_ignore_nulls(params.null_treatment == Some(NullTreatment::IgnoreNulls))
-            .with_distinct(params.distinct)
-            .build()?;
+            .with_ignore_nulls(params.null_treatment == Some(NullTreatment::IgnoreNulls));
+        let function = builder.clone().with_distinct(distinct).build()?;
+        let undistinguished = if distinct { Some(Arc::new(builder.build()?)) } else { None };
         let text = unchecked(without_alias(expr).clone())?.to_string();
-        if !keeps_order(&function) {
+        let gathering = Gathering::of(&function)?;
+        let inputs = function.all_expressions();
+        let (mut values, mut keys) = (inputs.args, inputs.order_by_exprs);
+        let mut directions: Vec<SortOptions> = function.order_bys().iter().map(|key| key.options).collect();
+        if let Some(gathering) = &gathering {
+            values.truncate(1);
+            if matches!(gathering, Gathering::Quantiles { .. } | Gathering::Mode) {
+                // WITHIN GROUP (ORDER BY …) names the value; its direction is in the fractions.
+                (keys, directions) = (Vec::new(), Vec::new());
+            }
+            if distinct && !keys.iter().all(|key| values.contains(key)) {
+                let message = "in an aggregate with DISTINCT, ORDER BY takes the argument itself";
+                return Err(Error::new(Code::InvalidQuery, message));
+            }
+        } else if !keeps_order(&function) {
             return Err(Error::new(Code::NotSupported, format!("ORDER BY in {text} is not supported yet")));
         }
-        let inputs = function.all_expressions();
-        let arguments = inputs
-            .args
-            .into_iter()
-            .chain(inputs.order_by_exprs)
-            .map(|tree| Evaluator::new(tree, input))
-            .collect::<Result<_>>()?;
-        Ok(AggregateCall { function: Arc::new(function), arguments, filter, field, text })
+        let arguments =
+            values.into_iter().chain(keys).map(|tree| Evaluator::new(tree, input)).collect::<Result<_>>()?;
+        let function = Arc::new(function);
+        Ok(AggregateCall { function, undistinguished, arguments, filter, gathering, directions, field, text })
+    }
+
+    /// The same call over other rows: `place` says where each input (arguments, then the filter) is found in them.
+    #[must_use = "the call itself stays as it is"]
+    pub fn over(&self, mut place: impl FnMut(&Evaluator) -> Result<Evaluator>) -> Result<Self> {
+        let arguments = self.arguments.iter().map(&mut place).collect::<Result<_>>()?;
+        let filter = self.filter.as_ref().map(place).transpose()?;
+        Ok(AggregateCall { arguments, filter, ..self.clone() })
+    }
+
+    /// The same call with another filter.
+    #[must_use]
+    pub fn with_filter(mut self, filter: Option<Evaluator>) -> Self {
+        self.filter = filter;
+        self
+    }
+
+    /// The call for rows whose arguments are distinct already.
+    #[must_use]
+    pub fn without_distinct(mut self) -> Self {
+        if let Some(function) = self.undistinguished.take() {
+            self.function = function;
+        }
+        self
     }
 
     /// What is evaluated for each row and given to the accumulator: the arguments, then the keys of its ORDER BY.
@@ -74,9 +115,34 @@ impl AggregateCall {
         &self.arguments
     }
 
+    /// All that is evaluated for each row: the arguments, then the filter.
+    pub fn inputs(&self) -> impl Iterator<Item = &Evaluator> {
+        self.arguments.iter().chain(&self.filter)
+    }
+
     /// The condition of FILTER; give its result (a boolean array, NULLs allowed) to the accumulator.
     pub fn filter(&self) -> Option<&Evaluator> {
         self.filter.as_ref()
+    }
+
+    /// What it makes of all values of a group, where its state would grow with them.
+    pub fn gathering(&self) -> Option<&Gathering> {
+        self.gathering.as_ref()
+    }
+
+    /// The order in which it wants the values, of those that it gathers.
+    pub fn order(&self) -> GatherOrder {
+        match &self.gathering {
+            Some(_) if !self.directions.is_empty() => GatherOrder::Given,
+            _ if self.is_distinct() => GatherOrder::Value,
+            Some(gathering) => gathering.order(),
+            None => GatherOrder::Free,
+        }
+    }
+
+    /// The directions of its ORDER BY, whose keys are the last arguments.
+    pub fn directions(&self) -> &[SortOptions] {
+        &self.directions
     }
 
     /// Whether it is over distinct arguments. The accumulators see to that themselves.
@@ -115,10 +181,7 @@ impl AggregateCall {
         }
         if self.function.groups_accumulator_supported() {
             let accumulator = self.function.create_groups_accumulator()?;
-            return Ok(match self.function.fun().name() {
-                "percentile_cont" => Box::new(PercentileGroups(accumulator)),
-                _ => accumulator,
-            });
+            return Ok(accumulator);
         }
         Ok(Box::new(PerGroup::new(self.function.clone(), self.state_fields()?)))
     }
@@ -149,6 +212,20 @@ impl AggregateCall {
     }
 }
 
+/// Functions that give the same over distinct arguments as over all.
+const IGNORES_DUPLICATES: [&str; 10] = [
+    "min",
+    "max",
+    "bool_and",
+    "bool_or",
+    "bit_and",
+    "bit_or",
+    "any_value",
+    "first_value",
+    "last_value",
+    "approx_distinct",
+];
+
 fn without_alias(mut expr: &Expr) -> &Expr {
     while let Expr::Alias(alias) = expr {
         expr = &alias.expr;
@@ -158,15 +235,8 @@ fn without_alias(mut expr: &Expr) -> &Expr {
 
 /// Whether the function, fed rows in any order, gives what its ORDER BY asks for.
 fn keeps_order(function: &AggregateFunctionExpr) -> bool {
-    // These sort what they collect (nth_value does not); percentiles take the ORDER BY of WITHIN GROUP as their argument.
-    const SORTING: [&str; 7] = [
-        "array_agg",
-        "string_agg",
-        "first_value",
-        "last_value",
-        "percentile_cont",
-        "approx_percentile_cont",
-        "approx_percentile_cont_with_weight",
-    ];
+    // Percentiles take the ORDER BY of WITHIN GROUP as their argument.
+    const SORTING: [&str; 4] =
+        ["first_value", "last_value", "approx_percentile_cont", "approx_percentile_cont_with_weight"];
     function.order_bys().is_empty() || SORTING.contains(&function.fun().name())
 }

@@ -1,10 +1,12 @@
 //! Every function by name: the library's, with floe's own where the library's would wrap or be slow.
 //!
-//! Own: `sum` (widens, exact or an error), `avg` of integers (exact sum).
+//! Own: `sum` (widens, exact or an error), `avg` of integers (exact sum), and the aggregates of all values of a group
+//! (`median`, quantiles, `mode`, `string_agg`).
 
 mod average;
 mod average_accumulators;
 mod count;
+mod gatherers;
 mod groups;
 mod registry;
 mod single_row;

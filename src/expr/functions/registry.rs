@@ -5,8 +5,11 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion_expr::planner::ExprPlanner;
 use datafusion_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
+use datafusion_functions_aggregate::array_agg::array_agg_udaf;
+use datafusion_functions_aggregate::first_last::{first_value_udaf, last_value_udaf};
 
 use super::average::Average;
+use super::gatherers::gatherers;
 use super::sum::Sum;
 
 /// Every function that SQL can call, under its lower-case names and aliases.
@@ -36,7 +39,11 @@ impl FunctionRegistry {
         let aggregate = datafusion_functions_aggregate::all_default_aggregate_functions().into_iter().chain([
             Arc::new(AggregateUDF::new_from_impl(Sum::new())),
             Arc::new(AggregateUDF::new_from_impl(Average::new())),
+            Arc::new(array_agg_udaf().as_ref().clone().with_aliases(["list"])),
+            Arc::new(first_value_udaf().as_ref().clone().with_aliases(["first"])),
+            Arc::new(last_value_udaf().as_ref().clone().with_aliases(["last"])),
         ]);
+        let aggregate = aggregate.chain(gatherers());
         FunctionRegistry {
             scalar: by_name(scalar, |function| (function.name(), function.aliases())),
             higher_order: by_name(datafusion_functions_nested::all_default_higher_order_functions(), |function| {

@@ -40,6 +40,13 @@ pub struct AggregatePart {
     pub(super) bits: u32,
 }
 
+impl AggregatePart {
+    /// Whether the lane saw no rows.
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.is_none() && self.raw.rows() == 0 && self.partial.rows() == 0
+    }
+}
+
 /// Below this many rows for each group, aggregating before spreading costs more than it saves.
 const WORTHWHILE_REDUCTION: usize = 2;
 

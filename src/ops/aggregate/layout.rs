@@ -23,6 +23,8 @@ pub(super) struct Layout {
     pub(super) inputs: Vec<Evaluator>,
     pub(super) calls: Vec<CallSlot>,
     pub(super) output: SchemaRef,
+    /// The output has states, not values.
+    pub(super) gives_states: bool,
     /// The schema of raw rows.
     pub(super) raw: Schema,
     /// The schema of partial rows.
@@ -31,17 +33,28 @@ pub(super) struct Layout {
     bits: OnceLock<u32>,
 }
 
+/// What a call finds in the rows of the input.
+pub enum CallInput {
+    /// Its arguments.
+    Rows(AggregateCall),
+    /// Its own partial states, made by an aggregation by finer keys, in these columns.
+    States { call: AggregateCall, columns: Vec<Evaluator> },
+}
+
 /// One call and where its columns are.
 pub(super) struct CallSlot {
     pub(super) call: AggregateCall,
     /// Indexes into the inputs.
     pub(super) arguments: Vec<usize>,
     pub(super) filter: Option<usize>,
+    /// The arguments are partial states.
+    pub(super) merges: bool,
     pub(super) state_fields: Vec<FieldRef>,
 }
 
 impl Layout {
-    pub(super) fn new(keys: Vec<Evaluator>, calls: Vec<AggregateCall>, output: SchemaRef) -> Result<Self> {
+    /// Without an `output`, the groups come with their calls' states instead of their values ([`Layout::partial`]).
+    pub(super) fn new(keys: Vec<Evaluator>, calls: Vec<CallInput>, output: Option<SchemaRef>) -> Result<Self> {
         let key_types: Vec<DataType> = keys.iter().map(|key| table_type(key.data_type())).collect();
         let mut inputs: Vec<Evaluator> = Vec::new();
         let mut position = |evaluator: &Evaluator| match inputs
@@ -55,25 +68,34 @@ impl Layout {
             }
         };
         let mut slots = Vec::with_capacity(calls.len());
-        for call in calls {
-            let arguments = call.arguments().iter().map(&mut position).collect();
-            let filter = call.filter().map(&mut position);
+        for input in calls {
+            let (call, columns) = match input {
+                CallInput::Rows(call) => (call, None),
+                CallInput::States { call, columns } => (call, Some(columns)),
+            };
+            let merges = columns.is_some();
+            let arguments = columns.as_deref().unwrap_or(call.arguments()).iter().map(&mut position).collect();
+            let filter = if merges { None } else { call.filter().map(&mut position) };
             let state_fields = call.state_fields()?;
-            slots.push(CallSlot { call, arguments, filter, state_fields });
+            slots.push(CallSlot { call, arguments, filter, merges, state_fields });
         }
-        let key_fields: Vec<Field> = key_types.iter().map(|key| Field::new("key", key.clone(), true)).collect();
-        let input_fields = inputs.iter().map(|input| Field::new("input", input.data_type().clone(), true));
-        let raw = Schema::new(key_fields.iter().cloned().chain(input_fields).collect::<Vec<_>>());
-        let states = slots.iter().flat_map(|slot| &slot.state_fields);
-        let states = states.map(|field| Field::new("state", field.data_type().clone(), true));
-        let partial = Schema::new(key_fields.iter().cloned().chain(states).collect::<Vec<_>>());
-        Ok(Layout { keys, key_types, inputs, calls: slots, output, raw, partial, bits: OnceLock::new() })
+        let key_fields = || named("key", key_types.iter());
+        let raw = key_fields().chain(named("input", inputs.iter().map(Evaluator::data_type)));
+        let raw = Schema::new(raw.collect::<Vec<_>>());
+        let states = slots.iter().flat_map(|slot| &slot.state_fields).map(|field| field.data_type());
+        let partial = Schema::new(key_fields().chain(named("state", states)).collect::<Vec<_>>());
+        let gives_states = output.is_none();
+        let output = output.unwrap_or_else(|| Arc::new(partial.clone()));
+        Ok(Layout { keys, key_types, inputs, calls: slots, output, gives_states, raw, partial, bits: OnceLock::new() })
     }
 
-    /// The one group of an aggregation without keys over no rows.
-    pub(super) fn empty_group(&self) -> Result<RecordBatch> {
-        let values = self.calls.iter().map(|slot| Ok(slot.call.empty_value()?.to_array()?));
-        self.output_batch(values.collect::<Result<_>>()?, 1)
+    /// Groups that exist although there were no rows, by their keys: each call has its value over nothing.
+    pub(super) fn groups_of_nothing(&self, keys: &[ArrayRef], groups: usize) -> Result<RecordBatch> {
+        let mut columns = keys.to_vec();
+        for slot in &self.calls {
+            columns.push(slot.call.empty_value()?.to_array_of_size(groups)?);
+        }
+        self.output_batch(columns, groups)
     }
 
     /// Bits of the hash that choose a partition: enough that a partition's table is a small part of the budget.
@@ -117,8 +139,13 @@ impl Layout {
     }
 }
 
+/// Nullable fields of these types, numbered.
+fn named<'a>(name: &'a str, types: impl Iterator<Item = &'a DataType>) -> impl Iterator<Item = Field> {
+    types.enumerate().map(move |(index, data_type)| Field::new(format!("{name}{index}"), data_type.clone(), true))
+}
+
 /// The type in which a key lies in the table.
-fn table_type(data_type: &DataType) -> DataType {
+pub(in crate::ops) fn table_type(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
         DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
@@ -128,7 +155,7 @@ fn table_type(data_type: &DataType) -> DataType {
 }
 
 /// The key in its table type; equal floats become equal bits.
-fn table_key(key: ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
+pub(in crate::ops) fn table_key(key: ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
     let key = if key.data_type() == data_type { key } else { cast(&key, data_type)? };
     Ok(match data_type {
         DataType::Float64 => Arc::new(key.as_primitive::<Float64Type>().unary::<_, Float64Type>(canonical_f64)),

@@ -10,9 +10,8 @@
 //! Parallelism", SIGMOD 2014; skipping the first phase where it does not reduce is Larson's "Data reduction by partial
 //! preaggregation", ICDE 2002.
 //!
-//! # Known limitation
-//! An aggregate whose state grows with its input (median, array_agg, string_agg, DISTINCT inside a call) keeps that
-//! state in memory; it fails with OUT_OF_MEMORY where that does not fit.
+//! Aggregates whose state grows with their input are not for this operator but for [`holistic`](super::holistic); DISTINCT inside
+//! a call is two aggregations (`plan::lower::aggregate`), of which the first may give its calls' states.
 
 mod index;
 mod lane;
@@ -24,10 +23,14 @@ mod tests;
 
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 
+pub(in crate::ops) use self::index::{Interned, new_index};
 use self::lane::{AggregateLane, AggregatePart};
+pub use self::layout::CallInput;
 use self::layout::Layout;
+pub(in crate::ops) use self::layout::{table_key, table_type};
 use self::source::AggregateSource;
 use crate::batch::{MemorySource, SourceRef};
 use crate::error::Result;
@@ -39,6 +42,8 @@ use crate::store::QueryContext;
 pub struct HashAggregate {
     layout: Arc<Layout>,
     groups_in_lane: usize,
+    /// Keys of the groups that exist even where there are no rows, and how many they are.
+    groups_of_nothing: (Vec<ArrayRef>, usize),
 }
 
 /// Groups after which a lane looks at how much it reduces; about what the second-level cache holds.
@@ -47,8 +52,23 @@ const GROUPS_IN_LANE: usize = 1 << 16;
 impl HashAggregate {
     /// `output` has the keys' columns, then one for each call.
     pub fn new(keys: Vec<Evaluator>, calls: Vec<AggregateCall>, output: SchemaRef) -> Result<Self> {
+        HashAggregate::staged(keys, calls.into_iter().map(CallInput::Rows).collect(), Some(output))
+    }
+
+    /// One stage of an aggregation in several: it may take the states of the stage before it, and without an `output`
+    /// schema it gives states itself (columns `key0`, …, then `state0`, … of all calls).
+    pub fn staged(keys: Vec<Evaluator>, calls: Vec<CallInput>, output: Option<SchemaRef>) -> Result<Self> {
+        let groups_of_nothing = (Vec::new(), usize::from(keys.is_empty() && output.is_some()));
         let layout = Arc::new(Layout::new(keys, calls, output)?);
-        Ok(HashAggregate { layout, groups_in_lane: GROUPS_IN_LANE })
+        Ok(HashAggregate { layout, groups_in_lane: GROUPS_IN_LANE, groups_of_nothing })
+    }
+
+    /// With these groups (key columns of `groups` rows) where there are no rows at all, as the empty set of GROUPING
+    /// SETS has one.
+    #[must_use]
+    pub fn with_groups_of_nothing(mut self, keys: Vec<ArrayRef>, groups: usize) -> Self {
+        self.groups_of_nothing = (keys, groups);
+        self
     }
 
     /// For tests: lanes spread their table after so many groups.
@@ -87,9 +107,10 @@ impl Sink for HashAggregate {
     }
 
     fn combine(&self, context: &Arc<QueryContext>, parts: Vec<AggregatePart>) -> Result<SourceRef> {
-        if self.layout.keys.is_empty() && parts.iter().all(|part| part.table.is_none()) {
-            let group = self.layout.empty_group()?;
-            return Ok(Arc::new(MemorySource::new(self.layout.output.clone(), vec![group])));
+        let (keys, groups) = &self.groups_of_nothing;
+        if *groups > 0 && parts.iter().all(AggregatePart::is_empty) {
+            let groups = self.layout.groups_of_nothing(keys, *groups)?;
+            return Ok(Arc::new(MemorySource::new(self.layout.output.clone(), vec![groups])));
         }
         Ok(Arc::new(AggregateSource::new(self.layout.clone(), context.clone(), parts)?))
     }

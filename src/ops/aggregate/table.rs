@@ -125,6 +125,10 @@ impl Table {
             match rows {
                 Rows::Raw(inputs) => {
                     let arguments: Vec<ArrayRef> = slot.arguments.iter().map(|&input| inputs[input].clone()).collect();
+                    if slot.merges {
+                        accumulator.merge_batch(&arguments, &self.groups, total)?;
+                        continue;
+                    }
                     let filter: Option<&BooleanArray> = slot.filter.map(|input| inputs[input].as_boolean());
                     accumulator.update_batch(&arguments, &self.groups, filter, total)?;
                 }
@@ -178,6 +182,11 @@ impl Table {
     /// its reservation for the batch until it is dropped or used again.
     pub(super) fn drain_final(&mut self) -> Result<RecordBatch> {
         let rows = self.len();
+        if self.layout.gives_states {
+            let (mut columns, states) = self.drain_partial()?;
+            columns.extend(states);
+            return self.layout.output_batch(columns, rows);
+        }
         let mut columns = self.drain_keys()?;
         for accumulator in &mut self.accumulators {
             columns.push(accumulator.evaluate(EmitTo::All)?);

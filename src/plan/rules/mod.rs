@@ -2,7 +2,8 @@
 //!
 //! `push_down_filter` is [wrapped](columnless). Left out of the optimizer's list: extracting and pushing down leaf
 //! expressions (`get_field`), which pays only where a scan reads single fields of a struct (until the scans do, it only adds
-//! projections), and the rules that decorrelate subqueries, in place of which [`unnest()`] runs before all others.
+//! projections), the rules that decorrelate subqueries, in place of which [`unnest()`] runs before all others, and the
+//! rewriting of a single DISTINCT argument: lowering does it for any number of them, beside any other call.
 
 mod columnless;
 mod unnest;
@@ -17,13 +18,14 @@ use columnless::PushDownFilterWithColumns;
 pub(super) use unnest::unnest;
 
 /// Rules of the optimizer's default list that are not used.
-const LEFT_OUT: [&str; 6] = [
+const LEFT_OUT: [&str; 7] = [
     "extract_leaf_expressions",
     "push_down_leaf_projections",
     "rewrite_set_comparison",
     "decorrelate_predicate_subquery",
     "scalar_subquery_to_join",
     "decorrelate_lateral_join",
+    "single_distinct_aggregation_to_group_by",
 ];
 
 /// Rules that run again after joins have a new order: filters sink, projections drop what is not needed any more.

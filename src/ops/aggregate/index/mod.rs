@@ -20,7 +20,7 @@ pub(super) use rows::RowsIndex;
 
 /// Whether an index could take a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Interned {
+pub(in crate::ops) enum Interned {
     /// Every row has its group number.
     All,
     /// This form cannot hold one of the keys; nothing of the batch was taken.
@@ -28,7 +28,7 @@ pub(super) enum Interned {
 }
 
 /// Keys to group numbers.
-pub(super) trait GroupIndex: Send {
+pub(in crate::ops) trait GroupIndex: Send {
     /// The group number of each row into `groups` (overwritten).
     fn intern(&mut self, keys: &[ArrayRef], hashes: &[u64], groups: &mut Vec<usize>) -> Result<Interned>;
 
@@ -46,7 +46,7 @@ pub(super) trait GroupIndex: Send {
 }
 
 /// The index for keys of these types; `packed` allows the fixed-width form.
-pub(super) fn new_index(types: &[DataType], packed: bool) -> Result<Box<dyn GroupIndex>> {
+pub(in crate::ops) fn new_index(types: &[DataType], packed: bool) -> Result<Box<dyn GroupIndex>> {
     if packed && let Some(layout) = PackedLayout::new(types) {
         return Ok(match layout.words() {
             1 => Box::new(PackedIndex::<1>::new(layout)),
