@@ -29,7 +29,7 @@ pub use compiler::Compiler;
 pub use datafusion_expr::{EmitTo, GroupsAccumulator};
 pub use evaluator::Evaluator;
 pub use fold::{fold_checked, fold_checked_expr, unchecked};
-pub use functions::{FunctionRegistry, functions, single_row};
+pub use functions::{FunctionRegistry, first_row, functions, single_row};
 pub use predicate::Selection;
 pub use window::{Bound, Frame, FrameUnits, Offset, SlidingAggregate, SlidingInputs, Step, WindowCall, WindowFunction};
 

@@ -11,12 +11,9 @@
 pub mod aggregate;
 pub mod expand;
 pub mod filter;
-<<<<<<< HEAD
+pub mod holistic;
 pub mod join;
 pub mod keep;
-=======
-pub mod holistic;
->>>>>>> 2270b20 (Aggregate lists, texts, quantiles and modes out of core, DISTINCT in two stages, and grouping sets)
 pub mod limit;
 pub mod partition;
 pub mod project;

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use datafusion_common::DataFusionError;
 use datafusion_common::config::ConfigOptions;
-use datafusion_common::tree_node::TreeNode;
-use datafusion_expr::{Distinct, InvariantLevel, LogicalPlan};
+use datafusion_expr::{InvariantLevel, LogicalPlan};
 use datafusion_optimizer::{Analyzer, Optimizer, OptimizerContext};
 
 use super::rules;
@@ -47,7 +46,7 @@ pub fn optimize(plan: LogicalPlan, start: DateTime<Utc>, query: &Arc<QueryContex
 
 fn optimize_analysed(analysed: LogicalPlan, start: DateTime<Utc>, query: &Arc<QueryContext>) -> Result<LogicalPlan> {
     // Before the optimizer sees the plan: it folds constants, and its own arithmetic wraps around.
-    refuse_distinct_on(&analysed)?;
+    let analysed = rules::distinct_on(analysed).map_err(without_pass)?;
     let checked = rules::unnest(fold_checked(analysed)?)?;
     let context = OptimizerContext::new_with_config_options(options()).with_query_execution_start_time(start);
     let optimizer = Optimizer::with_rules(rules::all());
@@ -59,12 +58,6 @@ fn optimize_analysed(analysed: LogicalPlan, start: DateTime<Utc>, query: &Arc<Qu
     }
     let optimizer = Optimizer::with_rules(rules::after_join_order());
     optimizer.optimize(ordered.data, &context, |_, _| {}).map_err(without_pass)
-}
-
-/// The optimizer turns DISTINCT ON into ordered aggregates that floe does not run yet (and panics on the way).
-fn refuse_distinct_on(plan: &LogicalPlan) -> Result<()> {
-    let found = plan.exists(|node| Ok(matches!(node, LogicalPlan::Distinct(Distinct::On(_)))));
-    if found.map_err(without_pass)? { Err(Error::not_supported("DISTINCT ON")) } else { Ok(()) }
 }
 
 fn options() -> Arc<ConfigOptions> {

@@ -64,6 +64,7 @@ impl Gathering {
             "percentile_cont" => Gathering::quantiles(arguments.get(1), descending, true)?,
             "quantile_disc" => Gathering::quantiles(arguments.get(1), descending, false)?,
             "mode" => Gathering::Mode,
+            "first_row" => Gathering::Nth { number: 1, ignores_nulls: false },
             "nth_value" => Gathering::Nth { number: constant_number(arguments.get(1))?, ignores_nulls },
             _ => return Ok(None),
         }))

@@ -23,6 +23,11 @@ pub(super) fn gatherers() -> impl Iterator<Item = Arc<AggregateUDF>> {
     [Kind::Median, Kind::Continuous, Kind::Discrete, Kind::Mode, Kind::Text].into_iter().map(function)
 }
 
+/// The value in the first row of a group, NULL or not: what DISTINCT ON is made of. SQL cannot call it.
+pub fn first_row() -> Arc<AggregateUDF> {
+    Arc::new(AggregateUDF::new_from_impl(Gatherer::new(Kind::FirstRow)))
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
     Median,
@@ -30,6 +35,7 @@ enum Kind {
     Discrete,
     Mode,
     Text,
+    FirstRow,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -42,7 +48,7 @@ struct Gatherer {
 impl Gatherer {
     fn new(kind: Kind) -> Self {
         let aliases: &[&str] = match kind {
-            Kind::Median | Kind::Mode => &[],
+            Kind::Median | Kind::Mode | Kind::FirstRow => &[],
             Kind::Continuous => &["quantile_cont"],
             Kind::Discrete => &["percentile_disc", "quantile"],
             Kind::Text => &["listagg", "group_concat"],
@@ -80,6 +86,7 @@ impl AggregateUDFImpl for Gatherer {
             Kind::Discrete => "quantile_disc",
             Kind::Mode => "mode",
             Kind::Text => "string_agg",
+            Kind::FirstRow => "first_row",
         }
     }
 
@@ -94,7 +101,7 @@ impl AggregateUDFImpl for Gatherer {
     fn coerce_types(&self, arguments: &[DataType]) -> DataFusionResult<Vec<DataType>> {
         match (self.kind, arguments) {
             (Kind::Median, [value]) => Ok(vec![with_middle(value)]),
-            (Kind::Mode, [value]) => Ok(vec![value.clone()]),
+            (Kind::Mode | Kind::FirstRow, [value]) => Ok(vec![value.clone()]),
             (Kind::Continuous, [value, fraction]) => Ok(vec![with_middle(value), fraction_type(fraction)]),
             (Kind::Discrete, [value, fraction]) => Ok(vec![value.clone(), fraction_type(fraction)]),
             (Kind::Text, [value]) => Ok(vec![text_type(value)]),

@@ -16,6 +16,7 @@ mod totals;
 
 pub(super) use count::CountGroups;
 pub(super) use groups::counted;
+pub use gatherers::first_row;
 pub use registry::{FunctionRegistry, functions};
 pub use single_row::single_row;
 pub(super) use sum_accumulators::overflow;

@@ -23,6 +23,8 @@ pub(super) struct Chunk<'a> {
     columns: Vec<Option<ArrayRef>>,
     /// Orders made so far.
     orders: Vec<Option<Arc<Ordered>>>,
+    /// The first rows of the groups in an order.
+    firsts: Option<(usize, Arc<[Option<u32>]>)>,
 }
 
 /// All rows of the chunk in one order, within their groups.
@@ -48,11 +50,15 @@ impl<'a> Chunk<'a> {
         let places = places.iter().map(|&(batch, row)| (batch as usize, row as usize)).collect();
         let columns = vec![None; layout.rows.fields().len()];
         let orders = vec![None; layout.orders.len()];
-        Chunk { layout, batches, places, starts, columns, orders }
+        Chunk { layout, batches, places, starts, columns, orders, firsts: None }
     }
 
     /// The value of `slot` for each group.
     pub(super) fn evaluate(&mut self, slot: &CallSlot) -> Result<ArrayRef> {
+        if let (true, Some(order)) = (slot.takes_first_row(), slot.order) {
+            let firsts = self.firsts(order)?;
+            return self.pick(slot, firsts.to_vec());
+        }
         let selection = self.select(slot)?;
         match slot.gathering() {
             None => {
@@ -177,6 +183,26 @@ impl<'a> Chunk<'a> {
         let ordered = Arc::new(Ordered::new(self.order_keys(order)?, &self.starts)?);
         self.orders[number] = Some(ordered.clone());
         Ok(ordered)
+    }
+
+    /// The first row of each group in that order.
+    fn firsts(&mut self, number: usize) -> Result<Arc<[Option<u32>]>> {
+        if let Some((known, firsts)) = &self.firsts
+            && *known == number
+        {
+            return Ok(firsts.clone());
+        }
+        let layout = self.layout;
+        let order = layout.orders.get(number).ok_or_else(|| Error::internal("an order that is not there"))?;
+        let keys = self.order_keys(order)?;
+        let first = |bounds: &[usize]| {
+            let first =
+                (bounds[0]..bounds[1]).reduce(|first, row| if keys.row(row) < keys.row(first) { row } else { first });
+            first.and_then(|row| u32::try_from(row).ok())
+        };
+        let firsts: Arc<[Option<u32>]> = self.starts.windows(2).map(first).collect();
+        self.firsts = Some((number, firsts.clone()));
+        Ok(firsts)
     }
 
     fn order_keys(&mut self, order: &Order) -> Result<Rows> {

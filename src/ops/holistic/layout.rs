@@ -59,6 +59,12 @@ impl CallSlot {
         self.call.gathering()
     }
 
+    /// Whether it gives the value in the first row of its order, whatever that is.
+    pub(super) fn takes_first_row(&self) -> bool {
+        let first = Gathering::Nth { number: 1, ignores_nulls: false };
+        !self.distinct && self.filter.is_none() && self.gathering() == Some(&first)
+    }
+
     /// Whether rows without a first argument do not count.
     pub(super) fn ignores_nulls(&self) -> bool {
         self.gathering().is_some_and(Gathering::ignores_nulls)
@@ -154,6 +160,17 @@ impl Layout {
             columns.push(slot.call.empty_value()?.to_array_of_size(groups)?);
         }
         self.output_batch(columns, groups)
+    }
+
+    /// Whether one row of each group says everything, the first in one order; gives that order (none: the order in which they
+    /// came).
+    pub(super) fn first_row_order(&self) -> Option<Option<&Order>> {
+        let first = self.calls.first()?;
+        let alike = |slot: &CallSlot| slot.takes_first_row() && slot.order == first.order;
+        if self.keys.is_empty() || !self.calls.iter().all(alike) {
+            return None;
+        }
+        Some(first.order.and_then(|order| self.orders.get(order)))
     }
 
     /// The column of a row's sequence.

@@ -37,8 +37,11 @@ fn call(name: &str, arguments: Vec<Expr>, distinct: bool, filter: Option<Expr>, 
     Expr::AggregateFunction(AggregateFunction { func, params })
 }
 
+/// What a call gives over a group's rows, as text.
+type Reference = fn(&[&Row]) -> String;
+
 /// Calls of every kind with what a reference makes of a group's rows, which come in the order of the input.
-fn calls() -> Vec<(Expr, fn(&[&Row]) -> String)> {
+fn calls() -> Vec<(Expr, Reference)> {
     let plain = |name, arguments| call(name, arguments, false, None, Vec::new());
     let descending = vec![Sort::new(col("v"), false, false)];
     vec![
