@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::UInt64Type;
 use arrow::record_batch::RecordBatch;
 
@@ -23,8 +23,10 @@ use crate::store::{Loaded, QueryContext};
 const SHARE_PERCENT: usize = 70;
 /// So many rows are evaluated at once, unless one group has more.
 const CHUNK_ROWS: usize = 32 * 1024;
-/// What a row costs beyond its columns: its group, its place, the place of what is gathered from it.
-const BYTES_PER_ROW: usize = 48;
+/// What a row costs beyond its columns: its group, and its place among the rows of the group.
+const BYTES_PER_ROW: usize = size_of::<u32>() + size_of::<Place>();
+/// What a row of a chunk costs beyond that: where it is gathered from, and in what order it is read.
+const BYTES_PER_CHUNK_ROW: usize = 32;
 
 /// A row of the loaded batches.
 type Place = (u32, u32);
@@ -59,12 +61,14 @@ impl MemoryGroups {
             return Ok(None);
         }
         let Some(batches) = load_all(context, partition)? else { return Ok(None) };
-        let (numbers, keys, groups) = number_groups(layout, &batches, &mut reservation)?;
+        let Some((numbers, keys, groups)) = number_groups(layout, &batches, rows, &mut reservation)? else {
+            return Ok(None);
+        };
         let starts = starts_of(&numbers, groups);
         // What is gathered of a chunk, and what is made of that.
         let largest =
             starts.windows(2).map(|bounds| bounds[1] - bounds[0]).max().unwrap_or(0).max(CHUNK_ROWS.min(rows));
-        let chunk = (bytes / rows.max(1) + 1) * largest * 3;
+        let chunk = (3 * (bytes / rows.max(1) + 1) + BYTES_PER_CHUNK_ROW) * largest;
         if bytes + needed + chunk > share || !reservation.try_grow(chunk) {
             return Ok(None);
         }
@@ -131,24 +135,28 @@ fn load_all(context: &QueryContext, partition: &Partition) -> Result<Option<Vec<
     Ok(Some(batches))
 }
 
-/// The group of every row, batch after batch; the groups' keys; how many there are.
+/// The group of every row, batch after batch; the groups' keys; how many there are. `None` where the keys find no room.
 fn number_groups(
     layout: &Layout,
     batches: &[Loaded],
+    rows: usize,
     reservation: &mut Reservation,
-) -> Result<(Vec<u32>, Vec<ArrayRef>, usize)> {
+) -> Result<Option<Numbered>> {
     if layout.keys.is_empty() {
-        let rows = batches.iter().map(|batch| batch.num_rows()).sum();
-        return Ok((vec![0; rows], Vec::new(), 1));
+        return Ok(Some((vec![0; rows], Vec::new(), 1)));
     }
+    let before = reservation.bytes();
     'form: for packed in [true, false] {
         let mut index = new_index(layout.key_types(), packed)?;
-        let (mut numbers, mut groups, mut hashes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut numbers = Vec::with_capacity(rows);
+        let (mut groups, mut hashes) = (Vec::new(), Vec::new());
         for batch in batches {
             let keys = layout.stored_keys(batch)?;
             hash_rows(&keys, batch.num_rows(), &mut hashes)?;
-            let wanted = index.bytes() + index.growth(hashes.len());
-            reservation.try_grow(wanted.saturating_sub(index.bytes()));
+            let wanted = before + index.bytes() + index.growth(hashes.len());
+            if wanted > reservation.bytes() && !reservation.try_grow(wanted - reservation.bytes()) {
+                return Ok(None);
+            }
             if index.intern(&keys, &hashes, &mut groups)? == Interned::Unfit {
                 continue 'form;
             }
@@ -157,11 +165,17 @@ fn number_groups(
                     .push(u32::try_from(group).map_err(|_| Error::internal("a partition of more than 2^32 groups"))?);
             }
         }
-        let groups = index.len();
-        return Ok((numbers, index.drain()?, groups));
+        let (groups, keys) = (index.len(), index.drain()?);
+        drop(index);
+        let key_bytes: usize = keys.iter().map(|key| key.get_array_memory_size()).sum();
+        reservation.try_resize(before + key_bytes);
+        return Ok(Some((numbers, keys, groups)));
     }
     Err(Error::internal("a group key that no index can hold"))
 }
+
+/// The group of each row, the groups' keys, how many there are.
+type Numbered = (Vec<u32>, Vec<ArrayRef>, usize);
 
 fn starts_of(numbers: &[u32], groups: usize) -> Vec<usize> {
     let mut starts = vec![0; groups + 1];

@@ -2,11 +2,12 @@
 //!
 //! `push_down_filter` is [wrapped](columnless). Left out of the optimizer's list: extracting and pushing down leaf
 //! expressions (`get_field`), which pays only where a scan reads single fields of a struct (until the scans do, it only adds
-//! projections), the rules that decorrelate subqueries, in place of which [`unnest()`] runs before all others (after [`distinct_on()`]), and the
+//! projections), the rules that decorrelate subqueries, in place of which [`unnest()`] runs before all others (between [`distinct_on()`] and [`lengths()`]), and the
 //! rewriting of a single DISTINCT argument: lowering does it for any number of them, beside any other call.
 
 mod columnless;
 mod distinct_on;
+mod lengths;
 mod unnest;
 
 pub(super) mod join_order;
@@ -17,6 +18,7 @@ use datafusion_optimizer::{Optimizer, OptimizerRule};
 
 use columnless::PushDownFilterWithColumns;
 pub(super) use distinct_on::distinct_on;
+pub(super) use lengths::lengths;
 pub(super) use unnest::unnest;
 
 /// Rules of the optimizer's default list that are not used.
