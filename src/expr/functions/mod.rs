@@ -15,8 +15,8 @@ mod sum_accumulators;
 mod totals;
 
 pub(super) use count::CountGroups;
-pub(super) use groups::counted;
 pub use gatherers::first_row;
+pub(super) use groups::counted;
 pub use registry::{FunctionRegistry, functions};
 pub use single_row::single_row;
 pub(super) use sum_accumulators::overflow;
