@@ -7,6 +7,7 @@ use datafusion_expr::Expr;
 
 use crate::batch::Split;
 use crate::error::Result;
+use crate::scan::runtime::ScanFilter;
 use crate::scan::spec::{FileEntry, Options, ScanSpec};
 use crate::scan::statistics::TableStatistics;
 use crate::store::QueryContext;
@@ -34,6 +35,9 @@ pub struct ScanRequest {
     pub filters: Vec<Expr>,
     /// No more than so many rows are wanted from the whole scan.
     pub limit: Option<usize>,
+    /// What joins above will say of columns of the projection before any split is opened. As with `filters`, the scan may
+    /// leave out what they rule out.
+    pub runtime_filters: Vec<ScanFilter>,
 }
 
 /// A file format: how to infer a schema and how to cut files into splits.
@@ -48,6 +52,11 @@ pub trait FormatReader: Send + Sync {
     /// nothing and samples have to.
     fn statistics(&self, _spec: &ScanSpec, _columns: &[usize]) -> Result<Option<TableStatistics>> {
         Ok(None)
+    }
+
+    /// Whether the splits apply the request's runtime filters themselves.
+    fn applies_runtime_filters(&self) -> bool {
+        false
     }
 
     /// Cuts the files into splits. `request.projection` holds only columns that are in the files (the caller adds hive

@@ -14,6 +14,7 @@ pub mod options;
 pub mod parquet;
 mod prune;
 mod resolve;
+mod runtime;
 mod source;
 mod spec;
 pub mod statistics;
@@ -21,6 +22,7 @@ pub mod statistics;
 pub use csv::CsvReader;
 pub use format::{FormatReader, Inferred, ScanRequest, SplitPlan};
 pub use resolve::resolve;
+pub use runtime::ScanFilter;
 pub use source::source;
 pub use spec::{FileEntry, Format, OptionValue, Options, ScanSpec};
 

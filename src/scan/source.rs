@@ -15,7 +15,8 @@ use datafusion_expr::Expr;
 use crate::batch::{Source, SourceRef, Split, Statistics};
 use crate::error::{Error, Result};
 use crate::scan::prune::{Constants, can_match};
-use crate::scan::{ScanRequest, ScanSpec, SplitPlan, hive, reader};
+use crate::scan::runtime::{Filtered, Watched};
+use crate::scan::{ScanFilter, ScanRequest, ScanSpec, SplitPlan, hive, reader};
 use crate::store::QueryContext;
 
 /// Opens the scan that `request` describes.
@@ -36,9 +37,18 @@ pub fn source(request: ScanRequest, context: &Arc<QueryContext>) -> Result<Sourc
         projection: request.projection.iter().copied().filter(|&column| column < folder_start).collect(),
         filters: file_filters(&request.filters, &spec, folder_start),
         limit: request.limit,
+        runtime_filters: in_files(&request.runtime_filters, folder_start),
     };
-    let splits = reader(spec.format)?.splits(&inner, context)?;
-    Ok(Arc::new(FileSource { schema, spec: kept_spec, all_files, outputs, values, splits }))
+    let format = reader(spec.format)?;
+    let splits = format.splits(&inner, context)?;
+    // Folder columns come after the format.
+    let is_late = |filter: &&ScanFilter| !format.applies_runtime_filters() || filter.column >= folder_start;
+    let watched = request.runtime_filters.iter().filter(is_late).filter_map(|filter| {
+        let position = request.projection.iter().position(|column| *column == filter.column)?;
+        Some(Watched::new(position, filter.filter.clone()))
+    });
+    let (filters, runtime_filters) = (Arc::new(watched.collect()), request.runtime_filters.len());
+    Ok(Arc::new(FileSource { schema, spec: kept_spec, all_files, outputs, values, splits, filters, runtime_filters }))
 }
 
 /// Where a column of the output comes from.
@@ -98,6 +108,10 @@ fn file_filters(filters: &[Expr], spec: &ScanSpec, folder_start: usize) -> Vec<E
     filters.iter().filter(only_file_columns).cloned().collect()
 }
 
+fn in_files(filters: &[ScanFilter], folder_start: usize) -> Vec<ScanFilter> {
+    filters.iter().filter(|filter| filter.column < folder_start).cloned().collect()
+}
+
 struct FileSource {
     schema: SchemaRef,
     /// The spec with only the files that are read.
@@ -107,6 +121,10 @@ struct FileSource {
     /// Folder values by file.
     values: Vec<Arc<Vec<ScalarValue>>>,
     splits: Vec<Box<dyn SplitPlan>>,
+    /// Runtime filters that the format does not apply.
+    filters: Arc<Vec<Watched>>,
+    /// All runtime filters.
+    runtime_filters: usize,
 }
 
 impl Source for FileSource {
@@ -119,7 +137,12 @@ impl Source for FileSource {
         };
         let joint = if what.ends_with("files") { ", " } else { " (" };
         let plural = if columns == 1 { "" } else { "s" };
-        format!("{} {what}{joint}{columns} column{plural})", self.spec.format.name())
+        let filters = match self.runtime_filters {
+            0 => String::new(),
+            1 => ", 1 runtime filter".to_string(),
+            count => format!(", {count} runtime filters"),
+        };
+        format!("{} {what}{joint}{columns} column{plural}{filters})", self.spec.format.name())
     }
 
     fn schema(&self) -> SchemaRef {
@@ -134,11 +157,15 @@ impl Source for FileSource {
         let plan = self.splits.get(index).ok_or_else(|| Error::internal(format!("scan: no split {index}")))?;
         let values = self.values.get(plan.file()).cloned().unwrap_or_default();
         let plain = self.outputs.iter().enumerate().all(|(at, output)| *output == Output::File(at));
-        let inner = plan.open()?;
-        if plain && !self.outputs.is_empty() {
-            return Ok(inner);
+        let mut split = plan.open()?;
+        if !plain || self.outputs.is_empty() {
+            let (schema, outputs) = (self.schema.clone(), self.outputs.clone());
+            split = Box::new(WithFolders { inner: split, schema, outputs, values });
         }
-        Ok(Box::new(WithFolders { inner, schema: self.schema.clone(), outputs: self.outputs.clone(), values }))
+        if !self.filters.is_empty() {
+            split = Box::new(Filtered { inner: split, filters: self.filters.clone() });
+        }
+        Ok(split)
     }
 
     fn statistics(&self) -> Statistics {

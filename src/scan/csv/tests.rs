@@ -75,7 +75,8 @@ fn lines(batches: &[RecordBatch]) -> Vec<String> {
 
 fn read(spec: ScanSpec) -> Result<Vec<String>> {
     let projection = (0..spec.schema.fields().len()).collect();
-    let request = ScanRequest { spec: Arc::new(spec), projection, filters: Vec::new(), limit: None };
+    let request =
+        ScanRequest { spec: Arc::new(spec), projection, filters: Vec::new(), limit: None, runtime_filters: Vec::new() };
     Ok(lines(&batches(&source(request, &context(4, 3))?)?))
 }
 
@@ -225,7 +226,13 @@ fn text_that_is_not_utf8_is_an_error() {
     let spec = folder.spec("x.csv", &[]).unwrap();
     let error = read(spec.clone()).unwrap_err();
     assert!(error.message().contains("line 2, column 'b'") && error.message().contains("UTF-8"), "{error}");
-    let request = ScanRequest { spec: Arc::new(spec), projection: vec![0], filters: Vec::new(), limit: None };
+    let request = ScanRequest {
+        spec: Arc::new(spec),
+        projection: vec![0],
+        filters: Vec::new(),
+        limit: None,
+        runtime_filters: Vec::new(),
+    };
     assert_eq!(lines(&batches(&source(request, &context(1, 9)).unwrap()).unwrap()), ["1", "2"]);
     assert!(read_text(b"\xff\xfea\0", &[]).unwrap_err().message().contains("UTF-16"));
 }
@@ -297,7 +304,8 @@ fn little_memory_makes_batches_smaller() {
     let (store, cancel) = (Store::new(budget.clone()), CancelToken::new());
     let tight = Arc::new(QueryContext { cancel, budget, store, batch_size: 20_000, threads: 1 });
     let spec = Arc::new(folder.spec("x.csv", &[]).unwrap());
-    let request = ScanRequest { spec, projection: vec![0, 1], filters: Vec::new(), limit: None };
+    let request =
+        ScanRequest { spec, projection: vec![0, 1], filters: Vec::new(), limit: None, runtime_filters: Vec::new() };
     let all = batches(&source(request, &tight).unwrap()).unwrap();
     assert_eq!(all.iter().map(RecordBatch::num_rows).sum::<usize>(), 20_000);
     assert!(all.len() > 2, "{}", all.len());
@@ -350,7 +358,8 @@ fn folders_and_file_names_become_columns() {
     assert_eq!(read(spec.clone()).unwrap()[1], format!("2|{}|2014|02", folder.path("year=2014/m=02/x.csv")));
     let scan = |projection: &[usize], filters: Vec<Expr>| {
         let spec = Arc::new(spec.clone());
-        let request = ScanRequest { spec, projection: projection.to_vec(), filters, limit: None };
+        let request =
+            ScanRequest { spec, projection: projection.to_vec(), filters, limit: None, runtime_filters: Vec::new() };
         source(request, &context(1, 10)).unwrap()
     };
     let pruned = scan(&[2, 0], vec![col("year").gt(lit(2013i64))]);
@@ -382,7 +391,8 @@ fn memory_is_reserved_and_given_back() {
     let folder = Folder::new(&[("x.csv", "abc,1\n".repeat(50_000).as_bytes())]);
     let context = context(1, 8192);
     let spec = Arc::new(folder.spec("x.csv", &[]).unwrap());
-    let request = ScanRequest { spec, projection: vec![0, 1], filters: Vec::new(), limit: None };
+    let request =
+        ScanRequest { spec, projection: vec![0, 1], filters: Vec::new(), limit: None, runtime_filters: Vec::new() };
     let source = source(request.clone(), &context).unwrap();
     let mut split = source.open(0).unwrap();
     split.next().unwrap();
@@ -395,7 +405,13 @@ fn memory_is_reserved_and_given_back() {
 fn read_cut(path: &str, spec: &ScanSpec, cuts: Vec<u64>, backwards: bool) -> Result<Vec<String>> {
     let columns = spec.schema.fields().len();
     let spec = Arc::new(spec.clone());
-    let request = ScanRequest { spec, projection: (0..columns).collect(), filters: Vec::new(), limit: None };
+    let request = ScanRequest {
+        spec,
+        projection: (0..columns).collect(),
+        filters: Vec::new(),
+        limit: None,
+        runtime_filters: Vec::new(),
+    };
     let settings = Settings::new(&request.spec.options)?;
     let plan = Arc::new(scan_plan(&request, settings, &context(1, 100))?);
     let entry = FileEntry { path: path.to_string(), size: 0, hive_values: Vec::new() };
@@ -487,7 +503,13 @@ fn splits_of_a_larger_file_agree_with_reading_it_in_one_go() {
     }
     let folder = Folder::new(&[("x.csv", data.as_bytes())]);
     let spec = folder.spec("x.csv", &[]).unwrap();
-    let request = ScanRequest { spec: Arc::new(spec), projection: vec![0], filters: Vec::new(), limit: None };
+    let request = ScanRequest {
+        spec: Arc::new(spec),
+        projection: vec![0],
+        filters: Vec::new(),
+        limit: None,
+        runtime_filters: Vec::new(),
+    };
     let source = source(request, &context(2, 8192)).unwrap();
     assert!(source.split_count() >= 4);
     let expected: Vec<_> = (0..120_000).map(|row| row.to_string()).collect();

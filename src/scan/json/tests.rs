@@ -46,7 +46,7 @@ fn request(paths: &[PathBuf], options: &Options) -> Result<ScanRequest> {
         hive_columns: 0,
         rows: inferred.rows,
     };
-    Ok(ScanRequest { spec: Arc::new(spec), projection, filters: Vec::new(), limit: None })
+    Ok(ScanRequest { spec: Arc::new(spec), projection, filters: Vec::new(), limit: None, runtime_filters: Vec::new() })
 }
 
 fn read_request(request: &ScanRequest, context: &Arc<QueryContext>) -> Result<RecordBatch> {

@@ -23,6 +23,7 @@ use crate::memory::Reservation;
 use crate::scan::parquet::footer::Footer;
 use crate::scan::parquet::plan::{Scan, file_column};
 use crate::scan::parquet::prune::exact_literal;
+use crate::scan::parquet::runtime;
 
 /// Of the rows at most one in so many may pass for the detour to go on. With more the runs that are skipped are too
 /// short: what skipping saves, its bookkeeping takes.
@@ -61,6 +62,8 @@ struct Predicate {
 #[derive(Debug)]
 pub(super) struct Late {
     predicates: Vec<Predicate>,
+    /// Runtime filters: where the column stands among the predicate columns, and which of the scan's filters it is.
+    runtime: Vec<(usize, usize)>,
     /// Root columns that the predicates need, in file order.
     pub(super) first: Vec<usize>,
     /// The other root columns, in file order.
@@ -75,7 +78,9 @@ impl Late {
             comparisons.extend(simple_comparisons(scan, footer, conjunct)?);
         }
         comparisons.retain(|(root, ..)| roots.contains(root));
+        let runtime = runtime::filtered_columns(scan, footer, roots)?;
         let mut first: Vec<usize> = comparisons.iter().map(|(root, ..)| *root).collect();
+        first.extend(runtime.iter().map(|(root, _)| *root));
         first.sort_unstable();
         first.dedup();
         let rest: Vec<usize> = roots.iter().copied().filter(|root| first.binary_search(root).is_err()).collect();
@@ -91,19 +96,32 @@ impl Late {
             Predicate { position, operator, constant }
         };
         let predicates = comparisons.into_iter().map(predicate).collect();
-        Ok(Some(Late { predicates, first, rest }))
+        let place = |(root, filter)| Some((first.binary_search(&root).ok()?, filter));
+        let runtime = runtime.into_iter().filter_map(place).collect();
+        Ok(Some(Late { predicates, runtime, first, rest }))
     }
 
     /// Which rows of `batch`, made of the predicate columns, pass.
-    fn mask(&self, batch: &RecordBatch) -> Result<BooleanArray> {
+    fn mask(&self, scan: &Scan, batch: &RecordBatch) -> Result<BooleanArray> {
         let mut mask: Option<BooleanArray> = None;
-        for predicate in &self.predicates {
-            let Some(column) = batch.columns().get(predicate.position) else { continue };
-            let passing = compare(column, predicate.operator, &predicate.constant)?;
-            mask = Some(match mask {
+        let mut narrow = |passing: BooleanArray| -> Result<()> {
+            mask = Some(match mask.take() {
                 Some(mask) => and(&mask, &passing)?,
                 None => passing,
             });
+            Ok(())
+        };
+        for predicate in &self.predicates {
+            let Some(column) = batch.columns().get(predicate.position) else { continue };
+            narrow(compare(column, predicate.operator, &predicate.constant)?)?;
+        }
+        for (position, filter) in &self.runtime {
+            let (Some(column), Some(watched)) = (batch.columns().get(*position), scan.watched.get(*filter)) else {
+                continue;
+            };
+            if let Some(passing) = watched.mask(column)? {
+                narrow(passing)?;
+            }
         }
         let mask = mask.unwrap_or_else(|| BooleanArray::from(vec![true; batch.num_rows()]));
         Ok(if mask.null_count() > 0 { prep_null_mask_filter(&mask) } else { mask })
@@ -223,8 +241,14 @@ impl Gathering {
     }
 
     /// Takes a batch of the predicate columns. False when there is no room to keep what passes.
-    pub(super) fn push(&mut self, late: &Late, batch: &RecordBatch, reservation: &mut Reservation) -> Result<bool> {
-        let mask = late.mask(batch)?;
+    pub(super) fn push(
+        &mut self,
+        scan: &Scan,
+        late: &Late,
+        batch: &RecordBatch,
+        reservation: &mut Reservation,
+    ) -> Result<bool> {
+        let mask = late.mask(scan, batch)?;
         let passing = mask.true_count();
         self.mask.append_buffer(mask.values());
         self.rows += batch.num_rows();

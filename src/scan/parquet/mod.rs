@@ -17,6 +17,7 @@ mod late;
 mod plan;
 mod prune;
 mod range;
+mod runtime;
 mod schema;
 mod split;
 mod statistics;
@@ -59,6 +60,10 @@ impl FormatReader for ParquetReader {
 
     fn statistics(&self, spec: &ScanSpec, columns: &[usize]) -> Result<Option<TableStatistics>> {
         statistics::statistics(spec, columns).map(Some)
+    }
+
+    fn applies_runtime_filters(&self) -> bool {
+        true
     }
 
     fn splits(&self, request: &ScanRequest, context: &Arc<QueryContext>) -> Result<Vec<Box<dyn SplitPlan>>> {

@@ -17,6 +17,7 @@ use crate::scan::parquet::prune::{self, Group, Typed};
 use crate::scan::parquet::range::Range as ValueRange;
 use crate::scan::parquet::schema::{find_column, union_by_name};
 use crate::scan::parquet::split::ParquetSplit;
+use crate::scan::runtime::Watched;
 use crate::store::QueryContext;
 
 /// Rows that a split aims at when there is enough for everybody.
@@ -37,6 +38,8 @@ pub(super) struct Scan {
     pub(super) context: Arc<QueryContext>,
     /// Whether decoding predicate columns first has paid so far.
     pub(super) gauge: Gauge,
+    /// By runtime filter of the request.
+    pub(super) watched: Vec<Watched>,
 }
 
 /// A part of a file: row groups, or a range of rows in one of them.
@@ -59,8 +62,13 @@ pub(super) fn splits(request: &ScanRequest, context: &Arc<QueryContext>) -> Resu
     let schema = Arc::new(Schema::new(fields.collect::<Result<Fields>>()?));
     // Under a filter nobody knows which rows count.
     let limit = request.limit.filter(|_| request.filters.is_empty());
-    let scan =
-        Arc::new(Scan { request: request.clone(), schema, limit, context: context.clone(), gauge: Gauge::default() });
+    let watched = request.runtime_filters.iter().map(|filter| {
+        let position = request.projection.iter().position(|column| *column == filter.column);
+        Watched::new(position.unwrap_or(usize::MAX), filter.filter.clone())
+    });
+    let watched = watched.collect();
+    let (request_copy, gauge) = (request.clone(), Gauge::default());
+    let scan = Arc::new(Scan { request: request_copy, schema, limit, context: context.clone(), gauge, watched });
     let target = split_rows(request.spec.rows, context.threads);
     let files = 0..request.spec.files.len();
     let planned = files.into_par_iter().map(|file| plan_file(&scan, file, target)).collect::<Result<Vec<_>>>()?;
@@ -136,7 +144,7 @@ fn kept_groups(scan: &Scan, footer: &Footer) -> Result<Vec<usize>> {
 struct Known(Vec<(String, Column)>);
 
 /// What is known of one column.
-enum Column {
+pub(super) enum Column {
     /// Not in the file: NULL throughout.
     Missing,
     /// Statistics, in the engine's type.
@@ -162,7 +170,7 @@ impl Known {
     }
 }
 
-fn column(scan: &Scan, footer: &Footer, name: &str, parts: &[usize]) -> Result<Column> {
+pub(super) fn column(scan: &Scan, footer: &Footer, name: &str, parts: &[usize]) -> Result<Column> {
     let spec = &scan.request.spec;
     let in_files = spec.schema.fields().len().saturating_sub(spec.hive_columns);
     let Some((index, field)) = spec.schema.column_with_name(name) else { return Ok(Column::Unknown) };

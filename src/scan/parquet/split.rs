@@ -23,6 +23,8 @@ use crate::scan::parquet::fault::guard;
 use crate::scan::parquet::footer::{FileKey, Footer, load_again};
 use crate::scan::parquet::late::{Gathering, Late, PASSING_SHARE, Survivors};
 use crate::scan::parquet::plan::{Part, Scan, file_column};
+use crate::scan::parquet::runtime;
+use crate::scan::runtime::passing;
 
 /// What a decoder holds per column besides its batch: a decompressed page and a dictionary.
 const PAGE_BYTES: u64 = 2 << 20;
@@ -53,6 +55,9 @@ impl SplitPlan for ParquetSplit {
             return Ok(Box::new(RowCount { scan: self.scan.clone(), left: wanted }));
         }
         let footer = load_again(&self.key)?;
+        if runtime::rule_out(&self.scan, &footer, &self.part)? {
+            return Ok(Box::new(Nothing));
+        }
         let columns = output_columns(&self.scan, &footer)?;
         let mut roots: Vec<usize> = columns.iter().filter_map(|column| column.root).collect();
         roots.sort_unstable();
@@ -238,7 +243,7 @@ impl Decoding {
         let mut kept = self.scan.context.budget.reservation("Parquet scan");
         while let Some(batch) = self.decode(&mut reader)? {
             self.scan.context.cancel.check()?;
-            if !gathering.push(&late, &batch, &mut kept)? {
+            if !gathering.push(&self.scan, &late, &batch, &mut kept)? {
                 return self.start_plain();
             }
         }
@@ -313,7 +318,9 @@ impl Split for Decoding {
         let rows = usize::try_from(self.left).unwrap_or(usize::MAX).min(batch.num_rows());
         let batch = if rows < batch.num_rows() { batch.slice(0, rows) } else { batch };
         self.left -= rows as u64;
-        self.output(&batch).map(Some).map_err(|error| error.context(self.place()))
+        let output = self.output(&batch).map_err(|error| error.context(self.place()))?;
+        // What passed the predicate columns has passed the filters.
+        if self.late.is_some() { Ok(Some(output)) } else { passing(&self.scan.watched, output).map(Some) }
     }
 }
 
@@ -327,6 +334,15 @@ fn converted(array: &ArrayRef, column: &OutputColumn) -> Result<ArrayRef> {
     }
     let options = CastOptions { safe: false, ..CastOptions::default() };
     Ok(cast_with_options(array, &column.target, &options)?)
+}
+
+/// No rows.
+struct Nothing;
+
+impl Split for Nothing {
+    fn next(&mut self) -> Result<Option<RecordBatch>> {
+        Ok(None)
+    }
 }
 
 /// Rows without columns, straight from the footer.

@@ -82,7 +82,13 @@ impl Scanned {
             rows: inferred.rows,
         };
         let projection = (0..inferred.schema.fields().len()).collect();
-        let request = ScanRequest { spec: Arc::new(spec), projection, filters: Vec::new(), limit: None };
+        let request = ScanRequest {
+            spec: Arc::new(spec),
+            projection,
+            filters: Vec::new(),
+            limit: None,
+            runtime_filters: Vec::new(),
+        };
         Ok(Scanned { request, context: context(100) })
     }
 

@@ -30,7 +30,13 @@ const INFLATION: f64 = 5.0;
 /// What samples of the files show.
 pub fn of_files(spec: &Arc<ScanSpec>, columns: &[usize], context: &Arc<QueryContext>) -> TableStatistics {
     let rows = spec.rows.map(|rows| rows as f64).or_else(|| estimated_rows(spec));
-    let request = ScanRequest { spec: spec.clone(), projection: columns.to_vec(), filters: Vec::new(), limit: None };
+    let request = ScanRequest {
+        spec: spec.clone(),
+        projection: columns.to_vec(),
+        filters: Vec::new(),
+        limit: None,
+        runtime_filters: Vec::new(),
+    };
     let samples = match columns.is_empty() {
         true => None,
         false => scan::source(request, context).and_then(|source| samples(source.as_ref())).ok(),

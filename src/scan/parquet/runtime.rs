@@ -1,0 +1,69 @@
+//! What runtime filters rule out in a file: row groups by their bounds, and rows by the filtered columns alone.
+
+use crate::batch::KeyFilter;
+use crate::error::Result;
+use crate::scan::parquet::bounds::ColumnBounds;
+use crate::scan::parquet::footer::Footer;
+use crate::scan::parquet::plan::{Column, Part, Scan, column, file_column};
+use crate::scan::parquet::range::Range;
+
+/// Whether no row of the part can pass the filters that are known by now.
+pub(super) fn rule_out(scan: &Scan, footer: &Footer, part: &Part) -> Result<bool> {
+    for filter in &scan.request.runtime_filters {
+        let Some(keys) = filter.filter.get() else { continue };
+        if keys.is_empty() {
+            return Ok(true);
+        }
+        let Some(field) = scan.request.spec.schema.fields().get(filter.column) else { continue };
+        let groups: Vec<usize> = part.groups.clone().collect();
+        match column(scan, footer, field.name(), &groups)? {
+            Column::Bounded(bounds, data_type) if !data_type.is_floating() => {
+                if groups.iter().enumerate().all(|(index, _)| lies_outside(&bounds, index, keys)) {
+                    return Ok(true);
+                }
+            }
+            Column::Missing if !keys.null_passes() => return Ok(true),
+            _ => {}
+        }
+    }
+    Ok(false)
+}
+
+/// Whether every value of a row group lies outside of the keys' bounds.
+fn lies_outside(bounds: &ColumnBounds, group: usize, keys: &KeyFilter) -> bool {
+    let range = bounds.range(group);
+    if range.may_be_null && keys.null_passes() {
+        return false;
+    }
+    if !range.may_be_value {
+        return true;
+    }
+    let Some((least, greatest)) = keys.bounds() else { return false };
+    let end = range.smallest.as_ref().or(range.largest.as_ref()).map(datafusion_common::ScalarValue::data_type);
+    let Some(data_type) = end else { return false };
+    let (Ok(least), Ok(greatest)) = (least.cast_to(&data_type), greatest.cast_to(&data_type)) else { return false };
+    if least.is_null() || greatest.is_null() {
+        return false;
+    }
+    let keys = Range { smallest: Some(least), largest: Some(greatest), may_be_null: false, may_be_value: true };
+    !range.compare(datafusion_expr::Operator::Eq, &keys).may_be_true
+}
+
+/// Root columns with a filter that is known and has paid so far, and which filter it is.
+pub(super) fn filtered_columns(scan: &Scan, footer: &Footer, roots: &[usize]) -> Result<Vec<(usize, usize)>> {
+    let mut found = Vec::new();
+    for (index, (filter, watched)) in scan.request.runtime_filters.iter().zip(&scan.watched).enumerate() {
+        if filter.filter.get().is_none() || !watched.has_paid() {
+            continue;
+        }
+        let Some(field) = scan.request.spec.schema.fields().get(filter.column) else { continue };
+        let Some(root) = file_column(scan, footer, filter.column)? else { continue };
+        // Only where decoding already gives the column's type.
+        let decoded = footer.reader.schema().fields().get(root).map(|field| field.data_type());
+        let is_ready = decoded == Some(field.data_type()) && footer.unchecked_text.get(root) == Some(&false);
+        if is_ready && roots.contains(&root) {
+            found.push((root, index));
+        }
+    }
+    Ok(found)
+}
