@@ -74,11 +74,10 @@ impl Lowering<'_> {
 
     /// A join with equal keys, giving the columns `output` of its schema as `schema`.
     fn hash_join(&mut self, join: &Join, output: Vec<usize>, schema: SchemaRef) -> Result<Branches> {
-        let left = self.node(&join.left)?;
-        let right = self.node(&join.right)?;
         let keys = join.on.iter().map(|(left, right)| self.join_key(join, left, right)).collect::<Result<Vec<_>>>()?;
         let (left_rows, right_rows) = (self.estimated_rows(&join.left), self.estimated_rows(&join.right));
         let build = build_side(join, Some(left_rows), Some(right_rows));
+        let filters = self.filters_of(join, build);
         let plan = HashJoinPlan {
             join_type: join.join_type,
             build,
@@ -90,13 +89,15 @@ impl Lowering<'_> {
             right: join.right.schema().inner().clone(),
             output,
             schema,
-            filters: Vec::new(),
+            filters: filters.iter().map(|filter| filter.as_ref().map(|(filter, _)| filter.clone())).collect(),
         };
         let HashJoin { build: build_sink, table, probe } = HashJoin::new(plan, self.join_share.clone())?;
-        let (built, probed) = if build == Side::Left { (left, right) } else { (right, left) };
+        let (built, probed) = if build == Side::Left { (&join.left, &join.right) } else { (&join.right, &join.left) };
+        let built = self.node(built)?;
         let rows = self.end_pipeline(built, Arc::new(build_sink));
         let table = self.add_pipeline(rows, Some(Arc::new(table)));
-        let mut branches = with_operator(probed, Arc::new(probe));
+        self.tell(filters, table);
+        let mut branches = with_operator(self.node(probed)?, Arc::new(probe));
         branches.after.push(table);
         Ok(branches)
     }

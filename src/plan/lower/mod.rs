@@ -10,6 +10,7 @@ mod join;
 mod nested_join;
 mod project;
 mod recursive;
+mod runtime_filters;
 mod scan;
 mod sort;
 mod union;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use datafusion_common::DFSchema;
 use datafusion_expr::{Expr, LogicalPlan};
 
+use self::runtime_filters::RuntimeFilters;
 use super::physical::{Branch, Input, PhysicalPlan, Pipeline};
 use super::statistics::Estimator;
 use crate::error::{Error, Result};
@@ -44,6 +46,7 @@ pub fn lower(plan: &LogicalPlan, context: &Arc<QueryContext>, compiler: &Compile
         pipelines: Vec::new(),
         shared: HashMap::new(),
         join_share: Arc::default(),
+        runtime_filters: RuntimeFilters::default(),
     };
     let branches = lowering.node(plan)?;
     lowering.add_pipeline(branches, None);
@@ -58,6 +61,7 @@ struct Lowering<'a> {
     /// The pipelines of shared tables, by the table's number.
     shared: HashMap<u64, usize>,
     join_share: Arc<JoinShare>,
+    runtime_filters: RuntimeFilters,
 }
 
 /// The open end of a pipeline.

@@ -8,26 +8,36 @@ use datafusion_expr::Expr;
 use datafusion_expr::logical_plan::TableScan;
 
 use super::{Branches, Lowering, with_operator};
-use crate::batch::SourceRef;
 use crate::error::{Error, Result};
 use crate::ops;
 use crate::plan::physical::Input;
 use crate::plan::shared::SharedTable;
 use crate::plan::table::{FileTable, StoredTable};
-use crate::scan::{self, ScanRequest};
+use crate::scan::{self, ScanFilter, ScanRequest};
 
 impl Lowering<'_> {
     pub(super) fn table_scan(&mut self, scan: &TableScan) -> Result<Branches> {
-        let source: SourceRef = if let Some(table) = scan.source.downcast_ref::<FileTable>() {
-            scan::source(file_request(scan, table)?, self.context)?
+        if let Some(table) = scan.source.downcast_ref::<FileTable>() {
+            self.file_scan(scan, table)
         } else if let Some(table) = scan.source.downcast_ref::<StoredTable>() {
-            return self.project_scan(Branches::over(Input::Source(table.source.clone())), scan);
+            self.project_scan(Branches::over(Input::Source(table.source.clone())), scan)
         } else if let Some(table) = scan.source.downcast_ref::<SharedTable>() {
-            return self.shared_scan(scan, table);
+            self.shared_scan(scan, table)
         } else {
-            return Err(Error::internal(format!("{} is a table of an unknown kind", scan.table_name)));
-        };
-        Ok(Branches::over(Input::Source(source)))
+            Err(Error::internal(format!("{} is a table of an unknown kind", scan.table_name)))
+        }
+    }
+
+    fn file_scan(&mut self, scan: &TableScan, table: &FileTable) -> Result<Branches> {
+        let mut request = file_request(scan, table)?;
+        let mut after = Vec::new();
+        for told in self.runtime_filters.take(scan) {
+            let Some(&column) = request.projection.get(told.column) else { continue };
+            request.runtime_filters.push(ScanFilter { column, filter: told.filter });
+            after.push(told.after);
+        }
+        let source = scan::source(request, self.context)?;
+        Ok(Branches { after, ..Branches::over(Input::Source(source)) })
     }
 
     /// The columns that a scan asks of rows which have all of the table's.
@@ -62,5 +72,6 @@ fn file_request(scan: &TableScan, table: &FileTable) -> Result<ScanRequest> {
         })
     };
     let filters = scan.filters.iter().map(|filter| Ok(filter.clone().transform(own_name)?.data));
-    Ok(ScanRequest { spec: spec.clone(), projection, filters: filters.collect::<Result<_>>()?, limit: scan.fetch })
+    let (spec, filters, runtime_filters) = (spec.clone(), filters.collect::<Result<_>>()?, Vec::new());
+    Ok(ScanRequest { spec, projection, filters, limit: scan.fetch, runtime_filters })
 }
