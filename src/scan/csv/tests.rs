@@ -376,7 +376,8 @@ fn folders_and_file_names_become_columns() {
 fn a_limit_ends_a_split_early_and_cancelling_ends_it_at_once() {
     let folder = Folder::new(&[("y.csv", "1\n".repeat(50_000).as_bytes())]);
     let spec = Arc::new(folder.spec("y.csv", &[]).unwrap());
-    let request = ScanRequest { spec, projection: vec![0], filters: Vec::new(), limit: Some(7) };
+    let request =
+        ScanRequest { spec, projection: vec![0], filters: Vec::new(), limit: Some(7), runtime_filters: Vec::new() };
     let rows: usize =
         batches(&source(request.clone(), &context(1, 5)).unwrap()).unwrap().iter().map(RecordBatch::num_rows).sum();
     assert_eq!(rows, 7);

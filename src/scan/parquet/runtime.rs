@@ -17,10 +17,10 @@ pub(super) fn rule_out(scan: &Scan, footer: &Footer, part: &Part) -> Result<bool
         let Some(field) = scan.request.spec.schema.fields().get(filter.column) else { continue };
         let groups: Vec<usize> = part.groups.clone().collect();
         match column(scan, footer, field.name(), &groups)? {
-            Column::Bounded(bounds, data_type) if !data_type.is_floating() => {
-                if groups.iter().enumerate().all(|(index, _)| lies_outside(&bounds, index, keys)) {
-                    return Ok(true);
-                }
+            Column::Bounded(bounds, data_type)
+                if !data_type.is_floating() && (0..groups.len()).all(|group| lies_outside(&bounds, group, keys)) =>
+            {
+                return Ok(true);
             }
             Column::Missing if !keys.null_passes() => return Ok(true),
             _ => {}
