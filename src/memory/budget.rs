@@ -183,10 +183,14 @@ impl fmt::Debug for Budget {
     }
 }
 
+/// Bytes that all budgets of the process account for now.
+pub fn accounted() -> usize {
+    usize::try_from(ACCOUNTED.load(Ordering::Relaxed)).unwrap_or(0)
+}
+
 /// Bytes that are allocated beyond an idle process and that no budget accounts for; `None` where nobody counts.
 fn unaccounted() -> Option<usize> {
     let allocated = allocated()?;
-    let accounted = usize::try_from(ACCOUNTED.load(Ordering::Relaxed)).unwrap_or(0);
     let baseline = BASELINE.get().copied().unwrap_or(0);
-    Some(allocated.saturating_sub(baseline).saturating_sub(accounted))
+    Some(allocated.saturating_sub(baseline).saturating_sub(accounted()))
 }

@@ -15,7 +15,7 @@ mod tests;
 
 pub use crate::config::bytes;
 pub use allocator::{CountingAllocator, allocated};
-pub use budget::{Budget, Evict};
+pub use budget::{Budget, Evict, accounted};
 pub use pages::{HUGE_PAGES_FROM, refuse_huge_pages};
 pub use reservation::Reservation;
 pub use tally::Tally;

@@ -92,7 +92,7 @@ impl SortWork {
     /// Reserves room for `wide`, writing the buffer as a run when there is none.
     fn make_room(&mut self, wide: &RecordBatch) -> Result<()> {
         let needed = batch_bytes(wide) + self.key_bytes(wide);
-        let share = self.context.budget.limit() / 100 * LANES_PERCENT / self.context.threads.max(1);
+        let share = self.context.budget.effective_limit() / 100 * LANES_PERCENT / self.context.threads.max(1);
         let full = self.reservation.bytes().saturating_add(needed) > share
             || self.buffer.rows() + wide.num_rows() > MAX_RUN_ROWS;
         if !full && self.reservation.try_grow(needed) {

@@ -96,6 +96,6 @@ fn merge_into_one(keys: &Arc<SortKeys>, keep: usize, context: &Arc<QueryContext>
 fn fan_in(context: &QueryContext, runs: &[Run]) -> usize {
     let piece = runs.iter().map(Run::largest_piece).max().unwrap_or(0).max(1);
     // A piece and its keys, which take about as much.
-    let pieces = context.budget.limit() / context.threads.max(1) / 2 / piece.saturating_mul(2);
+    let pieces = context.budget.effective_limit() / context.threads.max(1) / 2 / piece.saturating_mul(2);
     pieces.saturating_sub(MAX_WAITING).clamp(2, MAX_FAN_IN)
 }
