@@ -16,10 +16,10 @@ static ALLOCATOR: CountingAllocator<tikv_jemallocator::Jemalloc> = CountingAlloc
 /// About 45 bytes a row in memory: the whole input is three times what may be unaccounted.
 const ROWS: u64 = 800_000;
 /// Batches on their way between two operators, decoders, plans, the allocator's own tables.
-const UNACCOUNTED: usize = 12 << 20;
+const UNACCOUNTED: usize = 8 << 20;
 
 /// One query for each operator; every one holds most of the rows at some time, or would if it did not spill.
-const OPERATORS: [(&str, &str); 15] = [
+const OPERATORS: [(&str, &str); 18] = [
     ("filter and project", "SELECT count(upper(name)) FROM t WHERE k % 2 = 0"),
     ("aggregate", "SELECT count(*), sum(s) FROM (SELECT name, sum(k) AS s FROM t GROUP BY name)"),
     ("distinct", "SELECT count(*) FROM (SELECT DISTINCT name, k FROM t)"),
@@ -34,6 +34,12 @@ const OPERATORS: [(&str, &str); 15] = [
     ("union", "SELECT count(*) FROM (SELECT name FROM t UNION SELECT name FROM t)"),
     ("except", "SELECT count(*) FROM (SELECT name, k FROM t EXCEPT SELECT name, k FROM t WHERE k > 5)"),
     ("shared relation", "WITH x AS (SELECT * FROM t) SELECT (SELECT count(name) FROM x), (SELECT max(name) FROM x)"),
+    (
+        "window over partitions",
+        "SELECT max(n) FROM (SELECT row_number() OVER (PARTITION BY k % 1000 ORDER BY name) AS n FROM t)",
+    ),
+    ("window over all", "SELECT sum(length(before)) FROM (SELECT lag(name) OVER (ORDER BY k) AS before FROM t)"),
+    ("range join", "SELECT count(*), max(b.name) FROM (SELECT k FROM t WHERE k < 9) a JOIN t b ON a.k < b.k - 799000"),
     ("result", "SELECT name, k FROM t"),
 ];
 
