@@ -14,7 +14,7 @@ use parquet::errors::Result as ParquetResult;
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::error::{Code, Error, Result};
-use crate::memory::Reservation;
+use crate::memory::{Reservation, Tally};
 use crate::scan::parquet::fault::carried;
 
 /// Bytes that the read-ahead windows of one split may hold together.
@@ -132,7 +132,7 @@ impl ChunkSource {
         let read = file.seek(SeekFrom::Start(start)).and_then(|_| file.take(size).read_to_end(&mut bytes));
         let failed = |what: String| Error::new(Code::Io, what).context(format!("file '{}'", self.0.path));
         match read {
-            Ok(count) if count as u64 == size => {}
+            Ok(count) if count as u64 == size => Tally::count_read(count),
             Ok(count) => return Err(failed(format!("only {count} of {size} bytes at {start} are there"))),
             Err(error) => return Err(failed(format!("reading {size} bytes at {start}: {error}"))),
         }

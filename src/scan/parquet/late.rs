@@ -19,7 +19,7 @@ use datafusion_expr::{Between, BinaryExpr, Expr, Operator};
 use parquet::arrow::arrow_reader::RowSelection;
 
 use crate::error::Result;
-use crate::memory::Reservation;
+use crate::memory::{Reservation, Tally};
 use crate::scan::parquet::footer::Footer;
 use crate::scan::parquet::plan::{Scan, file_column};
 use crate::scan::parquet::prune::exact_literal;
@@ -271,6 +271,7 @@ impl Gathering {
     pub(super) fn finish(mut self, gauge: &Gauge) -> Result<(RowSelection, Survivors)> {
         gauge.seen.fetch_add(self.rows as u64, Ordering::Relaxed);
         gauge.passed.fetch_add(self.passed as u64, Ordering::Relaxed);
+        Tally::count("rows ruled out before the other columns", (self.rows - self.passed) as u64);
         let join = |arrays: &Vec<ArrayRef>| {
             let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
             concat(&arrays)

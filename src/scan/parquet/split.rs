@@ -16,7 +16,7 @@ use parquet::arrow::arrow_reader::{
 
 use crate::batch::Split;
 use crate::error::{Code, Error, Result};
-use crate::memory::Reservation;
+use crate::memory::{Reservation, Tally};
 use crate::scan::format::SplitPlan;
 use crate::scan::parquet::chunk::{ChunkSource, window_bytes};
 use crate::scan::parquet::fault::guard;
@@ -56,6 +56,7 @@ impl SplitPlan for ParquetSplit {
         }
         let footer = load_again(&self.key)?;
         if runtime::rule_out(&self.scan, &footer, &self.part)? {
+            Tally::count("row groups ruled out by a join", self.part.groups.len() as u64);
             return Ok(Box::new(Nothing));
         }
         let columns = output_columns(&self.scan, &footer)?;
