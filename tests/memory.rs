@@ -102,7 +102,7 @@ fn memory_that_nobody_accounts_for_shrinks_the_budget_but_not_to_nothing() {
     assert_eq!(budget.effective_limit(), 16 << 20);
     assert!(reservation.try_grow(16 << 20), "a quarter is always left");
     drop((outside, much));
-    assert!(reservation.try_grow(28 << 20));
+    assert!(reservation.try_grow(24 << 20));
 }
 
 #[test]

@@ -22,7 +22,7 @@ const LEAST_SHARE: usize = 4;
 /// Where the allocator is counted, `limit / ALLOCATOR_SHARE` is left to what it keeps between allocations, and so many
 /// bytes (at most a quarter of the limit) to the threads' caches and stacks.
 const ALLOCATOR_SHARE: usize = 10;
-const THREADS_SHARE: usize = 12 << 20;
+const THREADS_SHARE: usize = 16 << 20;
 
 /// Bytes accounted in all budgets of the process, to be compared with what is allocated.
 static ACCOUNTED: AtomicIsize = AtomicIsize::new(0);
