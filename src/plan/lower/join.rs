@@ -91,10 +91,11 @@ impl Lowering<'_> {
             schema,
             filters: filters.iter().map(|filter| filter.as_ref().map(|(filter, _)| filter.clone())).collect(),
         };
-        let HashJoin { build: build_sink, table, probe } = HashJoin::new(plan, self.join_share.clone())?;
+        let HashJoin { build: build_sink, fill, table, probe } = HashJoin::new(plan, self.join_share.clone())?;
         let (built, probed) = if build == Side::Left { (&join.left, &join.right) } else { (&join.right, &join.left) };
         let built = self.node(built)?;
         let rows = self.end_pipeline(built, Arc::new(build_sink));
+        let rows = self.end_pipeline(rows, Arc::new(fill));
         let table = self.add_pipeline(rows, Some(Arc::new(table)));
         self.tell(filters, table);
         let mut branches = with_operator(self.node(probed)?, Arc::new(probe));

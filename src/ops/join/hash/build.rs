@@ -1,8 +1,9 @@
 //! The end of the build side: what stays in memory is decided, and the table is filled by all workers.
 //!
-//! Two pipelines. The first collects the rows; its `combine` decides which of them become the table: all where they
+//! Three pipelines. The first collects the rows; its `combine` decides which of them become the table: all where they
 //! fit, else as many partitions as do. Its output is one split for some chunks of the table each, and reading a split
-//! fills them. The second pipeline does only that; its `combine` hands the table to the probe side.
+//! fills them. The second pipeline does only that; its output is of the same kind where the index wants a second look
+//! at every chunk. The third one's `combine` hands the table to the probe side.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -79,6 +80,12 @@ pub struct BuildSink {
 }
 
 /// The sink of the pipeline that fills the table; no rows reach it.
+pub struct FillSink {
+    spec: Arc<Spec>,
+    filling: FillingSlot,
+}
+
+/// The sink of the pipeline that takes the second look; no rows reach it.
 pub struct TableSink {
     spec: Arc<Spec>,
     progress: Arc<BuildProgress>,
@@ -86,13 +93,14 @@ pub struct TableSink {
     slot: Slot,
 }
 
-/// Both sinks of a build side.
-pub(super) fn sinks(spec: Arc<Spec>, share: Arc<JoinShare>, slot: Slot) -> (BuildSink, TableSink) {
+/// The sinks of a build side, in the order of their pipelines.
+pub(super) fn sinks(spec: Arc<Spec>, share: Arc<JoinShare>, slot: Slot) -> (BuildSink, FillSink, TableSink) {
     share.announce();
     let progress = Arc::new(BuildProgress::new(share, spec.knobs.bits.is_some()));
     let filling = FillingSlot::default();
     let build = BuildSink { spec: spec.clone(), progress: progress.clone(), filling: filling.clone() };
-    (build, TableSink { spec, progress, filling, slot })
+    let fill = FillSink { spec: spec.clone(), filling: filling.clone() };
+    (build, fill, TableSink { spec, progress, filling, slot })
 }
 
 impl Sink for BuildSink {
@@ -119,7 +127,8 @@ impl Sink for BuildSink {
         let mut collected = Collected::default();
         parts.into_iter().for_each(|part| collected.add(part));
         let filling = collected.decide(&self.spec, context, &self.progress)?;
-        let source = FillingSource { builder: filling.builder.clone(), filters: filling.filters.clone() };
+        let chunks = filling.builder.chunk_count();
+        let source = FillingSource { builder: filling.builder.clone(), filters: Some(filling.filters.clone()), chunks };
         *self.filling.lock() = Some(filling);
         Ok(Arc::new(source))
     }
@@ -263,10 +272,12 @@ fn spread(spec: &Spec, context: &Arc<QueryContext>, handles: Vec<Handle>, bits: 
     writer.finish()
 }
 
-/// The chunks of a table, as splits that give no rows: reading one fills its chunks.
+/// The chunks of a table, as splits that give no rows: reading one fills its chunks, or looks at them again.
 struct FillingSource {
     builder: Arc<TableBuilder>,
-    filters: Arc<FilterBuilder>,
+    /// `None` for the second look.
+    filters: Option<Arc<FilterBuilder>>,
+    chunks: usize,
 }
 
 impl Source for FillingSource {
@@ -279,29 +290,60 @@ impl Source for FillingSource {
     }
 
     fn split_count(&self) -> usize {
-        self.builder.chunk_count().div_ceil(CHUNKS_PER_SPLIT)
+        self.chunks.div_ceil(CHUNKS_PER_SPLIT)
     }
 
     fn open(&self, index: usize) -> Result<Box<dyn Split>> {
         let first = index * CHUNKS_PER_SPLIT;
-        let chunks = first..self.builder.chunk_count().min(first + CHUNKS_PER_SPLIT);
+        let chunks = first..self.chunks.min(first + CHUNKS_PER_SPLIT);
         Ok(Box::new(FillingSplit { builder: self.builder.clone(), filters: self.filters.clone(), chunks }))
     }
 }
 
 struct FillingSplit {
     builder: Arc<TableBuilder>,
-    filters: Arc<FilterBuilder>,
+    filters: Option<Arc<FilterBuilder>>,
     chunks: Range<usize>,
 }
 
 impl Split for FillingSplit {
     fn next(&mut self) -> Result<Option<RecordBatch>> {
         for chunk in self.chunks.by_ref() {
-            let keys = self.builder.insert(chunk)?;
-            self.filters.add(&keys)?;
+            match &self.filters {
+                Some(filters) => filters.add(&self.builder.insert(chunk)?)?,
+                None => self.builder.place(chunk)?,
+            }
         }
         Ok(None)
+    }
+}
+
+impl Sink for FillSink {
+    type Work = NoRows;
+    type Part = ();
+
+    fn name(&self) -> &'static str {
+        "HashJoinFill"
+    }
+
+    fn describe(&self) -> String {
+        self.spec.description.clone()
+    }
+
+    fn schema(&self) -> SchemaRef {
+        no_columns()
+    }
+
+    fn open(&self, _context: &Arc<QueryContext>) -> Result<NoRows> {
+        Ok(NoRows)
+    }
+
+    fn combine(&self, _context: &Arc<QueryContext>, _parts: Vec<()>) -> Result<SourceRef> {
+        let filling = self.filling.lock();
+        let filling = filling.as_ref().ok_or_else(|| Error::internal("a join table that nobody began"))?;
+        let builder = filling.builder.clone();
+        let chunks = if builder.seal()? { builder.chunk_count() } else { 0 };
+        Ok(Arc::new(FillingSource { builder, filters: None, chunks }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! From keys to build rows: slots addressed by a hash, or by the key itself.
 //!
-//! Both forms are filled by several threads at once and read when all have finished. A slot leads to one row of a key;
+//! All forms are filled by several threads at once and read when all have finished. A slot leads to one row of a key;
 //! further rows of the same key hang on that one in a chain (`Chains`). Rows are numbers plus one; 0 is none.
 //!
 //! A hash slot is 8 bytes, 32 bits of the hash as a tag and the row, with linear probing; at most 5/8 of them are taken.
@@ -36,7 +36,7 @@ impl Chains {
     }
 
     /// Hangs the row or chain `next` (plus one) on row `row`.
-    fn link(&self, row: usize, next: u32) {
+    pub(super) fn link(&self, row: usize, next: u32) {
         let links = self.next.get_or_init(|| zeroed_u32(self.capacity));
         if let Some(link) = links.get(row) {
             link.store(next, Ordering::Relaxed);
@@ -71,6 +71,16 @@ pub(super) trait KeyIndex: Send + Sync {
 
     /// Whether `hashes` are looked at.
     fn needs_hashes(&self) -> bool;
+
+    /// Called once between the last `insert` and the first `place`. Whether every chunk has to be placed.
+    fn seal(&self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Where `seal` asks for it: puts the rows of a chunk where their keys lead. Called as `insert`.
+    fn place(&self, _first: usize, _keys: Keys, _chains: &Chains) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Rows by the key itself: integers of a small range.
@@ -127,6 +137,8 @@ pub(super) trait KeyBatch: Send + Sync + Sized {
     type Key: ?Sized + PartialEq;
     fn new(keys: Keys) -> Option<Self>;
     fn key(&self, row: usize) -> &Self::Key;
+    /// Reads where the key lies.
+    fn touch(&self, row: usize) -> u64;
 }
 
 /// Keys of `W` words.
@@ -146,6 +158,11 @@ impl<const W: usize> KeyBatch for WordKeys<W> {
     fn key(&self, row: usize) -> &[u64; W] {
         &self.0.as_chunks::<W>().0[row]
     }
+
+    #[inline(always)]
+    fn touch(&self, row: usize) -> u64 {
+        self.0[row * W]
+    }
 }
 
 impl KeyBatch for BinaryArray {
@@ -161,6 +178,11 @@ impl KeyBatch for BinaryArray {
     #[inline(always)]
     fn key(&self, row: usize) -> &[u8] {
         self.value(row)
+    }
+
+    #[inline(always)]
+    fn touch(&self, row: usize) -> u64 {
+        self.value_offsets()[row] as u64
     }
 }
 
@@ -199,6 +221,15 @@ impl<B: KeyBatch> HashIndex<B> {
         match self.chunks[row >> self.shift].get() {
             Some(keys) => keys.key(row & ((1 << self.shift) - 1)) == key,
             None => false,
+        }
+    }
+
+    /// Reads something of the key of row `row`.
+    #[inline(always)]
+    fn touch(&self, row: usize) -> u64 {
+        match self.chunks[row >> self.shift].get() {
+            Some(keys) => keys.touch(row & ((1 << self.shift) - 1)),
+            None => 0,
         }
     }
 
@@ -255,10 +286,17 @@ impl<B: KeyBatch> KeyIndex for HashIndex<B> {
         rows.reserve(hashes.len());
         let mut entries = [0u64; BLOCK];
         for (block, hashes) in hashes.chunks(BLOCK).enumerate() {
-            // First all slots, so that their cache misses overlap.
+            // First all slots, then all keys that they lead to, so that their cache misses overlap.
             for (entry, &hash) in entries.iter_mut().zip(hashes) {
                 *entry = self.slots[hash as usize & self.mask].load(Ordering::Relaxed);
             }
+            let mut touched = 0;
+            for (&entry, &hash) in entries.iter().zip(hashes) {
+                if entry != 0 && (entry ^ hash) & TAG == 0 {
+                    touched |= self.touch((entry as u32 - 1) as usize);
+                }
+            }
+            std::hint::black_box(touched);
             for (index, (&entry, &hash)) in entries.iter().zip(hashes).enumerate() {
                 rows.push(self.follow(entry, hash, keys.key(block * BLOCK + index)));
             }

@@ -18,6 +18,7 @@ mod build;
 mod filters;
 mod gather;
 mod index;
+mod index_sparse;
 mod keys;
 mod lane;
 mod operator;
@@ -34,18 +35,20 @@ mod zeroed;
 
 use std::sync::Arc;
 
-pub use self::build::{BuildSink, TableSink};
+pub use self::build::{BuildSink, FillSink, TableSink};
 pub use self::operator::HashJoinProbe;
 pub use self::share::JoinShare;
 use self::spec::Spec;
 pub use self::spec::{HashJoinPlan, Residual, Side};
 use crate::error::Result;
 
-/// The three parts of a hash join.
+/// The parts of a hash join.
 pub struct HashJoin {
     /// Ends the pipeline of the build side.
     pub build: BuildSink,
     /// Ends the pipeline that reads the output of `build` and nothing else.
+    pub fill: FillSink,
+    /// Ends the pipeline that reads the output of `fill` and nothing else.
     pub table: TableSink,
     /// Stands in the pipeline of the probe side, which starts when that of `table` has finished.
     pub probe: HashJoinProbe,
@@ -69,7 +72,7 @@ impl HashJoin {
     fn of(spec: Spec, share: Arc<JoinShare>) -> Self {
         let spec = Arc::new(spec);
         let slot = build::Slot::default();
-        let (build, table) = build::sinks(spec.clone(), share, slot.clone());
-        HashJoin { build, table, probe: HashJoinProbe::new(spec, slot) }
+        let (build, fill, table) = build::sinks(spec.clone(), share, slot.clone());
+        HashJoin { build, fill, table, probe: HashJoinProbe::new(spec, slot) }
     }
 }

@@ -137,6 +137,9 @@ impl PairwiseSplit {
         for chunk in 0..builder.chunk_count() {
             builder.insert(chunk)?;
         }
+        if builder.seal()? {
+            (0..builder.chunk_count()).try_for_each(|chunk| builder.place(chunk))?;
+        }
         Ok(Ok(Table::new(Arc::new(builder), reservation)?))
     }
 

@@ -197,6 +197,16 @@ pub(super) fn in_type(column: &ArrayRef, data_type: &DataType) -> Result<ArrayRe
     Ok(if column.data_type() == data_type { column.clone() } else { cast(column, data_type)? })
 }
 
+/// How the rows of a table are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IndexKind {
+    /// A slot for each integer.
+    Direct,
+    /// A bit for each integer.
+    Sparse,
+    Hash,
+}
+
 /// What tests turn to reach every path with little data.
 #[derive(Debug, Clone)]
 pub(crate) struct Knobs {
@@ -204,15 +214,15 @@ pub(crate) struct Knobs {
     pub(crate) bits: Option<u32>,
     /// Bits that a hash may have.
     pub(crate) hash_mask: u64,
-    /// Whether integer keys of a small range address the table directly.
-    pub(crate) direct: bool,
+    /// How the rows of integer keys are found, where it is possible.
+    pub(crate) index: Option<IndexKind>,
     /// Bytes that a table may take.
     pub(crate) allowance: Option<usize>,
 }
 
 impl Default for Knobs {
     fn default() -> Self {
-        Knobs { bits: None, hash_mask: u64::MAX, direct: true, allowance: None }
+        Knobs { bits: None, hash_mask: u64::MAX, index: None, allowance: None }
     }
 }
 

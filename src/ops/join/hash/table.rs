@@ -15,8 +15,9 @@ use parking_lot::Mutex;
 
 use super::gather::{ChunkedColumn, RowList};
 use super::index::{Chains, DirectIndex, Duplicates, HashIndex, KeyIndex, WordKeys, hash_slot_bytes};
+use super::index_sparse::SparseIndex;
 use super::keys::{KeyForm, Keys, WordBounds};
-use super::spec::Spec;
+use super::spec::{IndexKind, Spec};
 use super::zeroed::zeroed_u64;
 use crate::error::{Error, Result};
 use crate::memory::Reservation;
@@ -26,14 +27,18 @@ use crate::store::{Handle, Loaded, QueryContext};
 pub(super) const CHUNK_ROWS: usize = 1 << 13;
 /// Row numbers plus one are 32 bits wide.
 const MOST_NUMBERS: usize = u32::MAX as usize;
-/// Keys are addressed directly where there are at most so many slots for each row, or few slots at all.
-const DIRECT_SLOTS_PER_ROW: usize = 8;
-const FEW_SLOTS: usize = 1 << 14;
+/// Keys address slots where there are at most so many for each row, or few slots at all; bits, where there are at most
+/// so many.
+const SLOTS_PER_ROW: usize = 2;
+const FEW_SLOTS: usize = 1 << 12;
+const BITS_PER_ROW: usize = 64;
+const FEW_BITS: usize = 1 << 16;
 
 /// How the rows of a table will be found.
 #[derive(Debug, Clone, Copy)]
 enum IndexPlan {
     Direct { first: u64, range: usize },
+    Sparse { first: u64, range: usize },
     Hash,
 }
 
@@ -65,10 +70,11 @@ impl TablePlan {
         if capacity >= MOST_NUMBERS {
             return Err(chunks.into_iter().flatten().collect());
         }
-        let index = plan_index(&spec.form, rows, bounds.filter(|_| spec.knobs.direct));
+        let index = plan_index(spec, rows, bounds);
         let copied: usize = chunks.iter().filter(|chunk| chunk.len() > 1).flatten().map(Handle::bytes).sum();
         let index_bytes = match index {
             IndexPlan::Direct { range, .. } => DirectIndex::bytes(range),
+            IndexPlan::Sparse { range, .. } => SparseIndex::bytes(range, rows),
             IndexPlan::Hash => hash_slot_bytes(rows) + rows * Keys::bytes_per_row(&spec.form),
         };
         let chain_bytes = if spec.drops_duplicates() { 0 } else { Chains::bytes(capacity) };
@@ -116,13 +122,22 @@ fn into_chunks(handles: Vec<Handle>) -> Vec<Vec<Handle>> {
     chunks
 }
 
-fn plan_index(form: &KeyForm, rows: usize, bounds: Option<WordBounds>) -> IndexPlan {
-    let (KeyForm::Integer, Some(bounds)) = (form, bounds) else { return IndexPlan::Hash };
-    let range = bounds.greatest.wrapping_sub(bounds.least);
-    let most = rows.saturating_mul(DIRECT_SLOTS_PER_ROW).max(FEW_SLOTS);
-    match usize::try_from(range) {
-        Ok(range) if range < most => IndexPlan::Direct { first: bounds.least, range: range + 1 },
-        _ => IndexPlan::Hash,
+fn plan_index(spec: &Spec, rows: usize, bounds: Option<WordBounds>) -> IndexPlan {
+    let (KeyForm::Integer, Some(bounds)) = (&spec.form, bounds) else { return IndexPlan::Hash };
+    let first = bounds.least;
+    let Ok(range) = usize::try_from(bounds.greatest.wrapping_sub(first)) else { return IndexPlan::Hash };
+    let is_within = |per_row: usize, few: usize| range < rows.saturating_mul(per_row).max(few);
+    let by_range = if is_within(SLOTS_PER_ROW, FEW_SLOTS) {
+        IndexKind::Direct
+    } else if is_within(BITS_PER_ROW, FEW_BITS) {
+        IndexKind::Sparse
+    } else {
+        IndexKind::Hash
+    };
+    match spec.knobs.index.filter(|_| by_range != IndexKind::Hash).unwrap_or(by_range) {
+        IndexKind::Direct => IndexPlan::Direct { first, range: range + 1 },
+        IndexKind::Sparse => IndexPlan::Sparse { first, range: range + 1 },
+        IndexKind::Hash => IndexPlan::Hash,
     }
 }
 
@@ -190,6 +205,21 @@ impl TableBuilder {
         Ok(columns)
     }
 
+    /// All chunks are in. Whether each has to be placed.
+    pub(super) fn seal(&self) -> Result<bool> {
+        self.index.seal()
+    }
+
+    /// Where `seal` asks for it, once for each chunk.
+    pub(super) fn place(&self, number: usize) -> Result<()> {
+        self.context.cancel.check()?;
+        let chunk = self.chunks.get(number).and_then(OnceLock::get);
+        let chunk = chunk.ok_or_else(|| Error::internal("a chunk of a join table that was not filled"))?;
+        let columns = self.spec.build.keys(chunk.batch.columns())?;
+        let keys = self.spec.form.keys(&columns, chunk.batch.num_rows())?;
+        self.index.place(number << self.shift, keys, &self.chains)
+    }
+
     fn load(&self, mut handles: Vec<Handle>) -> Result<Chunk> {
         if handles.len() == 1
             && let Some(handle) = handles.pop()
@@ -204,8 +234,10 @@ impl TableBuilder {
 }
 
 fn new_index(form: &KeyForm, plan: &TablePlan, duplicates: Duplicates) -> Result<Box<dyn KeyIndex>> {
-    if let IndexPlan::Direct { first, range } = plan.index {
-        return Ok(Box::new(DirectIndex::new(first, range, duplicates)));
+    match plan.index {
+        IndexPlan::Direct { first, range } => return Ok(Box::new(DirectIndex::new(first, range, duplicates))),
+        IndexPlan::Sparse { first, range } => return Ok(Box::new(SparseIndex::new(first, range, duplicates))),
+        IndexPlan::Hash => {}
     }
     let (rows, chunks, shift) = (plan.rows, plan.chunks.len(), plan.shift);
     Ok(match form {

@@ -14,8 +14,9 @@ use datafusion_common::JoinType;
 use datafusion_expr::{Expr, col};
 use proptest::prelude::*;
 
-use super::spec::Knobs;
+use super::spec::{IndexKind, Knobs};
 use super::{HashJoin, HashJoinPlan, JoinShare, Residual, Side};
+use crate::batch::RuntimeFilter;
 use crate::ops::testing;
 
 const TYPES: [JoinType; 10] = [
@@ -231,6 +232,9 @@ fn run(case: &Case) -> (Vec<Vec<String>>, Vec<Vec<String>>) {
     let chunks = testing::collect(&join.build, &context, case.lanes, splits, &[]).unwrap();
     assert!(testing::read(&chunks).unwrap().is_empty());
     drop(chunks);
+    let chunks = testing::collect(&join.fill, &context, 1, Vec::new(), &[]).unwrap();
+    assert!(testing::read(&chunks).unwrap().is_empty());
+    drop(chunks);
     testing::collect(&join.table, &context, 1, Vec::new(), &[]).unwrap();
     let batches = testing::run_lanes(&join.probe, &context, case.lanes, pieces(&probed, case.batch_size)).unwrap();
     let most = if case.knobs.bits.is_some() || case.knobs.allowance.is_some() { usize::MAX } else { case.batch_size };
@@ -246,10 +250,11 @@ fn knobs() -> impl Strategy<Value = Knobs> {
     let bits = prop::option::of(0u32..=10);
     let masks = prop::sample::select(vec![u64::MAX, u64::MAX, 0, 0xF000_0000_0000_000F, 0xFF]);
     let allowance = prop::sample::select(vec![None, None, Some(0), Some(2000), Some(20_000), Some(100_000)]);
-    (bits, masks, any::<bool>(), allowance).prop_map(|(bits, hash_mask, direct, allowance)| Knobs {
+    let indexes = prop::sample::select(vec![None, Some(IndexKind::Sparse), Some(IndexKind::Hash)]);
+    (bits, masks, indexes, allowance).prop_map(|(bits, hash_mask, index, allowance)| Knobs {
         bits,
         hash_mask,
-        direct,
+        index,
         allowance,
     })
 }
@@ -292,11 +297,94 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn rows_are_those_of_a_nested_loop(case in case()) {
         let (rows, expected) = run(&case);
         prop_assert_eq!(rows, expected);
     }
+}
+
+fn plain(join_type: JoinType, rows: (usize, usize), distinct: u64) -> Case {
+    Case {
+        seed: 42,
+        join_type,
+        build: Side::Right,
+        kinds: vec![0],
+        null_equal: false,
+        null_aware: false,
+        residual: false,
+        rows,
+        distinct,
+        batch_size: 64,
+        lanes: 2,
+        limit: 1 << 30,
+        knobs: Knobs::default(),
+    }
+}
+
+#[test]
+fn any_number_of_partitions_in_memory_gives_the_same() {
+    for bits in [0, 1, 2, 3, 4, 5, 7, 8, 10] {
+        for allowance in [Some(0), Some(1000), Some(8000), Some(30_000), None] {
+            let knobs = Knobs { bits: Some(bits), allowance, ..Knobs::default() };
+            let (rows, expected) = run(&Case { knobs, ..plain(JoinType::Full, (600, 700), 300) });
+            assert!(rows == expected, "{bits} bits, {allowance:?} bytes");
+        }
+    }
+}
+
+#[test]
+fn one_key_larger_than_memory_goes_block_by_block() {
+    for join_type in TYPES {
+        for build in [Side::Left, Side::Right] {
+            let knobs = Knobs { bits: Some(2), allowance: Some(4000), ..Knobs::default() };
+            let case = Case { build, knobs, residual: true, ..plain(join_type, (500, 600), 1) };
+            let (rows, expected) = run(&case);
+            assert!(rows == expected, "{case:?}");
+        }
+    }
+}
+
+#[test]
+fn many_pairs_of_one_key_come_out_in_batches() {
+    let (rows, expected) = run(&Case { lanes: 1, ..plain(JoinType::Inner, (100, 1000), 1) });
+    assert_eq!(rows.len(), expected.len());
+    assert!(rows.len() > 30_000);
+}
+
+/// What the build side of `case` tells the scan of the probe side.
+fn published(case: &Case) -> Arc<RuntimeFilter> {
+    let mut random = Random(case.seed);
+    let (left, right) = (side(case, case.rows.0, "l", &mut random), side(case, case.rows.1, "r", &mut random));
+    let context = testing::context(case.limit, case.batch_size, case.lanes);
+    let filter = RuntimeFilter::new();
+    let plan = HashJoinPlan { filters: vec![Some(filter.clone())], ..plan(case, &left.schema(), &right.schema()) };
+    let join = HashJoin::with_knobs(plan, Arc::new(JoinShare::default()), case.knobs.clone()).unwrap();
+    let built = if case.build == Side::Left { left } else { right };
+    let chunks = testing::collect(&join.build, &context, 1, vec![pieces(&built, 64)], &[]).unwrap();
+    testing::read(&chunks).unwrap();
+    testing::read(&testing::collect(&join.fill, &context, 1, Vec::new(), &[]).unwrap()).unwrap();
+    testing::collect(&join.table, &context, 1, Vec::new(), &[]).unwrap();
+    filter
+}
+
+#[test]
+fn build_keys_are_told_to_the_probe_side_where_other_rows_cannot_matter() {
+    for (bits, distinct) in [(None, 50), (None, 1 << 50), (Some(3), 50)] {
+        let case = Case { knobs: Knobs { bits, ..Knobs::default() }, ..plain(JoinType::Inner, (0, 500), distinct) };
+        let filter = published(&case);
+        let filter = filter.get().unwrap();
+        let mut random = Random(case.seed);
+        side(&case, 0, "l", &mut random);
+        let keys = side(&case, 500, "r", &mut random).column(0).clone();
+        let mask = filter.mask(&keys).unwrap().unwrap();
+        assert!((0..keys.len()).all(|row| mask.value(row) == keys.is_valid(row)));
+        let far: ArrayRef = Arc::new(Int64Array::from(vec![-1000]));
+        assert!(!filter.mask(&far).unwrap().unwrap().value(0));
+    }
+    let outer = plain(JoinType::Left, (0, 500), 50);
+    assert!(published(&outer).get().is_none());
+    assert!(published(&Case { build: Side::Left, ..outer }).get().unwrap().is_empty());
 }
