@@ -103,6 +103,7 @@ impl PairwiseSplit {
         if nothing {
             return Ok(());
         }
+        self.context.store.prefetch(&build);
         match self.table(build, false)? {
             Ok(table) => {
                 let probe = ProbeRowsOf::Once(probe.into());
