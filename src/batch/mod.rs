@@ -8,8 +8,10 @@ mod memory_source;
 pub mod runtime_filter;
 mod source;
 pub mod text;
+mod threshold;
 
 pub use arrow::record_batch::RecordBatch;
 pub use memory_source::MemorySource;
 pub use runtime_filter::{KeyFilter, RuntimeFilter};
 pub use source::{Source, SourceRef, Split, Statistics};
+pub use threshold::Threshold;

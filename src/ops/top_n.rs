@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 
-use crate::batch::SourceRef;
+use crate::batch::{SourceRef, Threshold};
 use crate::error::Result;
 use crate::ops::Sink;
 use crate::ops::sort::{Run, Sort, SortKey, SortWork};
@@ -25,6 +25,12 @@ impl TopN {
     /// `NOT_SUPPORTED` for a key of a type that has no order.
     pub fn new(keys: Vec<SortKey>, schema: SchemaRef, skip: usize, fetch: usize) -> Result<Self> {
         Ok(TopN(Sort::new(keys, schema, skip, Some(fetch))?))
+    }
+
+    /// The same, telling `threshold` what is still wanted, as it gets to know it.
+    #[must_use]
+    pub fn telling(self, threshold: Option<Arc<Threshold>>) -> Self {
+        TopN(self.0.telling(threshold))
     }
 }
 

@@ -22,7 +22,7 @@ pub mod statistics;
 pub use csv::CsvReader;
 pub use format::{FormatReader, Inferred, ScanRequest, SplitPlan};
 pub use resolve::resolve;
-pub use runtime::ScanFilter;
+pub use runtime::{ScanFilter, Told};
 pub use source::source;
 pub use spec::{FileEntry, Format, OptionValue, Options, ScanSpec};
 

@@ -1,7 +1,7 @@
-//! Runtime filters in a scan: rows whose key no build side has are left out, while that pays.
+//! Runtime filters in a scan: rows whose key no build side has, or that a top-n does not want any more, are left out
+//! while that pays.
 //!
-//! Invariant: a row is left out only when a published filter says that it cannot match; the filters are published before
-//! the scan's splits are opened, or never.
+//! Invariant: a row is left out only when what was published says that it cannot matter.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use arrow::array::{ArrayRef, BooleanArray};
 use arrow::compute::{and, filter_record_batch};
 use arrow::record_batch::RecordBatch;
 
-use crate::batch::{RuntimeFilter, Split};
+use crate::batch::{RuntimeFilter, Split, Threshold};
 use crate::error::Result;
 
 /// A filter on one column of a scan.
@@ -18,7 +18,34 @@ use crate::error::Result;
 pub struct ScanFilter {
     /// Index into the spec's schema.
     pub column: usize,
-    pub filter: Arc<RuntimeFilter>,
+    pub filter: Told,
+}
+
+/// What a scan is told while the query runs.
+#[derive(Debug, Clone)]
+pub enum Told {
+    /// The keys of a join's build side; known before the scan starts, or never.
+    Keys(Arc<RuntimeFilter>),
+    /// The worst value that a top-n still wants; known some time after the scan has started, and ever better.
+    Threshold(Arc<Threshold>),
+}
+
+impl Told {
+    /// Whether anything is known by now.
+    pub fn is_known(&self) -> bool {
+        match self {
+            Told::Keys(keys) => keys.get().is_some(),
+            Told::Threshold(threshold) => threshold.get().is_some(),
+        }
+    }
+
+    /// Which rows of `column` pass; `None` where that is not known.
+    fn mask(&self, column: &ArrayRef) -> Result<Option<BooleanArray>> {
+        match self {
+            Told::Keys(keys) => keys.get().map_or(Ok(None), |keys| keys.mask(column)),
+            Told::Threshold(threshold) => threshold.mask(column),
+        }
+    }
 }
 
 /// A filter that lets more than this many of eight rows pass costs more than it saves.
@@ -33,7 +60,7 @@ const TRY_AGAIN: u64 = 64;
 pub struct Watched {
     /// The column's position in the batches.
     pub position: usize,
-    pub filter: Arc<RuntimeFilter>,
+    pub filter: Told,
     batches: AtomicU64,
     seen: AtomicU64,
     passed: AtomicU64,
@@ -41,18 +68,17 @@ pub struct Watched {
 
 impl Watched {
     /// A filter of which nothing is known yet.
-    pub fn new(position: usize, filter: Arc<RuntimeFilter>) -> Self {
+    pub fn new(position: usize, filter: Told) -> Self {
         let (batches, seen, passed) = Default::default();
         Watched { position, filter, batches, seen, passed }
     }
 
     /// Which of `column`'s rows pass; `None` where that is not known or not worth knowing.
     pub fn mask(&self, column: &ArrayRef) -> Result<Option<BooleanArray>> {
-        let Some(filter) = self.filter.get() else { return Ok(None) };
-        if !self.pays() {
+        if !self.filter.is_known() || !self.pays() {
             return Ok(None);
         }
-        let Some(mask) = filter.mask(column)? else { return Ok(None) };
+        let Some(mask) = self.filter.mask(column)? else { return Ok(None) };
         self.seen.fetch_add(mask.len() as u64, Ordering::Relaxed);
         self.passed.fetch_add(mask.true_count() as u64, Ordering::Relaxed);
         Ok(Some(mask))

@@ -19,6 +19,7 @@ use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Field, Float16Type, Float32Type, Float64Type, Schema, SchemaRef, UInt64Type};
 use arrow::record_batch::RecordBatch;
 use arrow::row::{RowConverter, Rows, SortField};
+use datafusion_common::ScalarValue;
 
 use crate::error::{Code, Error, Result};
 use crate::expr::Evaluator;
@@ -66,6 +67,13 @@ pub(in crate::ops) struct SortKeys {
 }
 
 impl SortKeys {
+    /// The first key of a row of a wide batch.
+    pub(super) fn first_value(&self, wide: &RecordBatch, row: usize) -> Result<ScalarValue> {
+        let column = self.columns.first().and_then(|index| wide.columns().get(*index));
+        let column = column.ok_or_else(|| Error::internal("sort: a batch without its keys"))?;
+        Ok(ScalarValue::try_from_array(column, row)?)
+    }
+
     pub(super) fn try_new(keys: Vec<SortKey>, output: SchemaRef) -> Result<Self> {
         if keys.is_empty() {
             return Err(Error::internal("a sort without keys"));

@@ -13,6 +13,7 @@ use arrow::array::BooleanArray;
 use arrow::compute::filter_record_batch;
 use arrow::record_batch::RecordBatch;
 
+use crate::batch::Threshold;
 use crate::error::Result;
 use crate::memory::Reservation;
 use crate::ops::sort::buffer::{BYTES_PER_ROW, SortBuffer, Sorted};
@@ -40,6 +41,8 @@ pub struct SortWork {
     headroom: usize,
     /// No row greater than this can be among the wanted ones.
     threshold: Option<OrderedKeys>,
+    /// Where scans are told of it.
+    told: Option<Arc<Threshold>>,
     runs: Vec<Run>,
     split: usize,
     next_row: u64,
@@ -58,10 +61,24 @@ impl SortWork {
             reservation,
             headroom,
             threshold: None,
+            told: None,
             runs: Vec::new(),
             split: 0,
             next_row: 0,
         })
+    }
+
+    pub(super) fn telling(self, told: Option<Arc<Threshold>>) -> Self {
+        SortWork { told, ..self }
+    }
+
+    /// The last row of `sorted` is the worst that is wanted.
+    fn set_threshold(&mut self, sorted: &RecordBatch) -> Result<()> {
+        self.threshold = Some(self.last_key(sorted)?);
+        if let (Some(told), Some(row)) = (&self.told, sorted.num_rows().checked_sub(1)) {
+            told.publish(self.keys.first_value(sorted, row)?);
+        }
+        Ok(())
     }
 
     /// The sequence of the first of `rows` rows that arrive next in `split`.
@@ -120,7 +137,7 @@ impl SortWork {
         while let Some(piece) = sorted.next(piece_rows)? {
             self.context.cancel.check()?;
             if full && run.rows() + piece.num_rows() == self.keep {
-                self.threshold = Some(self.last_key(&piece)?);
+                self.set_threshold(&piece)?;
             }
             // The piece moves from the headroom to the store's account.
             self.reservation.shrink(self.headroom);
@@ -143,7 +160,7 @@ impl SortWork {
         let kept = self.copy_out(sorted)?;
         self.release_buffer();
         if let Some(last) = kept.last() {
-            self.threshold = Some(self.last_key(last)?);
+            self.set_threshold(last)?;
         }
         for wide in kept {
             self.make_room(&wide)?;

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 
-use crate::batch::SourceRef;
+use crate::batch::{SourceRef, Threshold};
 use crate::error::Result;
 use crate::ops::Sink;
 use crate::store::QueryContext;
@@ -51,6 +51,8 @@ pub struct Sort {
     keys: Arc<SortKeys>,
     skip: usize,
     fetch: Option<usize>,
+    /// Where scans are told what is still wanted.
+    threshold: Option<Arc<Threshold>>,
 }
 
 impl Sort {
@@ -59,7 +61,13 @@ impl Sort {
     /// # Errors
     /// `NOT_SUPPORTED` for a key of a type that has no order.
     pub fn new(keys: Vec<SortKey>, schema: SchemaRef, skip: usize, fetch: Option<usize>) -> Result<Self> {
-        Ok(Sort { keys: Arc::new(SortKeys::try_new(keys, schema)?), skip, fetch })
+        Ok(Sort { keys: Arc::new(SortKeys::try_new(keys, schema)?), skip, fetch, threshold: None })
+    }
+
+    /// The same, telling `threshold` the first key of the worst row that is still wanted.
+    #[must_use]
+    pub fn telling(self, threshold: Option<Arc<Threshold>>) -> Self {
+        Sort { threshold, ..self }
     }
 
     /// How many rows of the order are looked at.
@@ -96,7 +104,7 @@ impl Sink for Sort {
     }
 
     fn open(&self, context: &Arc<QueryContext>) -> Result<SortWork> {
-        SortWork::open(self.keys.clone(), self.keep(), context)
+        Ok(SortWork::open(self.keys.clone(), self.keep(), context)?.telling(self.threshold.clone()))
     }
 
     fn wants(&self, _split: usize) -> bool {

@@ -10,13 +10,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion_common::{DFSchema, JoinType};
-use datafusion_expr::logical_plan::{Aggregate, Distinct, Join, TableScan};
+use datafusion_expr::logical_plan::{Aggregate, Distinct, Join, Sort, TableScan};
 use datafusion_expr::{Expr, LogicalPlan};
 
 use super::Lowering;
-use crate::batch::RuntimeFilter;
+use crate::batch::{RuntimeFilter, Threshold};
 use crate::ops::join::hash::Side;
 use crate::plan::table::FileTable;
+use crate::scan;
 
 /// A join that is expected to leave more of its probe side than this tells nobody.
 const WORTH_TELLING: f64 = 0.95;
@@ -31,9 +32,9 @@ pub(super) struct Told {
     table: usize,
     /// Index into the columns that come out of the scan.
     pub(super) column: usize,
-    pub(super) filter: Arc<RuntimeFilter>,
-    /// The pipeline that publishes it.
-    pub(super) after: usize,
+    pub(super) filter: scan::Told,
+    /// The pipeline that publishes it, where that has to come first.
+    pub(super) after: Option<usize>,
 }
 
 /// A column of a scan.
@@ -47,8 +48,8 @@ impl RuntimeFilters {
         told
     }
 
-    fn tell(&mut self, (scan, column): Place, filter: &Arc<RuntimeFilter>, after: usize) {
-        let told = Told { table: table_of(scan), column, filter: filter.clone(), after };
+    fn tell(&mut self, (scan, column): Place, filter: scan::Told, after: Option<usize>) {
+        let told = Told { table: table_of(scan), column, filter, after };
         self.0.entry(address(scan)).or_default().push(told);
     }
 }
@@ -97,9 +98,25 @@ impl Lowering<'_> {
     pub(super) fn tell(&mut self, filters: Vec<Telling>, after: usize) {
         for (filter, places) in filters.into_iter().flatten() {
             for place in places {
-                self.runtime_filters.tell(place, &filter, after);
+                self.runtime_filters.tell(place, scan::Told::Keys(filter.clone()), Some(after));
             }
         }
+    }
+
+    /// A threshold for the first key of a top-n, when that is a column of scans.
+    pub(super) fn threshold_of(&mut self, sort: &Sort) -> Option<Arc<Threshold>> {
+        let key = sort.expr.first()?;
+        let column = plain(&key.expr, sort.input.schema())?;
+        if !Threshold::takes(sort.input.schema().field(column).data_type()) {
+            return None;
+        }
+        let mut places = Vec::new();
+        follow(&sort.input, column, &mut places);
+        let threshold = Arc::new(Threshold::new(!key.asc, key.nulls_first));
+        for place in &places {
+            self.runtime_filters.tell(*place, scan::Told::Threshold(threshold.clone()), None);
+        }
+        (!places.is_empty()).then_some(threshold)
     }
 
     /// About which share of the probe side's rows has a partner.

@@ -34,7 +34,7 @@ impl Lowering<'_> {
         for told in self.runtime_filters.take(scan) {
             let Some(&column) = request.projection.get(told.column) else { continue };
             request.runtime_filters.push(ScanFilter { column, filter: told.filter });
-            after.push(told.after);
+            after.extend(told.after);
         }
         let source = scan::source(request, self.context)?;
         Ok(Branches { after, ..Branches::over(Input::Source(source)) })

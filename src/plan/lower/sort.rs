@@ -17,16 +17,16 @@ const TOP_N_ROWS: usize = 100_000;
 
 impl Lowering<'_> {
     pub(super) fn sort(&mut self, sort: &Sort, skip: usize, fetch: Option<usize>) -> Result<Branches> {
-        let branches = self.node(&sort.input)?;
         // The optimizer's fetch of a sort under a limit counts the skipped rows.
         let inner = sort.fetch.map(|fetch| fetch.saturating_sub(skip));
         let fetch = fetch.into_iter().chain(inner).min();
+        let is_top_n = fetch.is_some_and(|fetch| skip.saturating_add(fetch) <= TOP_N_ROWS);
+        let threshold = if is_top_n { self.threshold_of(sort) } else { None };
+        let branches = self.node(&sort.input)?;
         let keys = sort.expr.iter().map(|key| self.sort_key(key, sort.input.schema())).collect::<Result<Vec<_>>>()?;
         let schema = sort.input.schema().inner().clone();
         let sink: Arc<dyn DynSink> = match fetch {
-            Some(fetch) if skip.saturating_add(fetch) <= TOP_N_ROWS => {
-                Arc::new(ops::top_n::TopN::new(keys, schema, skip, fetch)?)
-            }
+            Some(fetch) if is_top_n => Arc::new(ops::top_n::TopN::new(keys, schema, skip, fetch)?.telling(threshold)),
             _ => Arc::new(ops::sort::Sort::new(keys, schema, skip, fetch)?),
         };
         Ok(self.end_pipeline(branches, sink))

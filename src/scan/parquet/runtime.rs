@@ -6,38 +6,59 @@ use crate::scan::parquet::bounds::ColumnBounds;
 use crate::scan::parquet::footer::Footer;
 use crate::scan::parquet::plan::{Column, Part, Scan, column, file_column};
 use crate::scan::parquet::range::Range;
+use crate::scan::runtime::Told;
 
 /// Whether no row of the part can pass the filters that are known by now.
 pub(super) fn rule_out(scan: &Scan, footer: &Footer, part: &Part) -> Result<bool> {
     for filter in &scan.request.runtime_filters {
-        let Some(keys) = filter.filter.get() else { continue };
-        if keys.is_empty() {
+        if !filter.filter.is_known() {
+            continue;
+        }
+        if let Told::Keys(keys) = &filter.filter
+            && keys.get().is_some_and(KeyFilter::is_empty)
+        {
             return Ok(true);
         }
         let Some(field) = scan.request.spec.schema.fields().get(filter.column) else { continue };
         let groups: Vec<usize> = part.groups.clone().collect();
         match column(scan, footer, field.name(), &groups)? {
             Column::Bounded(bounds, data_type)
-                if !data_type.is_floating() && (0..groups.len()).all(|group| lies_outside(&bounds, group, keys)) =>
+                if !data_type.is_floating()
+                    && (0..groups.len()).all(|group| lies_outside(&bounds, group, &filter.filter)) =>
             {
                 return Ok(true);
             }
-            Column::Missing if !keys.null_passes() => return Ok(true),
+            Column::Missing if !null_passes(&filter.filter) => return Ok(true),
             _ => {}
         }
     }
     Ok(false)
 }
 
-/// Whether every value of a row group lies outside of the keys' bounds.
-fn lies_outside(bounds: &ColumnBounds, group: usize, keys: &KeyFilter) -> bool {
+fn null_passes(told: &Told) -> bool {
+    match told {
+        Told::Keys(keys) => keys.get().is_none_or(KeyFilter::null_passes),
+        Told::Threshold(threshold) => threshold.null_passes(),
+    }
+}
+
+/// Whether no value of a row group can pass.
+fn lies_outside(bounds: &ColumnBounds, group: usize, told: &Told) -> bool {
     let range = bounds.range(group);
-    if range.may_be_null && keys.null_passes() {
+    if range.may_be_null && null_passes(told) {
         return false;
     }
     if !range.may_be_value {
         return true;
     }
+    match told {
+        Told::Keys(keys) => keys.get().is_some_and(|keys| is_apart(&range, keys)),
+        Told::Threshold(threshold) => threshold.rules_out(range.smallest.as_ref(), range.largest.as_ref()),
+    }
+}
+
+/// Whether every value of a range lies outside of the keys' bounds.
+fn is_apart(range: &Range, keys: &KeyFilter) -> bool {
     let Some((least, greatest)) = keys.bounds() else { return false };
     let end = range.smallest.as_ref().or(range.largest.as_ref()).map(datafusion_common::ScalarValue::data_type);
     let Some(data_type) = end else { return false };
@@ -53,7 +74,7 @@ fn lies_outside(bounds: &ColumnBounds, group: usize, keys: &KeyFilter) -> bool {
 pub(super) fn filtered_columns(scan: &Scan, footer: &Footer, roots: &[usize]) -> Result<Vec<(usize, usize)>> {
     let mut found = Vec::new();
     for (index, (filter, watched)) in scan.request.runtime_filters.iter().zip(&scan.watched).enumerate() {
-        if filter.filter.get().is_none() || !watched.has_paid() {
+        if !filter.filter.is_known() || !watched.has_paid() {
             continue;
         }
         let Some(field) = scan.request.spec.schema.fields().get(filter.column) else { continue };
