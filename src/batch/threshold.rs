@@ -7,7 +7,7 @@
 
 use std::cmp::Ordering;
 
-use arrow::array::{ArrayRef, BooleanArray, Scalar};
+use arrow::array::{Array, ArrayRef, BooleanArray, Scalar};
 use arrow::compute::kernels::cmp::{gt_eq, lt_eq};
 use arrow::compute::{is_null, or_kleene, prep_null_mask_filter};
 use arrow::datatypes::DataType;
@@ -75,7 +75,7 @@ impl Threshold {
         if self.nulls_first {
             mask = or_kleene(&mask, &is_null(column)?)?;
         }
-        Ok(Some(prep_null_mask_filter(&mask)))
+        Ok(Some(if mask.null_count() > 0 { prep_null_mask_filter(&mask) } else { mask }))
     }
 
     fn comes_before(&self, value: &ScalarValue, other: &ScalarValue) -> bool {
