@@ -31,7 +31,10 @@ pub use evaluator::Evaluator;
 pub use fold::{fold_checked, fold_checked_expr, unchecked};
 pub use functions::{FunctionRegistry, first_row, functions, single_row};
 pub use predicate::Selection;
-pub use window::{Bound, Frame, FrameUnits, Offset, SlidingAggregate, SlidingInputs, Step, WindowCall, WindowFunction};
+pub use window::{
+    Bound, Exclusion, Frame, FrameUnits, Offset, Removal, SlidingAggregate, SlidingInputs, Step, WindowCall,
+    WindowFunction,
+};
 
 use arrow::error::ArrowError;
 use datafusion_common::DataFusionError;

@@ -6,7 +6,7 @@ use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::expr::{AggregateFunction, NullTreatment, WindowFunction as LogicalWindow};
 use datafusion_expr::{Expr, WindowFunctionDefinition, WindowUDF};
 
-use super::frame::Frame;
+use super::frame::{Exclusion, Frame};
 use super::sliding::{SlidingAggregate, sliding};
 use crate::error::{Code, Error, Result};
 use crate::expr::aggregate::AggregateCall;
@@ -54,7 +54,8 @@ impl WindowCall {
     /// As [`Compiler::compile`]; `INVALID_QUERY` for arguments that the function does not take.
     pub fn compile(window: &LogicalWindow, field: FieldRef, schema: &DFSchema, compiler: &Compiler) -> Result<Self> {
         let LogicalWindow { fun, params } = window;
-        let frame = Frame::new(&params.window_frame)?;
+        let exclusion = Exclusion::among(&params.partition_by);
+        let frame = Frame::new(&params.window_frame, exclusion)?;
         let ignore_nulls = params.null_treatment == Some(NullTreatment::IgnoreNulls);
         let text = unchecked(Expr::from(window.clone()))?.to_string();
         let (function, arguments, filter) = match fun {
@@ -127,7 +128,9 @@ impl WindowCall {
     /// What the library raises for a function it does not know.
     pub fn sliding(&self) -> Result<Box<dyn SlidingAggregate>> {
         match &self.function {
-            WindowFunction::Aggregate(call) => sliding(call, self.frame.start_moves()),
+            WindowFunction::Aggregate(call) => {
+                sliding(call, self.frame.start_moves() || self.frame.exclusion != Exclusion::NoOthers)
+            }
             _ => Err(Error::internal(format!("{} is no aggregate", self.text))),
         }
     }

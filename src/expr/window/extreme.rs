@@ -17,7 +17,7 @@ use arrow::array::{
 use arrow::compute::cast;
 use arrow::datatypes::*;
 
-use super::sliding::{SlidingAggregate, SlidingInputs, Step};
+use super::sliding::{Removal, SlidingAggregate, SlidingInputs, Step};
 use crate::error::{Error, Result};
 use crate::expr::aggregate::AggregateCall;
 
@@ -119,8 +119,8 @@ impl<T: ArrowPrimitiveType> SlidingAggregate for PrimitiveExtreme<T> {
         Ok(Arc::new(array.with_data_type(self.result_type.clone())))
     }
 
-    fn can_remove(&self) -> bool {
-        self.wedge.moving
+    fn removal(&self) -> Removal {
+        if self.wedge.moving { Removal::Exact } else { Removal::Never }
     }
 
     fn bytes(&self) -> usize {
@@ -205,8 +205,8 @@ where
         Ok(if values.data_type() == &self.result_type { values } else { cast(&values, &self.result_type)? })
     }
 
-    fn can_remove(&self) -> bool {
-        self.wedge.moving
+    fn removal(&self) -> Removal {
+        if self.wedge.moving { Removal::Exact } else { Removal::Never }
     }
 
     fn bytes(&self) -> usize {

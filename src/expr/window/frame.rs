@@ -3,7 +3,7 @@
 use std::fmt;
 
 use datafusion_common::ScalarValue;
-use datafusion_expr::{WindowFrame, WindowFrameBound, WindowFrameUnits};
+use datafusion_expr::{Expr, WindowFrame, WindowFrameBound, WindowFrameUnits};
 
 use crate::error::{Error, Result};
 
@@ -38,12 +38,59 @@ pub enum Bound {
     Following(Offset),
 }
 
+/// Rows that are left out of the frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exclusion {
+    NoOthers,
+    CurrentRow,
+    /// The current row and its peers.
+    Group,
+    /// The current row's peers, not itself.
+    Ties,
+}
+
+/// Begins the text of a mark. Private to us, so that no query has it by chance.
+const MARK: &str = "\u{F0E1}EXCLUDE ";
+
+impl Exclusion {
+    const ALL: [Exclusion; 4] = [Exclusion::NoOthers, Exclusion::CurrentRow, Exclusion::Group, Exclusion::Ties];
+
+    fn words(self) -> &'static str {
+        match self {
+            Exclusion::NoOthers => "NO OTHERS",
+            Exclusion::CurrentRow => "CURRENT ROW",
+            Exclusion::Group => "GROUP",
+            Exclusion::Ties => "TIES",
+        }
+    }
+
+    /// The logical frame has no place for EXCLUDE: it travels as a constant in PARTITION BY, where constants mean
+    /// nothing. This is its text.
+    pub fn mark(self) -> String {
+        format!("{MARK}{}", self.words())
+    }
+
+    /// The exclusion that stands among the keys of PARTITION BY.
+    pub fn among(partition_by: &[Expr]) -> Self {
+        let mark = |key: &Expr| match key {
+            Expr::Literal(value, _) => value.try_as_str().flatten().map(str::to_owned),
+            _ => None,
+        };
+        let found = partition_by.iter().filter_map(mark).find_map(|text| {
+            let words = text.strip_prefix(MARK)?;
+            Exclusion::ALL.into_iter().find(|exclusion| exclusion.words() == words)
+        });
+        found.unwrap_or(Exclusion::NoOthers)
+    }
+}
+
 /// The rows that a function sees from its current row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frame {
     pub units: FrameUnits,
     pub start: Bound,
     pub end: Bound,
+    pub exclusion: Exclusion,
 }
 
 impl Frame {
@@ -51,7 +98,7 @@ impl Frame {
     ///
     /// # Errors
     /// `INVALID_QUERY` for bounds that can never hold a row whatever the data is: PostgreSQL and DuckDB refuse them, too.
-    pub(super) fn new(frame: &WindowFrame) -> Result<Self> {
+    pub(super) fn new(frame: &WindowFrame, exclusion: Exclusion) -> Result<Self> {
         let units = match frame.units {
             WindowFrameUnits::Rows => FrameUnits::Rows,
             WindowFrameUnits::Range => FrameUnits::Range,
@@ -68,7 +115,7 @@ impl Frame {
                 format!("the frame {frame} ends before it starts"),
             ));
         }
-        Ok(Frame { units, start, end })
+        Ok(Frame { units, start, end, exclusion })
     }
 
     /// Whether rows leave the frame while the current row moves on within a partition.

@@ -1,7 +1,12 @@
 //! Any aggregate of the library over a moving frame.
 //!
-//! Rows leave where the function's own state can give them up exactly. Otherwise whoever drives it fills it anew: states
-//! of floats (variance, correlation) would drift away from the values in the frame if rows were subtracted.
+//! Rows leave where the function's own state can give them up exactly. States of floats (variance, correlation) drift
+//! away from the values in the frame while rows are subtracted, so they are filled anew now and then ([`Removal`]), and
+//! all other functions every time.
+//!
+//! # Known limitation
+//! A frame that loses rows costs as much as its rows for functions that cannot give any up (`approx_distinct`,
+//! `string_agg`).
 
 use std::sync::Arc;
 
@@ -12,14 +17,33 @@ use datafusion_common::ScalarValue;
 use datafusion_expr::Accumulator;
 use datafusion_physical_expr::aggregate::AggregateFunctionExpr;
 
-use super::sliding::{SlidingAggregate, SlidingInputs, Step};
+use super::sliding::{Removal, SlidingAggregate, SlidingInputs, Step};
 use crate::error::Result;
 use crate::expr::aggregate::AggregateCall;
 use crate::expr::from_library;
 
 /// Functions whose states give up a row as if it had never been there.
-const EXACT: [&str; 10] =
-    ["sum", "avg", "count", "min", "max", "array_agg", "median", "percentile_cont", "bit_xor", "quantile_cont"];
+const EXACT: [&str; 9] = ["sum", "avg", "count", "min", "max", "array_agg", "median", "percentile_cont", "bit_xor"];
+
+/// Functions whose states give up a row but for rounding.
+const ROUNDED: [&str; 16] = [
+    "var",
+    "var_pop",
+    "stddev",
+    "stddev_pop",
+    "covar_samp",
+    "covar_pop",
+    "corr",
+    "regr_avgx",
+    "regr_avgy",
+    "regr_count",
+    "regr_intercept",
+    "regr_r2",
+    "regr_slope",
+    "regr_sxx",
+    "regr_sxy",
+    "regr_syy",
+];
 
 /// Functions that forget what they have seen when they are asked for their value.
 const FORGETFUL: [&str; 1] = ["string_agg"];
@@ -29,6 +53,8 @@ pub(super) struct LibraryAggregate {
     function: Arc<AggregateFunctionExpr>,
     accumulator: Box<dyn Accumulator>,
     removes: bool,
+    /// Whether removing rounds.
+    rounds: bool,
     remembers: bool,
     /// The value, until the frame changes.
     current: Option<ScalarValue>,
@@ -42,12 +68,22 @@ impl LibraryAggregate {
     pub(super) fn new(call: &AggregateCall, moving: bool) -> Result<Self> {
         let function = call.function().clone();
         let name = function.fun().name();
-        let removes = moving && EXACT.contains(&name) && function.create_sliding_accumulator().is_ok();
+        let rounds = ROUNDED.contains(&name);
+        let removes = moving && (rounds || EXACT.contains(&name)) && function.create_sliding_accumulator().is_ok();
         let accumulator = new_accumulator(&function, removes)?;
         let remembers = !FORGETFUL.contains(&name);
         let result_type = call.field().data_type().clone();
-        let (values, repeats) = (Vec::new(), Vec::new());
-        Ok(LibraryAggregate { function, accumulator, removes, remembers, current: None, values, repeats, result_type })
+        Ok(LibraryAggregate {
+            function,
+            accumulator,
+            removes,
+            rounds,
+            remembers,
+            current: None,
+            values: Vec::new(),
+            repeats: Vec::new(),
+            result_type,
+        })
     }
 
     fn value(&mut self) -> Result<ScalarValue> {
@@ -112,8 +148,12 @@ impl SlidingAggregate for LibraryAggregate {
         Ok(take(&values, &UInt32Array::from_iter_values(rows), None)?)
     }
 
-    fn can_remove(&self) -> bool {
-        self.removes
+    fn removal(&self) -> Removal {
+        match self.removes {
+            false => Removal::Never,
+            true if self.rounds => Removal::Rounded,
+            true => Removal::Exact,
+        }
     }
 
     fn remembers(&self) -> bool {

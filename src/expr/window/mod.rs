@@ -15,5 +15,5 @@ mod sliding;
 mod totals;
 
 pub use call::{WindowCall, WindowFunction};
-pub use frame::{Bound, Frame, FrameUnits, Offset};
-pub use sliding::{SlidingAggregate, SlidingInputs, Step};
+pub use frame::{Bound, Exclusion, Frame, FrameUnits, Offset};
+pub use sliding::{Removal, SlidingAggregate, SlidingInputs, Step};

@@ -3,7 +3,8 @@
 //! Whoever moves the frame says in [`Step`]s what enters, what leaves and where a value is due; steps come in batches
 //! that concern one page of rows at each end, so that a call costs nothing per row.
 //!
-//! Invariant: rows enter in order, and leave in the order in which they entered.
+//! Invariant: rows enter in order, and leave in the order in which they entered, unless the aggregate can lose
+//! [any](Removal::Any).
 
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::buffer::NullBuffer;
@@ -26,6 +27,19 @@ pub enum Step {
     Remove { from: u32, to: u32 },
     /// The value is that of the next so many rows of output.
     Emit { rows: u32 },
+}
+
+/// How rows can leave an aggregate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// As if they had never been there, whichever they are.
+    Any,
+    /// As if they had never been there, those first that entered first.
+    Exact,
+    /// But for rounding: a small frame, and one that has lost as many rows as it has, is filled anew.
+    Rounded,
+    /// Not at all: a frame that loses rows is filled anew.
+    Never,
 }
 
 /// What one page of rows gives to an aggregate.
@@ -55,8 +69,8 @@ pub trait SlidingAggregate: Send {
     /// The values emitted since the last call.
     fn take(&mut self) -> Result<ArrayRef>;
 
-    /// Whether rows can leave. If not, a frame that loses rows is reset and filled again.
-    fn can_remove(&self) -> bool;
+    /// How rows can leave.
+    fn removal(&self) -> Removal;
 
     /// Whether the value can be asked for and rows added after that. If not, every frame is filled from its start.
     fn remembers(&self) -> bool {

@@ -17,7 +17,7 @@ use arrow::datatypes::{
 };
 use datafusion_functions_aggregate_common::utils::DecimalAverager;
 
-use super::sliding::{SlidingAggregate, SlidingInputs, Step};
+use super::sliding::{Removal, SlidingAggregate, SlidingInputs, Step};
 use crate::error::{Error, Result};
 use crate::expr::aggregate::AggregateCall;
 use crate::expr::functions::{Addend, Compensated, InputType, SumType, overflow};
@@ -185,8 +185,8 @@ where
         Ok(Arc::new(array.with_data_type(self.result_type.clone())))
     }
 
-    fn can_remove(&self) -> bool {
-        true
+    fn removal(&self) -> Removal {
+        Removal::Any
     }
 
     fn bytes(&self) -> usize {
@@ -243,8 +243,8 @@ impl SlidingAggregate for SlidingCount {
         Ok(Arc::new(Int64Array::from(std::mem::take(&mut self.values))))
     }
 
-    fn can_remove(&self) -> bool {
-        true
+    fn removal(&self) -> Removal {
+        Removal::Any
     }
 
     fn bytes(&self) -> usize {

@@ -109,6 +109,7 @@ impl SortWork {
     /// Reserves room for `wide`, writing the buffer as a run when there is none.
     fn make_room(&mut self, wide: &RecordBatch) -> Result<()> {
         let needed = batch_bytes(wide) + self.key_bytes(wide);
+        // Of what is left beside the memory that nobody accounts for, which counts under a small limit.
         let share = self.context.budget.effective_limit() / 100 * LANES_PERCENT / self.context.threads.max(1);
         let full = self.reservation.bytes().saturating_add(needed) > share
             || self.buffer.rows() + wide.num_rows() > MAX_RUN_ROWS;

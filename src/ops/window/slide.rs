@@ -3,11 +3,15 @@
 use arrow::array::ArrayRef;
 
 use super::bounds::{Current, Frames};
+use super::exclude::{Exclude, Excluder, Remaining};
 use super::layout::Slot;
 use super::pages::Pages;
 use super::works::FunctionWork;
 use crate::error::{Error, Result};
-use crate::expr::{SlidingAggregate, SlidingInputs, Step};
+use crate::expr::{Exclusion, Removal, SlidingAggregate, SlidingInputs, Step};
+
+/// Smaller frames are filled anew rather than rounded.
+const SMALL_FRAME: u64 = 64;
 
 /// One aggregate and its frame, as far as it has come.
 pub(super) struct Slide {
@@ -15,9 +19,14 @@ pub(super) struct Slide {
     aggregate: Box<dyn SlidingAggregate>,
     /// Whether rows leave the frame within a partition.
     loses_rows: bool,
+    exclude: Exclude,
+    /// Where the peers of the last row begin, if EXCLUDE leaves them out.
+    peers_from: u64,
     /// The rows `tail .. head` are in the aggregate.
     tail: u64,
     head: u64,
+    /// Rows that have left since it was filled.
+    left: u64,
     entering: Option<Inputs>,
     leaving: Option<Inputs>,
     steps: Vec<Step>,
@@ -44,9 +53,12 @@ impl Slide {
         Ok(Slide {
             index,
             aggregate: slot.call.sliding()?,
-            loses_rows: slot.call.frame().start_moves(),
+            loses_rows: slot.call.frame().start_moves() || slot.call.frame().exclusion != Exclusion::NoOthers,
+            exclude: Exclude::new(slot),
+            peers_from: u64::MAX,
             tail: 0,
             head: 0,
+            left: 0,
             entering: None,
             leaving: None,
             steps: Vec::new(),
@@ -116,16 +128,55 @@ impl Slide {
     /// Moves the frame to `start .. end`.
     fn move_to(&mut self, start: u64, end: u64, current: &Current, pages: &mut Pages) -> Result<()> {
         let end = end.max(start);
-        let loses = self.tail < start;
-        let must_fill = loses && !self.aggregate.can_remove() || !self.aggregate.remembers();
-        if start >= self.head || must_fill {
+        if start >= self.head || self.tail < start && !self.may_remove() || !self.aggregate.remembers() {
             self.steps.push(Step::Reset);
-            (self.tail, self.head) = (start, start);
+            (self.tail, self.head, self.left) = (start, start, 0);
         }
         self.move_rows(Side::Entering, self.head, end, current, pages)?;
         self.head = self.head.max(end);
         self.move_rows(Side::Leaving, self.tail, start, current, pages)?;
+        self.left += start - self.tail;
         self.tail = start;
+        Ok(())
+    }
+
+    /// Whether rows may leave the frame as it is now.
+    fn may_remove(&self) -> bool {
+        let rows = self.head - self.tail;
+        match self.aggregate.removal() {
+            Removal::Any | Removal::Exact => true,
+            Removal::Rounded => rows >= SMALL_FRAME && self.left <= rows,
+            Removal::Never => false,
+        }
+    }
+
+    /// The value over what `remaining` leaves of the frame.
+    fn emit_remaining(
+        &mut self,
+        (start, end): (u64, u64),
+        remaining: Remaining,
+        current: &Current,
+        pages: &mut Pages,
+    ) -> Result<()> {
+        if self.aggregate.removal() != Removal::Any {
+            self.steps.push(Step::Reset);
+            for (from, to) in remaining {
+                self.move_rows(Side::Entering, from, to, current, pages)?;
+            }
+            self.emit();
+            (self.tail, self.head) = (start, start);
+            return Ok(());
+        }
+        self.move_to(start, end, current, pages)?;
+        let [before, own, behind] = remaining;
+        let left_out = [(before.1, own.0), (own.1, behind.0)];
+        for (from, to) in left_out {
+            self.move_rows(Side::Leaving, from, to, current, pages)?;
+        }
+        self.emit();
+        for (from, to) in left_out {
+            self.move_rows(Side::Entering, from, to, current, pages)?;
+        }
         Ok(())
     }
 
@@ -144,6 +195,21 @@ fn offset(rows: u64) -> Result<u32> {
 impl FunctionWork for Slide {
     fn evaluate(&mut self, current: &Current, frames: Option<&Frames>, pages: &mut Pages) -> Result<ArrayRef> {
         let frames = frames.ok_or_else(|| Error::internal("an aggregate without its frames"))?;
+        if let Some(mut excluder) = Excluder::new(self.exclude, current, pages)? {
+            let mut last = None;
+            for (row, (&start, &end)) in frames.starts.iter().zip(&frames.ends).enumerate() {
+                let remaining = excluder.remaining(row, frames)?;
+                if last == Some(remaining) {
+                    self.emit();
+                    continue;
+                }
+                self.emit_remaining((start, end), remaining, current, pages)?;
+                last = Some(remaining);
+            }
+            self.peers_from = excluder.needs_from();
+            self.apply(current, pages)?;
+            return self.aggregate.take();
+        }
         for (&start, &end) in frames.starts.iter().zip(&frames.ends) {
             if self.last != Some((start, end)) {
                 self.move_to(start, end, current, pages)?;
@@ -156,7 +222,8 @@ impl FunctionWork for Slide {
     }
 
     fn needs_from(&self) -> u64 {
-        if self.loses_rows || !self.aggregate.remembers() { self.tail } else { self.head }
+        let frame = if self.loses_rows || !self.aggregate.remembers() { self.tail } else { self.head };
+        frame.min(self.peers_from)
     }
 
     fn bytes(&self) -> usize {

@@ -17,7 +17,7 @@ use proptest::option::weighted;
 use proptest::prelude::*;
 
 use super::*;
-use crate::expr::{Compiler, WindowCall, functions};
+use crate::expr::{Compiler, Exclusion, WindowCall, functions};
 use crate::ops::sort::SortKey;
 use crate::ops::testing::relation::cuts;
 use crate::ops::testing::{context, drive, evaluator, held, splits, whole};
@@ -63,17 +63,24 @@ struct TestFrame {
     units: WindowFrameUnits,
     start: End,
     end: End,
+    exclusion: Exclusion,
 }
 
 fn frames() -> impl Strategy<Value = TestFrame> {
     let units =
         prop_oneof![Just(WindowFrameUnits::Rows), Just(WindowFrameUnits::Range), Just(WindowFrameUnits::Groups)];
-    (units, ends(), ends()).prop_map(|(units, start, end)| {
+    let exclusions = prop_oneof![
+        6 => Just(Exclusion::NoOthers),
+        1 => Just(Exclusion::CurrentRow),
+        1 => Just(Exclusion::Group),
+        1 => Just(Exclusion::Ties),
+    ];
+    (units, ends(), ends(), exclusions).prop_map(|(units, start, end, exclusion)| {
         let backwards = matches!(
             (start, end),
             (End::CurrentRow | End::Following(_), End::Preceding(_)) | (End::Following(_), End::CurrentRow)
         );
-        TestFrame { units, start, end: if backwards { End::Unbounded } else { end } }
+        TestFrame { units, start, end: if backwards { End::Unbounded } else { end }, exclusion }
     })
 }
 
@@ -171,6 +178,7 @@ impl TestCall {
         function.params.window_frame = self.frame.logical();
         function.params.null_treatment = self.ignore_nulls.then_some(NullTreatment::IgnoreNulls);
         function.params.filter = self.filtered.then(|| Box::new(col("v").gt(lit(0i64))));
+        function.params.partition_by = vec![lit(self.frame.exclusion.mark())];
         function.params.distinct = self.name.ends_with("distinct");
         function
     }
@@ -264,7 +272,15 @@ fn frame(rows: &[Row], order: TestOrder, own: &[usize], at: usize, frame: TestFr
             }
         }
     };
-    (0..own.len()).filter(|&other| inside(other, frame.start, false) && inside(other, frame.end, true)).collect()
+    let stays = |other: usize| match frame.exclusion {
+        Exclusion::NoOthers => true,
+        Exclusion::CurrentRow => other != at,
+        Exclusion::Group => !peers(other, at),
+        Exclusion::Ties => other == at || !peers(other, at),
+    };
+    (0..own.len())
+        .filter(|&other| inside(other, frame.start, false) && inside(other, frame.end, true) && stays(other))
+        .collect()
 }
 
 fn text_of(row: &Row, text: bool) -> Option<String> {

@@ -7,6 +7,7 @@ use arrow::buffer::NullBuffer;
 use arrow::compute::{concat, interleave, take};
 
 use super::bounds::{Current, Frames};
+use super::exclude::{Exclude, Excluder, Remaining, nth};
 use super::layout::Slot;
 use super::pages::{PageView, Pages};
 use super::works::FunctionWork;
@@ -20,6 +21,7 @@ const PAGES_AT_ONCE: usize = 8;
 
 /// The n-th value of a frame.
 pub(super) struct Nth {
+    exclude: Exclude,
     column: usize,
     /// From 1 on from the frame's start, from -1 on from its end; 0 is nowhere.
     n: i64,
@@ -33,7 +35,7 @@ impl Nth {
     pub(super) fn new(slot: &Slot, n: i64) -> Result<Self> {
         let column = *slot.arguments.first().ok_or_else(|| Error::internal("a value function without a value"))?;
         let valid = slot.call.ignores_nulls().then(|| ValidRows::new(column));
-        Ok(Nth { column, n, valid, reach: 0 })
+        Ok(Nth { exclude: Exclude::new(slot), column, n, valid, reach: 0 })
     }
 
     fn position(&mut self, start: u64, end: u64, pages: &mut Pages) -> Result<u64> {
@@ -53,9 +55,31 @@ impl Nth {
     }
 }
 
+impl Nth {
+    fn evaluate_remaining(&mut self, mut excluder: Excluder, frames: &Frames, pages: &mut Pages) -> Result<ArrayRef> {
+        let mut positions = Vec::with_capacity(frames.starts.len());
+        for row in 0..frames.starts.len() {
+            let remaining = excluder.remaining(row, frames)?;
+            let position = match &mut self.valid {
+                None => nth(&remaining, self.n),
+                Some(valid) => valid.nth_remaining(&remaining, self.n, pages)?,
+            };
+            positions.push(position.unwrap_or(NOWHERE));
+        }
+        self.reach = frames.starts.last().copied().unwrap_or(self.reach);
+        if let Some(valid) = &mut self.valid {
+            valid.forget_before(self.reach);
+        }
+        gather(pages, self.column, &positions, None)
+    }
+}
+
 impl FunctionWork for Nth {
     fn evaluate(&mut self, current: &Current, frames: Option<&Frames>, pages: &mut Pages) -> Result<ArrayRef> {
         let frames = frames.ok_or_else(|| Error::internal("a value function without its frames"))?;
+        if let Some(excluder) = Excluder::new(self.exclude, current, pages)? {
+            return self.evaluate_remaining(excluder, frames, pages);
+        }
         let mut positions = Vec::with_capacity(current.rows());
         let mut last = None;
         for (&start, &end) in frames.starts.iter().zip(&frames.ends) {
@@ -135,6 +159,22 @@ impl ValidRows {
             self.walked += 1;
         }
         Ok(if self.found.len() as u64 == n { self.found.front().copied().unwrap_or(NOWHERE) } else { NOWHERE })
+    }
+
+    /// The n-th row with a value of those that remain of a frame. Looks at them one by one.
+    fn nth_remaining(&mut self, remaining: &Remaining, n: i64, pages: &mut Pages) -> Result<Option<u64>> {
+        let rows: u64 = remaining.iter().map(|(start, end)| end - start).sum();
+        let mut left = n.unsigned_abs();
+        for index in 1..=i64::try_from(rows).unwrap_or(i64::MAX) {
+            let Some(position) = nth(remaining, if n > 0 { index } else { -index }) else { break };
+            if self.is_valid(position, pages)? {
+                left = left.saturating_sub(1);
+                if left == 0 {
+                    return Ok(Some(position));
+                }
+            }
+        }
+        Ok(None)
     }
 
     fn forget_before(&mut self, start: u64) {

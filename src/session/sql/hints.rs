@@ -59,7 +59,8 @@ impl Hints {
     }
 }
 
-fn keyword(tokens: &[TokenWithSpan], index: usize) -> Keyword {
+/// The keyword that the token at `index` is.
+pub(super) fn keyword(tokens: &[TokenWithSpan], index: usize) -> Keyword {
     match tokens.get(index).map(|token| &token.token) {
         Some(Token::Word(word)) if word.quote_style.is_none() => word.keyword,
         _ => Keyword::NoKeyword,

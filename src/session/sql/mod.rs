@@ -8,6 +8,7 @@ mod caret;
 mod copy;
 mod dialect;
 mod errors;
+mod exclude;
 mod fields;
 mod from_first;
 mod functions;
@@ -66,7 +67,7 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Reads `sql`, which must be one statement, and resolves what it reads.
     pub(crate) fn new(sql: &str, tables: &dyn Tables) -> Result<Self> {
-        let (mut tokens, hints) = Hints::take(from_first::complete(parse::tokens(sql)?));
+        let (mut tokens, hints) = Hints::take(exclude::take(from_first::complete(parse::tokens(sql)?)));
         let copy_options = copy::take_options(&mut tokens)?;
         let written = parse::statement(&tokens)?;
         Ok(Prepared { copy_options, ..Prepared::from_tokens(&mut tokens, written, hints, tables)? })
