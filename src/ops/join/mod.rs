@@ -2,3 +2,5 @@
 
 pub mod hash;
 pub mod nested_loop;
+pub mod range;
+pub mod asof;

@@ -9,6 +9,7 @@ mod extension;
 mod join;
 mod nested_join;
 mod project;
+mod range_join;
 mod recursive;
 mod runtime_filters;
 mod scan;
