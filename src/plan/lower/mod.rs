@@ -4,6 +4,7 @@
 //! node that has to see all its input ends the pipeline in a sink, whose output the next pipeline reads.
 
 mod aggregate;
+mod asof;
 mod cte;
 mod extension;
 mod join;

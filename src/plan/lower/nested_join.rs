@@ -19,7 +19,7 @@ use crate::ops::join::range::{RangeBuild, RangeProbe};
 use crate::ops::{DynSink, Operator};
 
 /// Against a side of at most so many rows nothing is sorted.
-const FEW_ROWS: u64 = 32;
+const FEW_ROWS: f64 = 32.0;
 
 impl Lowering<'_> {
     /// Joins by whatever condition there is; keys are part of it.

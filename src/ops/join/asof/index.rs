@@ -31,7 +31,12 @@ pub(super) struct Index {
 enum Groups {
     /// There are no keys.
     One,
-    ByKey { table: HashTable<u32>, converter: RowConverter, keys: Rows, ranges: Vec<Range<u32>> },
+    ByKey {
+        table: HashTable<u32>,
+        converter: RowConverter,
+        keys: Rows,
+        ranges: Vec<Range<u32>>,
+    },
 }
 
 impl Index {
@@ -44,14 +49,18 @@ impl Index {
         // Rows of a batch, which has fewer than 2^32.
         if keys.is_empty() {
             let order = values.sorted_with(vec![0; rows], &sequences);
-            return Ok(Index { rows: taken(side, wide, &order)?, values: values.gathered(&order), groups: Groups::One });
+            return Ok(Index {
+                rows: taken(side, wide, &order)?,
+                values: values.gathered(&order),
+                groups: Groups::One,
+            });
         }
         let (numbers, mut groups) = Groups::by_key(keys, rows)?;
         let order = values.sorted_with(numbers.clone(), &sequences);
         if let Groups::ByKey { ranges, .. } = &mut groups {
             for (position, &row) in order.iter().enumerate() {
                 let range = &mut ranges[numbers[row as usize] as usize];
-                if range.is_empty() {
+                if range.start == range.end {
                     *range = position as u32..position as u32;
                 }
                 range.end = position as u32 + 1;
@@ -86,9 +95,8 @@ impl Index {
                 hash_rows(columns, wide.num_rows(), &mut hashes)?;
                 let wanted = converter.convert_columns(columns)?;
                 let group = |row: usize| {
-                    let found = table.find(hashes[row], |&group| {
-                        keys.row(group as usize).data() == wanted.row(row).data()
-                    });
+                    let found =
+                        table.find(hashes[row], |&group| keys.row(group as usize).data() == wanted.row(row).data());
                     found.map(|&group| {
                         let range = &ranges[group as usize];
                         range.start as usize..range.end as usize

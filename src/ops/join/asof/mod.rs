@@ -68,8 +68,7 @@ impl AsofJoin {
         residual: Option<Condition>,
         columns: impl Fn(&AsofSide, usize) -> Result<Evaluator>,
     ) -> Result<Self> {
-        let shape =
-            Shape { probe_is_left: true, gives: Gives::Pairs { probe_outer: outer, build_outer: false } };
+        let shape = Shape { probe_is_left: true, gives: Gives::Pairs { probe_outer: outer, build_outer: false } };
         let output = Output { shape, schema, probe: left.schema().clone(), build: right.schema().clone() };
         let sort = |side: &AsofSide| {
             let key = |index| Ok(SortKey { evaluator: columns(side, index)?, descending: false, nulls_first: false });

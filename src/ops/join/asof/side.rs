@@ -108,12 +108,8 @@ pub(super) fn sequence(split: usize, row: u64) -> u64 {
 /// Zero and NaN have several bit patterns that are one value in SQL: they get one.
 fn canonical(column: ArrayRef) -> ArrayRef {
     match column.data_type() {
-        DataType::Float64 => {
-            Arc::new(column.as_primitive::<Float64Type>().unary::<_, Float64Type>(canonical_f64))
-        }
-        DataType::Float32 => {
-            Arc::new(column.as_primitive::<Float32Type>().unary::<_, Float32Type>(canonical_f32))
-        }
+        DataType::Float64 => Arc::new(column.as_primitive::<Float64Type>().unary::<_, Float64Type>(canonical_f64)),
+        DataType::Float32 => Arc::new(column.as_primitive::<Float32Type>().unary::<_, Float32Type>(canonical_f32)),
         _ => column,
     }
 }

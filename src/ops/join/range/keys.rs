@@ -175,8 +175,12 @@ impl Keys {
         };
         let rows = groups.into_iter().enumerate();
         match &self.values {
-            Values::Words(words) => sorted_by_value(rows.map(|(row, group)| ((group, words[row], tie(row)), row as u32))),
-            Values::Wide(words) => sorted_by_value(rows.map(|(row, group)| ((group, words[row], tie(row)), row as u32))),
+            Values::Words(words) => {
+                sorted_by_value(rows.map(|(row, group)| ((group, words[row], tie(row)), row as u32)))
+            }
+            Values::Wide(words) => {
+                sorted_by_value(rows.map(|(row, group)| ((group, words[row], tie(row)), row as u32)))
+            }
             Values::Rows(_) | Values::Bytes(_) => {
                 let mut order: Vec<(u32, u32)> = rows.map(|(row, group)| (group, row as u32)).collect();
                 order.sort_unstable_by(|left, right| {
