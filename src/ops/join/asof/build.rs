@@ -24,7 +24,7 @@ const INDEX_SHARE: usize = 3;
 /// The right side when all of it has been seen.
 pub(super) enum Right {
     InMemory {
-        index: Index,
+        index: Box<Index>,
         _reservation: Reservation,
     },
     /// Taken once, when the left side has been sorted as well.
@@ -89,7 +89,7 @@ impl Sink for AsofBuild {
         let mut reservation = context.budget.reservation("AsofJoin");
         let fits = needed <= context.budget.limit() / INDEX_SHARE && u32::try_from(rows).is_ok();
         let right = match fits && reservation.try_grow(needed) {
-            true => Right::InMemory { index: self.index(context, handles)?, _reservation: reservation },
+            true => Right::InMemory { index: Box::new(self.index(context, handles)?), _reservation: reservation },
             false => Right::Sorted(Mutex::new(self.sorted(context, handles)?)),
         };
         self.join.set_right(right)?;
