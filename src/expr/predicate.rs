@@ -50,6 +50,15 @@ impl Selection {
         }
     }
 
+    /// The selection of `rows` rows as bits.
+    pub fn mask(&self, rows: usize) -> BooleanBuffer {
+        match self {
+            Selection::All => BooleanBuffer::new_set(rows),
+            Selection::None => BooleanBuffer::new_unset(rows),
+            Selection::Some(mask) => mask.values().clone(),
+        }
+    }
+
     /// The selected rows of `batch`.
     pub fn apply(&self, batch: RecordBatch) -> Result<RecordBatch> {
         match self {

@@ -2,6 +2,7 @@
 //!
 //! This module must not know sessions or tasks.
 
+pub mod asof;
 mod explain;
 mod lower;
 mod optimize;

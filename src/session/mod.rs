@@ -27,7 +27,7 @@ mod statement;
 mod stream;
 
 pub use builder::SessionBuilder;
-pub use frame::{DataFrame, GroupedFrame, IntoExpr, avg, col, sum};
+pub use frame::{DataFrame, GroupedFrame, IntoExpr, avg, col, nearest, sum};
 pub use read::{IntoPaths, ReadOptions};
 pub use sql::{Script, StatementText, excerpt, split};
 pub use stream::ResultStream;

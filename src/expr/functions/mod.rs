@@ -8,6 +8,7 @@ mod average_accumulators;
 mod count;
 mod gatherers;
 mod groups;
+mod nearest;
 mod registry;
 mod single_row;
 mod sum;

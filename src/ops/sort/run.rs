@@ -28,18 +28,24 @@ pub(super) struct Piece {
 }
 
 impl Run {
-    pub(in crate::ops) fn rows(&self) -> usize {
+    /// Rows of all pieces.
+    pub fn rows(&self) -> usize {
         self.rows
     }
 
     /// Bytes of all pieces when they are in memory.
-    pub(super) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.pieces.iter().map(|piece| piece.handle.bytes()).sum()
     }
 
     /// Bytes of the largest piece when it is in memory.
     pub(super) fn largest_piece(&self) -> usize {
         self.pieces.iter().map(|piece| piece.handle.bytes()).max().unwrap_or(0)
+    }
+
+    /// The pieces in order. Behind the columns that were sorted each has others that served the sort.
+    pub fn into_pieces(self) -> impl Iterator<Item = Arc<Handle>> {
+        self.pieces.into_iter().map(|piece| piece.handle)
     }
 
     /// Bytes of the keys of all pieces.

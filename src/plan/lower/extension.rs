@@ -7,11 +7,15 @@ use datafusion_expr::logical_plan::Extension;
 use super::{Branches, Lowering, with_operator};
 use crate::error::{Error, Result};
 use crate::ops;
+use crate::plan::asof::AsofJoin;
 use crate::plan::set_operation::Repeat;
 
 impl Lowering<'_> {
     pub(super) fn extension(&mut self, extension: &Extension) -> Result<Branches> {
         let node = extension.node.as_any();
+        if let Some(asof) = node.downcast_ref::<AsofJoin>() {
+            return self.asof_join(asof);
+        }
         if let Some(repeat) = node.downcast_ref::<Repeat>() {
             return self.repeat(repeat);
         }

@@ -4,11 +4,13 @@
 //! node that has to see all its input ends the pipeline in a sink, whose output the next pipeline reads.
 
 mod aggregate;
+mod asof;
 mod cte;
 mod extension;
 mod join;
 mod nested_join;
 mod project;
+mod range_join;
 mod recursive;
 mod runtime_filters;
 mod scan;

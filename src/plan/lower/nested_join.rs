@@ -9,33 +9,52 @@ use datafusion_expr::logical_plan::Join;
 use datafusion_expr::utils::conjunction;
 use datafusion_expr::{Expr, LogicalPlan};
 
+use super::range_join::RangeCondition;
 use super::{Branches, Lowering, with_operator};
 use crate::error::Result;
 use crate::ops::join::nested_loop::{
     BuildRows, BuildSlot, Condition, NestedLoop, NestedLoopBuild, NestedLoopProbe, Shape, SideColumn,
 };
+use crate::ops::join::range::{RangeBuild, RangeProbe};
+use crate::ops::{DynSink, Operator};
+
+/// Against a side of at most so many rows nothing is sorted.
+const FEW_ROWS: f64 = 32.0;
 
 impl Lowering<'_> {
     /// Joins by whatever condition there is; keys are part of it.
     pub(super) fn nested_join(&mut self, join: &Join) -> Result<Branches> {
         let (left, right) = (self.node(&join.left)?, self.node(&join.right)?);
-        let probe_is_left = probe_is_left(join, self.rows_at_most(&join.left), self.rows_at_most(&join.right));
+        let (left_rows, right_rows) = (self.rows_at_most(&join.left), self.rows_at_most(&join.right));
+        let by_range = join.on.is_empty() && !join.null_aware && left_rows.min(right_rows) > FEW_ROWS;
+        let probe_is_left = probe_is_left(join, left_rows, right_rows);
         let shape = Shape::new(join.join_type, probe_is_left, join.null_aware)?;
         let (mut probe, build) = if probe_is_left { (left, right) } else { (right, left) };
         let (probe_plan, build_plan) =
             if probe_is_left { (&join.left, &join.right) } else { (&join.right, &join.left) };
-        let condition = condition_of(join).map(|condition| self.condition(&condition, probe_plan, build_plan));
+        let expr = condition_of(join);
+        let condition = expr.as_ref().map(|expr| self.condition(expr, probe_plan, build_plan)).transpose()?;
         let slot = BuildSlot::default();
-        let build_schema = build_plan.schema().inner().clone();
-        let sink = NestedLoopBuild::new(build_schema.clone(), slot.clone(), shape.marks_build());
-        let build = self.add_pipeline(build, Some(Arc::new(sink)));
-        probe.after.push(build);
-        let probe_schema = probe_plan.schema().inner().clone();
+        let (probe_schema, build_schema) = (probe_plan.schema().inner().clone(), build_plan.schema().inner().clone());
         let output = join.schema.inner().clone();
-        let joined = Arc::new(NestedLoop::new(shape, probe_schema, build_schema, output, condition.transpose()?, slot));
-        let branches = with_operator(probe, Arc::new(NestedLoopProbe::new(joined.clone())));
+        let nested =
+            Arc::new(NestedLoop::new(shape, probe_schema, build_schema.clone(), output, condition, slot.clone()));
+        let range = expr.filter(|_| by_range).and_then(|expr| RangeCondition::of(&expr, probe_plan, build_plan));
+        let (sink, operator): (Arc<dyn DynSink>, Arc<dyn Operator>) = match range {
+            Some(range) => {
+                let range = Arc::new(self.range_join(nested.clone(), range, probe_plan, build_plan)?);
+                (Arc::new(RangeBuild::new(range.clone())), Arc::new(RangeProbe::new(range)))
+            }
+            None => (
+                Arc::new(NestedLoopBuild::new(build_schema, slot, shape.marks_build())),
+                Arc::new(NestedLoopProbe::new(nested.clone())),
+            ),
+        };
+        let build = self.add_pipeline(build, Some(sink));
+        probe.after.push(build);
+        let branches = with_operator(probe, operator);
         Ok(match shape.marks_build() {
-            true => with_operator(branches, Arc::new(BuildRows::new(joined))),
+            true => with_operator(branches, Arc::new(BuildRows::new(nested))),
             false => branches,
         })
     }
@@ -47,7 +66,7 @@ impl Lowering<'_> {
     }
 
     /// `expr` over batches of the columns of both sides that it reads.
-    fn condition(&self, expr: &Expr, probe: &LogicalPlan, build: &LogicalPlan) -> Result<Condition> {
+    pub(super) fn condition(&self, expr: &Expr, probe: &LogicalPlan, build: &LogicalPlan) -> Result<Condition> {
         let (mut fields, mut columns) = (Vec::new(), Vec::new());
         let read = expr.column_refs();
         for (of_probe, side) in [(true, probe), (false, build)] {

@@ -12,6 +12,8 @@ use datafusion_optimizer::optimizer::ApplyOrder;
 use datafusion_optimizer::push_down_filter::PushDownFilter;
 use datafusion_optimizer::{OptimizerConfig, OptimizerRule};
 
+use crate::plan::asof::push_into_asof;
+
 #[derive(Debug, Default)]
 pub(super) struct PushDownFilterWithColumns(PushDownFilter);
 
@@ -30,6 +32,9 @@ impl OptimizerRule for PushDownFilterWithColumns {
                 let schema = filter.input.schema().clone();
                 let empty = EmptyRelation { produce_one_row: false, schema };
                 return Ok(Transformed::yes(LogicalPlan::EmptyRelation(empty)));
+            }
+            if let Some(pushed) = push_into_asof(filter)? {
+                return Ok(Transformed::yes(pushed));
             }
             if must_stay(filter) {
                 return Ok(Transformed::no(plan));

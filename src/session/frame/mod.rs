@@ -3,11 +3,13 @@
 //! Invariant: every verb gives a plan that is analysed already, so that a wrong name or type is an error of the verb.
 //! Column names match without regard to case and come out as their source spells them.
 
+mod asof;
 mod functions;
 mod names;
 mod run;
 mod verbs;
 
+pub use asof::nearest;
 pub use functions::{avg, sum};
 pub use verbs::{GroupedFrame, IntoExpr};
 

@@ -5,18 +5,20 @@
 //!
 //! * the query of a CTE becomes `SELECT * FROM (query) AS mark`: its rows are computed once for all who name it;
 //! * `a INTERSECT b` and `a EXCEPT b` become `SELECT * FROM (a UNION ALL b) AS mark`;
+//! * the right side of an ASOF join becomes `(b) AS mark`;
 //! * a recursive CTE moves into a query of its own, so that it is shared like any other.
 
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion_sql::sqlparser::ast::{
-    Cte, Ident, ObjectName, ObjectNamePart, Query, SetExpr, SetOperator, SetQuantifier, Statement, TableAlias,
+    Cte, Ident, ObjectName, ObjectNamePart, Query, Select, SetExpr, SetOperator, SetQuantifier, Statement, TableAlias,
     TableFactor, Visit, VisitMut, Visitor, VisitorMut, With,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::Parser;
 
+use super::asof;
 use super::hints::{Hints, Materialized};
 use super::parse::span_of;
 use crate::error::{Error, Result};
@@ -32,6 +34,8 @@ pub(super) enum Mark {
     Shared { name: String, always: bool },
     /// The two sides of a set operation, as a UNION ALL.
     SetOperation { operation: SetOperation, all: bool },
+    /// The right side of an ASOF join.
+    Asof,
 }
 
 impl Mark {
@@ -42,6 +46,7 @@ impl Mark {
         }
         let mut words = alias.name.value.splitn(3, ' ');
         Some(match (words.next()?, words.next()?, words.next()?) {
+            ("asof", _, _) => Mark::Asof,
             ("shared", always, name) => Mark::Shared { name: name.to_string(), always: always == "always" },
             ("intersect", all, _) => Mark::SetOperation { operation: SetOperation::Intersect, all: all == "all" },
             ("except", all, _) => Mark::SetOperation { operation: SetOperation::Except, all: all == "all" },
@@ -49,8 +54,9 @@ impl Mark {
         })
     }
 
-    fn alias(&self) -> TableAlias {
+    pub(super) fn alias(&self) -> TableAlias {
         let value = match self {
+            Mark::Asof => "asof right side".to_string(),
             Mark::Shared { name, always } => format!("shared {} {name}", if *always { "always" } else { "often" }),
             Mark::SetOperation { operation, all } => {
                 let operation = match operation {
@@ -82,16 +88,31 @@ struct Marker<'a> {
 impl VisitorMut for Marker<'_> {
     type Break = Box<Error>;
 
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Box<Error>> {
+        broken(select.from.iter_mut().try_for_each(asof::mark))
+    }
+
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Box<Error>> {
+        match factor {
+            TableFactor::NestedJoin { table_with_joins, .. } => broken(asof::mark(table_with_joins)),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
     /// Behind the visit of its parts, so that what is put in is not visited again.
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Box<Error>> {
         let marked = set_operations(&mut query.body).and_then(|()| match &mut query.with {
             Some(with) => with.cte_tables.iter_mut().try_for_each(|cte| self.cte(cte, with.recursive)),
             None => Ok(()),
         });
-        match marked {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => ControlFlow::Break(Box::new(error)),
-        }
+        broken(marked)
+    }
+}
+
+fn broken(result: Result<()>) -> ControlFlow<Box<Error>> {
+    match result {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(Box::new(error)),
     }
 }
 

@@ -4,6 +4,7 @@
 //! to learn which tables it reads, and once more when every name has the one spelling that these tables give it (see
 //! [`spelling`]), because the planner compares names exactly.
 
+mod asof;
 mod caret;
 mod copy;
 mod dialect;
@@ -67,7 +68,8 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Reads `sql`, which must be one statement, and resolves what it reads.
     pub(crate) fn new(sql: &str, tables: &dyn Tables) -> Result<Self> {
-        let (mut tokens, hints) = Hints::take(exclude::take(from_first::complete(parse::tokens(sql)?)));
+        let tokens = exclude::take(asof::take(from_first::complete(parse::tokens(sql)?))?);
+        let (mut tokens, hints) = Hints::take(tokens);
         let copy_options = copy::take_options(&mut tokens)?;
         let written = parse::statement(&tokens)?;
         Ok(Prepared { copy_options, ..Prepared::from_tokens(&mut tokens, written, hints, tables)? })
@@ -101,6 +103,7 @@ impl Prepared {
         marks::put(&mut query, &self.hints)?;
         let statement = Statement::Query(Box::new(query));
         let plan = self.planner().sql_statement_to_plan(statement).map_err(planning_error)?;
+        let plan = crate::plan::asof::asof_joins(plan).map_err(planning_error)?;
         let plan = crate::plan::analyze(plan).map_err(planning_error)?;
         self.labels.apply(plan)
     }

@@ -165,7 +165,6 @@ fn constraint(join: &Join) -> Verdict {
     else {
         return ControlFlow::Continue(());
     };
-    refuse_if(join.global, "GLOBAL JOIN")?;
     if matches!(constraint, JoinConstraint::None) && !matches!(join.relation, TableFactor::UNNEST { .. }) {
         let error = Error::new(Code::Syntax, "a join needs ON or USING")
             .span(span_of(join.relation.span()))

@@ -7,6 +7,7 @@ use datafusion_expr::planner::{PlannedRelation, RelationPlanner, RelationPlanner
 use datafusion_sql::sqlparser::ast::TableFactor;
 
 use super::marks::Mark;
+use crate::plan::asof::asof_right;
 use crate::plan::{set_operation, share};
 
 /// The planners of relations, in the order in which they are asked.
@@ -30,6 +31,7 @@ impl RelationPlanner for Relations {
         let plan = context.plan(relation)?;
         let plan = match mark {
             Mark::Shared { name, always } => share(plan, &name, always)?,
+            Mark::Asof => asof_right(plan),
             Mark::SetOperation { operation, all } => set_operation(plan, operation, all)?,
         };
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, None))))
@@ -37,7 +39,7 @@ impl RelationPlanner for Relations {
 }
 
 fn take_mark(relation: &mut TableFactor) -> Option<Mark> {
-    let TableFactor::Derived { alias, .. } = relation else { return None };
+    let (TableFactor::Derived { alias, .. } | TableFactor::NestedJoin { alias, .. }) = relation else { return None };
     let mark = alias.as_ref().and_then(Mark::of)?;
     *alias = None;
     Some(mark)

@@ -3,7 +3,7 @@
 use std::ops::{Deref, Range};
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 
@@ -26,21 +26,26 @@ const RESIDENT_SHARE: usize = 4;
 pub struct BuildSlot(Arc<OnceLock<BuildSide>>);
 
 impl BuildSlot {
-    pub(super) fn get(&self) -> Result<&BuildSide> {
+    pub(in crate::ops::join) fn set(&self, side: BuildSide) -> Result<()> {
+        self.0.set(side).map_err(|_| Error::internal("the build side of a join finished twice"))
+    }
+
+    pub(in crate::ops::join) fn get(&self) -> Result<&BuildSide> {
         self.0.get().ok_or_else(|| Error::internal("a join whose build side has not finished"))
     }
 }
 
 /// All rows of the build side.
 #[derive(Debug)]
-pub(super) struct BuildSide {
+pub(in crate::ops::join) struct BuildSide {
+    schema: SchemaRef,
     blocks: Vec<StoredBlock>,
     rows: usize,
     bytes: usize,
     limit: usize,
     store: Store,
     /// Which rows had a partner, where that matters.
-    pub(super) marks: Option<SharedBits>,
+    pub(in crate::ops::join) marks: Option<SharedBits>,
     /// The columns of a build side of a single row, repeated for a batch of the usual size.
     single: Option<Vec<ArrayRef>>,
     _reservation: Reservation,
@@ -56,36 +61,37 @@ struct StoredBlock {
 #[derive(Debug)]
 enum Place {
     Pinned(RecordBatch),
-    Stored(Handle),
+    Stored(Arc<Handle>),
 }
 
 /// A block of the build side in memory.
-pub(super) struct Block {
-    batch: BlockBatch,
+pub(in crate::ops::join) struct Block {
+    batch: RecordBatch,
+    /// Counts the batch in the budget where it comes from the store.
+    _loaded: Option<Loaded>,
     /// The number of its first row among all rows of the build side.
-    pub(super) first: usize,
-}
-
-enum BlockBatch {
-    Pinned(RecordBatch),
-    Loaded(Loaded),
+    pub(in crate::ops::join) first: usize,
 }
 
 impl Deref for Block {
     type Target = RecordBatch;
 
     fn deref(&self) -> &RecordBatch {
-        match &self.batch {
-            BlockBatch::Pinned(batch) => batch,
-            BlockBatch::Loaded(loaded) => loaded,
-        }
+        &self.batch
     }
 }
 
 impl BuildSide {
-    fn new(context: &QueryContext, handles: Vec<Handle>, marked: bool) -> Result<Self> {
-        let rows = handles.iter().map(Handle::rows).sum();
-        let bytes: usize = handles.iter().map(Handle::bytes).sum();
+    /// The rows of `handles`, batches of `schema` that may have more columns behind those. `marked`: whether it will be
+    /// asked which rows had a partner.
+    pub(in crate::ops::join) fn new(
+        context: &QueryContext,
+        schema: &SchemaRef,
+        handles: Vec<Arc<Handle>>,
+        marked: bool,
+    ) -> Result<Self> {
+        let rows = handles.iter().map(|handle| handle.rows()).sum();
+        let bytes: usize = handles.iter().map(|handle| handle.bytes()).sum();
         let limit = context.budget.limit();
         let mut reservation = context.budget.reservation("join build side");
         let pinned = bytes <= limit / PINNED_SHARE && reservation.try_grow(bytes);
@@ -93,7 +99,7 @@ impl BuildSide {
         for handle in handles {
             let rows = handle.rows();
             let place = match pinned {
-                true => Place::Pinned(context.store.take(handle)?.into_batch()),
+                true => Place::Pinned(context.store.get(&handle)?.into_batch()),
                 false => Place::Stored(handle),
             };
             blocks.push(StoredBlock { place, first, rows });
@@ -108,19 +114,20 @@ impl BuildSide {
         };
         let marks = if marked { Some(SharedBits::new(context, rows)?) } else { None };
         let store = context.store.clone();
-        Ok(BuildSide { blocks, rows, bytes, limit, store, marks, single, _reservation: reservation })
+        let schema = schema.clone();
+        Ok(BuildSide { schema, blocks, rows, bytes, limit, store, marks, single, _reservation: reservation })
     }
 
-    pub(super) fn rows(&self) -> usize {
+    pub(in crate::ops::join) fn rows(&self) -> usize {
         self.rows
     }
 
-    pub(super) fn block_count(&self) -> usize {
+    pub(in crate::ops::join) fn block_count(&self) -> usize {
         self.blocks.len()
     }
 
     /// Whether reading all blocks over and over is not expected to read any of them from disk.
-    pub(super) fn is_resident(&self) -> bool {
+    pub(in crate::ops::join) fn is_resident(&self) -> bool {
         self.bytes <= self.limit / RESIDENT_SHARE
     }
 
@@ -131,21 +138,31 @@ impl BuildSide {
     }
 
     /// Block `index`, loaded where it is on disk; the following one is read ahead.
-    pub(super) fn block(&self, index: usize) -> Result<Block> {
+    pub(in crate::ops::join) fn block(&self, index: usize) -> Result<Block> {
+        let mut block = self.whole_block(index)?;
+        if block.num_columns() > self.schema.fields().len() {
+            let columns = block.columns().iter().take(self.schema.fields().len()).cloned().collect();
+            let options = RecordBatchOptions::new().with_row_count(Some(block.num_rows()));
+            block.batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?;
+        }
+        Ok(block)
+    }
+
+    /// As `block`, with the columns that stand behind those of the schema.
+    pub(in crate::ops::join) fn whole_block(&self, index: usize) -> Result<Block> {
         let Some(block) = self.blocks.get(index) else {
             return Err(Error::internal(format!("the build side has no block {index}")));
         };
-        let batch = match &block.place {
-            Place::Pinned(batch) => BlockBatch::Pinned(batch.clone()),
+        Ok(match &block.place {
+            Place::Pinned(batch) => Block { batch: batch.clone(), _loaded: None, first: block.first },
             Place::Stored(handle) => {
                 let loaded = self.store.get(handle)?;
                 if let Some(StoredBlock { place: Place::Stored(next), .. }) = self.blocks.get(index + 1) {
-                    self.store.prefetch([next]);
+                    self.store.prefetch([next.as_ref()]);
                 }
-                BlockBatch::Loaded(loaded)
+                Block { batch: loaded.clone(), _loaded: Some(loaded), first: block.first }
             }
-        };
-        Ok(Block { batch, first: block.first })
+        })
     }
 
     /// Ranges of blocks of about `rows` rows each.
@@ -203,9 +220,8 @@ impl Sink for NestedLoopBuild {
     }
 
     fn combine(&self, context: &Arc<QueryContext>, parts: Vec<Vec<Handle>>) -> Result<SourceRef> {
-        let side = BuildSide::new(context, parts.into_iter().flatten().collect(), self.marked)?;
-        let twice = |_| Error::internal("the build side of a join finished twice");
-        self.slot.0.set(side).map_err(twice)?;
+        let handles = parts.into_iter().flatten().map(Arc::new).collect();
+        self.slot.set(BuildSide::new(context, &self.schema, handles, self.marked)?)?;
         Ok(Arc::new(MemorySource::new(self.schema.clone(), Vec::new())))
     }
 }

@@ -30,11 +30,11 @@ pub struct Condition {
 }
 
 /// What a condition says of some pairs.
-pub(super) struct Truth {
+pub(in crate::ops::join) struct Truth {
     /// Where it is true.
-    pub(super) selected: Selection,
+    pub(in crate::ops::join) selected: Selection,
     /// Where it is NULL, if that was asked for and there are such pairs.
-    pub(super) unknown: Option<BooleanBuffer>,
+    pub(in crate::ops::join) unknown: Option<BooleanBuffer>,
 }
 
 impl Condition {
@@ -43,12 +43,12 @@ impl Condition {
         Condition { evaluator, schema, columns }
     }
 
-    pub(super) fn describe(&self) -> String {
+    pub(in crate::ops::join) fn describe(&self) -> String {
         self.evaluator.describe()
     }
 
     /// The condition over `pairs` pairs, whose columns `column` gives.
-    pub(super) fn truth(
+    pub(in crate::ops::join) fn truth(
         &self,
         pairs: usize,
         null_aware: bool,

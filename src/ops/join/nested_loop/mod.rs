@@ -12,7 +12,7 @@
 //! A condition is evaluated for every pair; `range` joins know better where it compares the two sides.
 
 pub(super) mod bits;
-mod build;
+pub(super) mod build;
 mod chunk;
 pub(super) mod coalesce;
 mod condition;
@@ -38,10 +38,10 @@ use output::Output;
 /// What both sides of a nested loop join share.
 #[derive(Debug)]
 pub struct NestedLoop {
-    output: Output,
+    pub(super) output: Output,
     /// `None`: every pair.
     condition: Option<Condition>,
-    slot: BuildSlot,
+    pub(super) slot: BuildSlot,
 }
 
 impl NestedLoop {
@@ -58,12 +58,12 @@ impl NestedLoop {
         NestedLoop { output: Output { shape, schema, probe, build }, condition, slot }
     }
 
-    fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         self.condition.as_ref().map(Condition::describe).unwrap_or_default()
     }
 
     /// Whether no probe row can give anything.
-    fn gives_nothing(&self) -> Result<bool> {
+    pub(super) fn gives_nothing(&self) -> Result<bool> {
         Ok(self.output.shape.needs_build_rows() && self.slot.get()?.rows() == 0)
     }
 }

@@ -36,13 +36,15 @@ impl Output {
         self.batch(left, rows)
     }
 
-    /// The pairs of these rows of a probe batch and of a build batch.
+    /// The pairs of these rows of a probe batch and of a build batch, which may have columns behind their own.
     pub(in crate::ops::join) fn taken(
         &self,
         probe: (&RecordBatch, &UInt32Array),
         build: (&RecordBatch, &UInt32Array),
     ) -> Result<RecordBatch> {
-        self.pairs(taken_columns(probe.0, probe.1)?, taken_columns(build.0, build.1)?, probe.1.len())
+        let probe_columns = taken_columns(probe.0, probe.1, &self.probe)?;
+        let build_columns = taken_columns(build.0, build.1, &self.build)?;
+        self.pairs(probe_columns, build_columns, probe.1.len())
     }
 
     /// Rows of the probe side without a partner.
@@ -85,8 +87,9 @@ impl Output {
     }
 }
 
-fn taken_columns(batch: &RecordBatch, rows: &UInt32Array) -> Result<Vec<ArrayRef>> {
-    batch.columns().iter().map(|column| Ok(take(column, rows, None)?)).collect()
+/// The columns of `schema`, behind which a batch may have others.
+fn taken_columns(batch: &RecordBatch, rows: &UInt32Array, schema: &SchemaRef) -> Result<Vec<ArrayRef>> {
+    batch.columns().iter().take(schema.fields().len()).map(|column| Ok(take(column, rows, None)?)).collect()
 }
 
 fn nulls(schema: &SchemaRef, rows: usize) -> Vec<ArrayRef> {

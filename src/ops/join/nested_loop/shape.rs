@@ -72,21 +72,21 @@ impl Shape {
     }
 
     /// Whether it matters for the rows of the probe side which of them had a partner.
-    pub(super) fn marks_probe(self) -> bool {
+    pub(in crate::ops::join) fn marks_probe(self) -> bool {
         matches!(self.gives, Gives::Pairs { probe_outer: true, .. } | Gives::ProbeRows { .. })
     }
 
     /// Whether pairs come out.
-    pub(super) fn gives_pairs(self) -> bool {
+    pub(in crate::ops::join) fn gives_pairs(self) -> bool {
         matches!(self.gives, Gives::Pairs { .. })
     }
 
-    pub(super) fn is_null_aware(self) -> bool {
+    pub(in crate::ops::join) fn is_null_aware(self) -> bool {
         matches!(self.gives, Gives::ProbeRows { null_aware: true, .. })
     }
 
     /// Whether nothing comes out when the build side has no rows.
-    pub(super) fn needs_build_rows(self) -> bool {
+    pub(in crate::ops::join) fn needs_build_rows(self) -> bool {
         match self.gives {
             Gives::Pairs { probe_outer, .. } => !probe_outer,
             Gives::ProbeRows { kept, .. } => kept == Kept::Semi,
