@@ -6,10 +6,12 @@
 pub mod hash;
 mod memory_source;
 pub mod runtime_filter;
+mod series;
 mod source;
 pub mod text;
 
 pub use arrow::record_batch::RecordBatch;
 pub use memory_source::MemorySource;
 pub use runtime_filter::{KeyFilter, RuntimeFilter};
+pub use series::{Series, SeriesSource};
 pub use source::{Source, SourceRef, Split, Statistics};

@@ -9,6 +9,7 @@ mod count;
 mod gatherers;
 mod groups;
 mod registry;
+mod series;
 mod single_row;
 mod sum;
 mod sum_accumulators;

@@ -10,6 +10,7 @@ use datafusion_functions_aggregate::first_last::{first_value_udaf, last_value_ud
 
 use super::average::Average;
 use super::gatherers::gatherers;
+use super::series::series;
 use super::sum::Sum;
 
 /// Every function that SQL can call, under its lower-case names and aliases.
@@ -34,7 +35,8 @@ impl FunctionRegistry {
     fn new() -> Self {
         let scalar = datafusion_functions::all_default_functions()
             .into_iter()
-            .chain(datafusion_functions_nested::all_default_nested_functions());
+            .chain(datafusion_functions_nested::all_default_nested_functions())
+            .chain(series());
         // Own functions come last, so that they take the place of the library's.
         let aggregate = datafusion_functions_aggregate::all_default_aggregate_functions().into_iter().chain([
             Arc::new(AggregateUDF::new_from_impl(Sum::new())),

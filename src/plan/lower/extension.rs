@@ -7,6 +7,7 @@ use datafusion_expr::logical_plan::Extension;
 use super::{Branches, Lowering, with_operator};
 use crate::error::{Error, Result};
 use crate::ops;
+use crate::plan::sample::Sample;
 use crate::plan::set_operation::Repeat;
 
 impl Lowering<'_> {
@@ -14,6 +15,9 @@ impl Lowering<'_> {
         let node = extension.node.as_any();
         if let Some(repeat) = node.downcast_ref::<Repeat>() {
             return self.repeat(repeat);
+        }
+        if let Some(sample) = node.downcast_ref::<Sample>() {
+            return self.sample(sample);
         }
         Err(Error::not_supported(format!("the plan node {}", extension.node.name())))
     }

@@ -19,6 +19,7 @@ mod provider;
 mod reject;
 mod relation_planner;
 pub(crate) mod relations;
+mod sampling;
 mod script;
 mod semi;
 pub(crate) mod spelling;
@@ -46,6 +47,7 @@ use crate::error::Result;
 use hints::Hints;
 use naming::Labels;
 use provider::Provider;
+use relation_planner::with_struct_fields;
 use relations::{Relations, Tables};
 use spelling::Spelling;
 
@@ -66,7 +68,7 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Reads `sql`, which must be one statement, and resolves what it reads.
     pub(crate) fn new(sql: &str, tables: &dyn Tables) -> Result<Self> {
-        let (mut tokens, hints) = Hints::take(from_first::complete(parse::tokens(sql)?));
+        let (mut tokens, hints) = Hints::take(from_first::complete(parse::tokens(sql)?))?;
         let copy_options = copy::take_options(&mut tokens)?;
         let written = parse::statement(&tokens)?;
         Ok(Prepared { copy_options, ..Prepared::from_tokens(&mut tokens, written, hints, tables)? })
@@ -100,6 +102,7 @@ impl Prepared {
         marks::put(&mut query, &self.hints)?;
         let statement = Statement::Query(Box::new(query));
         let plan = self.planner().sql_statement_to_plan(statement).map_err(planning_error)?;
+        let plan = with_struct_fields(plan)?;
         let plan = crate::plan::analyze(plan).map_err(planning_error)?;
         self.labels.apply(plan)
     }
