@@ -6,6 +6,7 @@
 pub mod hash;
 mod memory_source;
 pub mod runtime_filter;
+mod series;
 mod source;
 pub mod text;
 mod threshold;
@@ -13,5 +14,6 @@ mod threshold;
 pub use arrow::record_batch::RecordBatch;
 pub use memory_source::MemorySource;
 pub use runtime_filter::{KeyFilter, RuntimeFilter};
+pub use series::{Series, SeriesSource};
 pub use source::{Source, SourceRef, Split, Statistics};
 pub use threshold::Threshold;

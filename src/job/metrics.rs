@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::bytes::format as human;
 use crate::memory::Tally;
-use crate::plan::{PhysicalPlan, PlanNode};
+use crate::plan::{Pipeline, PlanNode};
 
 /// The counters of one source, operator or sink.
 #[derive(Debug, Default)]
@@ -94,8 +94,8 @@ pub struct Usage {
 }
 
 impl QueryMetrics {
-    pub(super) fn new(plan: &PhysicalPlan) -> Self {
-        let pipelines = plan.pipelines.iter().map(|pipeline| {
+    pub(super) fn new(pipelines: &[Pipeline]) -> Self {
+        let pipelines = pipelines.iter().map(|pipeline| {
             let operators = |count: usize| (0..count).map(|_| Arc::default()).collect();
             Arc::new(PipelineMeters {
                 sources: pipeline.branches.iter().map(|_| Arc::default()).collect(),

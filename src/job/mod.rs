@@ -6,6 +6,7 @@
 //! * [`BatchStream`] is the result as it comes, in the order of the splits. Producers are held back while its consumer
 //!   is slow; no worker ever waits for it.
 
+mod feed;
 mod lanes;
 mod metrics;
 mod pipeline;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::feed::{Entries, Entry, Feed, NextRound};
 use super::lanes::{Lane, Lanes};
 use super::metrics::{Meter, PipelineMeters};
 use super::queue::{RESULT_ORDER, ResultQueue};
@@ -27,7 +28,7 @@ pub(super) enum Value {
 }
 
 pub(super) type QueryTask = Task<Value, Error>;
-type Context = TaskContext<Value, Error>;
+pub(super) type Context = TaskContext<Value, Error>;
 
 /// What all tasks of one pipeline share.
 pub(super) struct PipelineRun {
@@ -45,9 +46,8 @@ pub(super) enum Target {
     Result(Arc<ResultQueue>),
 }
 
-/// A source whose rows enter the pipeline somewhere.
-#[derive(Clone)]
-struct Entry {
+/// A split that is to be opened, of a source whose rows enter the pipeline somewhere.
+struct Opening {
     place: Place,
     source: SourceRef,
     meter: Arc<Meter>,
@@ -64,32 +64,49 @@ struct Reading {
 }
 
 impl PipelineRun {
-    /// Adds the tasks of this pipeline over `sources` (one per branch); gives the one whose value is the output.
-    pub(super) fn expand(self: &Arc<Self>, context: &Context, sources: Vec<SourceRef>) -> TaskId {
-        let entries = sources.into_iter().enumerate();
-        let entry = |(branch, source)| Entry {
+    /// Adds the tasks of this pipeline over `feeds` (one per branch); gives the one whose value is the output.
+    pub(super) fn expand(self: &Arc<Self>, context: &Context, feeds: Vec<Feed>) -> TaskId {
+        let entry = |(branch, feed)| Entry {
             place: Place { branch, position: 0 },
-            source,
+            feed,
             meter: self.meters.sources.get(branch).cloned().unwrap_or_default(),
         };
-        let entries = entries.map(entry).collect();
+        let entries = feeds.into_iter().enumerate().map(entry).collect();
         self.run_stage(context, entries, 0, 0)
     }
 
     /// Adds a task for each split of `entries`, numbered from `number`, and one that goes on with stage `stage` behind
-    /// them.
-    fn run_stage(self: &Arc<Self>, context: &Context, entries: Vec<Entry>, mut number: usize, stage: usize) -> TaskId {
+    /// them. Rounds are read one by one: the task behind one adds the next.
+    pub(super) fn run_stage(
+        self: &Arc<Self>,
+        context: &Context,
+        mut entries: Entries,
+        mut number: usize,
+        stage: usize,
+    ) -> TaskId {
         let mut splits = Vec::new();
-        for entry in entries {
-            for index in 0..entry.source.split_count() {
-                splits.push(context.add(self.clone().open_task(entry.clone(), index, number)));
+        let mut rounds = None;
+        while rounds.is_none()
+            && let Some(entry) = entries.pop_front()
+        {
+            let source = entry.feed.source();
+            for index in 0..source.split_count() {
+                let opening = Opening { source: source.clone(), place: entry.place, meter: entry.meter.clone() };
+                splits.push(context.add(self.clone().open_task(opening, index, number)));
                 number += 1;
+            }
+            if let Feed::Rounds(round) = entry.feed {
+                rounds = Some((entry.place, round, entry.meter));
             }
         }
         let run = self.clone();
-        let done = Task::consumer(self.label("finish"), move |context, _| match run.stages.get(stage) {
-            Some(_) => Ok(run.finish_operator(context, stage, number)),
-            None => run.finish_lanes(context),
+        let done = Task::consumer(self.label("finish"), move |context, _| match (rounds, run.stages.get(stage)) {
+            (Some((place, round, meter)), _) => {
+                let next = NextRound { place, meter, rest: entries, number, stage };
+                Ok(Outcome::Become(run.next_round(context, round, next)?))
+            }
+            (None, Some(_)) => Ok(run.finish_operator(context, stage, number)),
+            (None, None) => run.finish_lanes(context),
         });
         context.add(done.inputs(splits))
     }
@@ -117,13 +134,13 @@ impl PipelineRun {
             });
             let Stage { operator, .. } = &run.stages[stage];
             let source = meter.during(|| operator.rest(&run.context, parts.collect()))?;
-            let entry = Entry { place: run.stages[stage].behind(), source, meter };
-            Ok(Outcome::Become(run.run_stage(context, vec![entry], number, stage + 1)))
+            let entry = Entry { place: run.stages[stage].behind(), feed: Feed::Source(source), meter };
+            Ok(Outcome::Become(run.run_stage(context, Entries::from([entry]), number, stage + 1)))
         });
         Outcome::Become(context.add(rest.inputs(parts)))
     }
 
-    fn label(&self, verb: &str) -> Label {
+    pub(super) fn label(&self, verb: &str) -> Label {
         Label::from(format!("{verb} {}", self.name))
     }
 
@@ -134,21 +151,21 @@ impl PipelineRun {
         }
     }
 
-    fn open_task(self: Arc<Self>, entry: Entry, index: usize, number: usize) -> QueryTask {
+    fn open_task(self: Arc<Self>, opening: Opening, index: usize, number: usize) -> QueryTask {
         let label = Label::from(self.name.clone()).index(u32::try_from(number).unwrap_or(u32::MAX));
         let order = self.order(number);
         Task::producer(label, order, move |context, _| {
             if !self.wants(number) {
                 return Ok(self.end_split(number));
             }
-            let Entry { place, source, meter } = entry;
+            let Opening { place, source, meter } = opening;
             let split = meter.during(|| source.open(index))?;
             drop(source);
             self.read(context, Reading { split, place, meter, number })
         })
     }
 
-    fn wants(&self, number: usize) -> bool {
+    pub(super) fn wants(&self, number: usize) -> bool {
         match &self.target {
             Target::Sink(sink) => sink.wants(number),
             Target::Result(_) => true,

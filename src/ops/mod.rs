@@ -17,9 +17,12 @@ pub mod keep;
 pub mod limit;
 pub mod partition;
 pub mod project;
+pub mod recursive;
+pub mod sample;
 pub mod set;
 pub mod sort;
 pub mod top_n;
+pub mod unnest;
 pub mod window;
 pub mod write;
 

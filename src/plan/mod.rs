@@ -9,18 +9,22 @@ mod optimize;
 mod physical;
 mod pipelines;
 mod rules;
+mod sample;
 mod set_operation;
 mod shared;
 mod statistics;
 mod table;
+mod unnest;
 
 pub use explain::explain;
 pub use lower::lower;
 pub use optimize::{analyze, optimize};
-pub use physical::{Branch, Input, PhysicalPlan, Pipeline, PlanNode};
+pub use physical::{Branch, Input, PhysicalPlan, Pipeline, PlanNode, RecursiveTerm, Rounds};
 pub use pipelines::{PipelineLine, pipeline_lines};
 #[cfg(test)]
 pub(crate) use rules::unnest;
+pub use sample::{SampleClause, SampleMethod, SampleSize, sample};
 pub use set_operation::{SetOperation, set_operation};
 pub use shared::share;
-pub use table::{FileTable, StoredTable, WorkTable, with_names};
+pub use table::{FileTable, SeriesTable, StoredTable, WorkTable, with_names};
+pub use unnest::{series_scan, struct_field_names, unnest_lists};

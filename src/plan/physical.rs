@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 
 use crate::batch::SourceRef;
+use crate::error::Result;
 use crate::ops::{DynSink, Operator};
 
 /// A query as pipelines. Every pipeline but the last ends in a sink that a later one reads; the last one's batches are
@@ -50,4 +51,40 @@ pub enum Input {
     Source(SourceRef),
     /// The output of the pipeline of that index.
     Pipeline(usize),
+    /// All rounds of a recursive query, one after the other.
+    Rounds(Rounds),
+}
+
+impl Input {
+    /// The pipelines whose output this input needs.
+    pub fn pipelines(&self) -> Vec<usize> {
+        match self {
+            Input::Source(_) => Vec::new(),
+            Input::Pipeline(index) => vec![*index],
+            Input::Rounds(rounds) => std::iter::once(rounds.first).chain(rounds.reads.iter().copied()).collect(),
+        }
+    }
+}
+
+/// A recursive query: rows of a first round, and what makes the next round of the last one. It ends with a round without
+/// rows.
+pub struct Rounds {
+    /// The pipeline of the first round.
+    pub first: usize,
+    /// The pipelines whose outputs every round reads.
+    pub reads: Vec<usize>,
+    pub term: Arc<dyn RecursiveTerm>,
+}
+
+/// What makes a round.
+pub trait RecursiveTerm: Send + Sync {
+    /// The name of the recursive query.
+    fn name(&self) -> &str;
+
+    /// The pipelines of one round, numbered for themselves: the last one's output, whose number of rows is known, are
+    /// the round's rows. `working` are the rows of the round before, `read` the outputs of [`Rounds::reads`].
+    ///
+    /// # Errors
+    /// Those of lowering.
+    fn pipelines(&self, working: &SourceRef, read: &[SourceRef]) -> Result<Vec<Pipeline>>;
 }

@@ -29,6 +29,9 @@ fn branch_lines(lines: &mut Vec<PipelineLine>, pipeline: usize, branch: usize, p
     let source = match &plan.input {
         Input::Source(source) => with_detail("Scan", &source.describe()),
         Input::Pipeline(index) => format!("output of pipeline {index}"),
+        Input::Rounds(rounds) => {
+            format!("rounds of {}, the first from pipeline {}", rounds.term.name(), rounds.first)
+        }
     };
     lines.push(line(2, source, Some(PlanNode::Source { pipeline, branch })));
     for (position, operator) in plan.operators.iter().enumerate() {

@@ -19,7 +19,7 @@ use datafusion_expr::logical_plan::{SubqueryAlias, TableScan, TableScanBuilder};
 use datafusion_expr::utils::conjunction;
 use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableProviderFilterPushDown, TableSource, TableType};
 
-use super::table::{StoredTable, WorkTable};
+use super::table::{SeriesTable, StoredTable, WorkTable};
 use crate::error::Result;
 
 /// A query whose rows are computed once for all its readers.
@@ -83,7 +83,7 @@ pub fn share(plan: LogicalPlan, name: &str, always: bool) -> PlanResult<LogicalP
     LogicalPlanBuilder::scan(name, Arc::new(table), None)?.build()
 }
 
-fn reads_working_table(plan: &LogicalPlan) -> PlanResult<bool> {
+pub(super) fn reads_working_table(plan: &LogicalPlan) -> PlanResult<bool> {
     let mut found = false;
     plan.apply_with_subqueries(|node| {
         found |= matches!(node, LogicalPlan::TableScan(scan) if scan.source.downcast_ref::<WorkTable>().is_some());
@@ -159,7 +159,7 @@ fn inline(
 }
 
 /// Whether a plan only looks at rows that are in memory anyway.
-fn is_free(plan: &LogicalPlan) -> PlanResult<bool> {
+pub(super) fn is_free(plan: &LogicalPlan) -> PlanResult<bool> {
     let mut free = true;
     plan.apply_with_subqueries(|node| {
         free &= match node {
@@ -168,7 +168,10 @@ fn is_free(plan: &LogicalPlan) -> PlanResult<bool> {
                 .iter()
                 .all(|expr| !expr.is_volatile() && !expr.contains_outer() && !has_subquery(expr)),
             LogicalPlan::SubqueryAlias(_) | LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_) => true,
-            LogicalPlan::TableScan(scan) => scan.source.downcast_ref::<StoredTable>().is_some(),
+            LogicalPlan::TableScan(scan) => {
+                scan.source.downcast_ref::<StoredTable>().is_some()
+                    || scan.source.downcast_ref::<SeriesTable>().is_some()
+            }
             _ => false,
         };
         Ok(if free { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
@@ -176,7 +179,7 @@ fn is_free(plan: &LogicalPlan) -> PlanResult<bool> {
     Ok(free)
 }
 
-fn has_subquery(expr: &Expr) -> bool {
+pub(super) fn has_subquery(expr: &Expr) -> bool {
     let is_subquery = |expr: &Expr| matches!(expr, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_));
     // The closure never fails.
     expr.exists(|expr| Ok(is_subquery(expr))).unwrap_or(true)

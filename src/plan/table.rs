@@ -6,7 +6,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use datafusion_common::Result as DataFusionResult;
 use datafusion_expr::{Expr, TableProviderFilterPushDown, TableSource, TableType};
 
-use crate::batch::SourceRef;
+use crate::batch::{Series, SourceRef};
 use crate::scan::ScanSpec;
 
 /// Files read as one table.
@@ -109,5 +109,27 @@ impl TableSource for WorkTable {
 
     fn table_type(&self) -> TableType {
         TableType::Temporary
+    }
+}
+
+/// Numbers with a fixed step, in one column.
+#[derive(Debug, Clone)]
+pub struct SeriesTable {
+    /// The numbers.
+    pub series: Series,
+    schema: SchemaRef,
+}
+
+impl SeriesTable {
+    /// A table of `series` with a column called `name`.
+    pub fn new(series: Series, name: &str) -> Self {
+        let field = arrow::datatypes::Field::new(name, arrow::datatypes::DataType::Int64, false);
+        SeriesTable { series, schema: Arc::new(Schema::new(vec![field])) }
+    }
+}
+
+impl TableSource for SeriesTable {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
     }
 }

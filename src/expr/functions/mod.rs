@@ -10,6 +10,7 @@ mod gatherers;
 mod groups;
 mod nearest;
 mod registry;
+mod series;
 mod single_row;
 mod sum;
 mod sum_accumulators;

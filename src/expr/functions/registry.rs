@@ -11,6 +11,7 @@ use datafusion_functions_aggregate::first_last::{first_value_udaf, last_value_ud
 use super::average::Average;
 use super::gatherers::gatherers;
 use super::nearest::Nearest;
+use super::series::series;
 use super::sum::Sum;
 
 /// Every function that SQL can call, under its lower-case names and aliases.
@@ -36,7 +37,8 @@ impl FunctionRegistry {
         let scalar = datafusion_functions::all_default_functions()
             .into_iter()
             .chain(datafusion_functions_nested::all_default_nested_functions())
-            .chain([Arc::new(ScalarUDF::new_from_impl(Nearest::default()))]);
+            .chain([Arc::new(ScalarUDF::new_from_impl(Nearest::default()))])
+            .chain(series());
         // Own functions come last, so that they take the place of the library's.
         let aggregate = datafusion_functions_aggregate::all_default_aggregate_functions().into_iter().chain([
             Arc::new(AggregateUDF::new_from_impl(Sum::new())),

@@ -13,7 +13,7 @@
 //! Aggregates whose state grows with their input are not for this operator but for [`holistic`](super::holistic); DISTINCT inside
 //! a call is two aggregations (`plan::lower::aggregate`), of which the first may give its calls' states.
 
-mod index;
+pub(in crate::ops) mod index;
 mod lane;
 mod layout;
 mod source;

@@ -12,12 +12,15 @@ use crate::plan::shared::SharedTable;
 
 impl Lowering<'_> {
     pub(super) fn shared_scan(&mut self, scan: &TableScan, table: &SharedTable) -> Result<Branches> {
-        let pipeline = self.shared_pipeline(table)?;
-        self.project_scan(Branches::over(Input::Pipeline(pipeline)), scan)
+        let input = match self.bound.shared(table.number()) {
+            Some(source) => Input::Source(source.clone()),
+            None => Input::Pipeline(self.shared_pipeline(table)?),
+        };
+        self.project_scan(Branches::over(input), scan)
     }
 
     /// The pipeline that computes a shared table: the same for all its readers.
-    fn shared_pipeline(&mut self, table: &SharedTable) -> Result<usize> {
+    pub(super) fn shared_pipeline(&mut self, table: &SharedTable) -> Result<usize> {
         if let Some(&pipeline) = self.shared.get(&table.number()) {
             return Ok(pipeline);
         }

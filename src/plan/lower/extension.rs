@@ -8,6 +8,7 @@ use super::{Branches, Lowering, with_operator};
 use crate::error::{Error, Result};
 use crate::ops;
 use crate::plan::asof::AsofJoin;
+use crate::plan::sample::Sample;
 use crate::plan::set_operation::Repeat;
 
 impl Lowering<'_> {
@@ -18,6 +19,9 @@ impl Lowering<'_> {
         }
         if let Some(repeat) = node.downcast_ref::<Repeat>() {
             return self.repeat(repeat);
+        }
+        if let Some(sample) = node.downcast_ref::<Sample>() {
+            return self.sample(sample);
         }
         Err(Error::not_supported(format!("the plan node {}", extension.node.name())))
     }

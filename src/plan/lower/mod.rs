@@ -13,6 +13,7 @@ mod project;
 mod range_join;
 mod recursive;
 mod runtime_filters;
+mod sample;
 mod scan;
 mod sort;
 mod union;
@@ -34,22 +35,14 @@ use crate::expr::{Compiler, Evaluator};
 use crate::ops::join::hash::JoinShare;
 use crate::ops::{DynSink, Operator};
 use crate::store::QueryContext;
+use recursive::Bound;
 
 /// Lowers an optimised plan to pipelines.
 ///
 /// # Errors
 /// `NOT_SUPPORTED` for a node or expression that floe does not run yet.
 pub fn lower(plan: &LogicalPlan, context: &Arc<QueryContext>, compiler: &Compiler) -> Result<PhysicalPlan> {
-    let estimator = Estimator::new(plan, context.clone());
-    let mut lowering = Lowering {
-        context,
-        compiler,
-        estimator,
-        pipelines: Vec::new(),
-        shared: HashMap::new(),
-        join_share: Arc::default(),
-        runtime_filters: RuntimeFilters::default(),
-    };
+    let mut lowering = Lowering::new(plan, context, compiler);
     let branches = lowering.node(plan)?;
     lowering.add_pipeline(branches, None);
     Ok(PhysicalPlan { pipelines: lowering.pipelines, schema: plan.schema().inner().clone() })
@@ -64,6 +57,10 @@ struct Lowering<'a> {
     shared: HashMap<u64, usize>,
     join_share: Arc<JoinShare>,
     runtime_filters: RuntimeFilters,
+    /// Below a sample: files are cut into the same splits whatever the threads.
+    samples: bool,
+    /// Within a recursive term: what its rounds read.
+    bound: Bound,
 }
 
 /// The open end of a pipeline.
@@ -81,8 +78,25 @@ impl Branches {
     }
 }
 
-impl Lowering<'_> {
+impl<'a> Lowering<'a> {
+    fn new(plan: &LogicalPlan, context: &'a Arc<QueryContext>, compiler: &'a Compiler) -> Self {
+        Lowering {
+            context,
+            compiler,
+            estimator: Estimator::new(plan, context.clone()),
+            pipelines: Vec::new(),
+            shared: HashMap::new(),
+            join_share: Arc::default(),
+            runtime_filters: RuntimeFilters::default(),
+            samples: false,
+            bound: Bound::default(),
+        }
+    }
+
     fn node(&mut self, plan: &LogicalPlan) -> Result<Branches> {
+        if let Some(source) = self.bound.part(plan) {
+            return Ok(Branches::over(Input::Source(source.clone())));
+        }
         match plan {
             LogicalPlan::Projection(projection) => self.projection(projection),
             LogicalPlan::Filter(filter) => self.filter(filter),

@@ -8,12 +8,17 @@ use datafusion_expr::Expr;
 use datafusion_expr::logical_plan::TableScan;
 
 use super::{Branches, Lowering, with_operator};
+use crate::batch::SeriesSource;
 use crate::error::{Error, Result};
 use crate::ops;
 use crate::plan::physical::Input;
 use crate::plan::shared::SharedTable;
-use crate::plan::table::{FileTable, StoredTable};
+use crate::plan::table::{FileTable, SeriesTable, StoredTable, WorkTable};
 use crate::scan::{self, ScanFilter, ScanRequest};
+use crate::store::QueryContext;
+
+/// For how many threads files that are sampled are cut.
+const SAMPLED_THREADS: usize = 8;
 
 impl Lowering<'_> {
     pub(super) fn table_scan(&mut self, scan: &TableScan) -> Result<Branches> {
@@ -23,6 +28,11 @@ impl Lowering<'_> {
             self.project_scan(Branches::over(Input::Source(table.source.clone())), scan)
         } else if let Some(table) = scan.source.downcast_ref::<SharedTable>() {
             self.shared_scan(scan, table)
+        } else if let Some(table) = scan.source.downcast_ref::<WorkTable>() {
+            self.working_table(scan, table)
+        } else if let Some(table) = scan.source.downcast_ref::<SeriesTable>() {
+            let source = SeriesSource::new(table.series, scan.source.schema(), self.context.batch_size);
+            self.project_scan(Branches::over(Input::Source(Arc::new(source))), scan)
         } else {
             Err(Error::internal(format!("{} is a table of an unknown kind", scan.table_name)))
         }
@@ -36,8 +46,17 @@ impl Lowering<'_> {
             request.runtime_filters.push(ScanFilter { column, filter: told.filter });
             after.extend(told.after);
         }
-        let source = scan::source(request, self.context)?;
+        let source = scan::source(request, &self.scan_context())?;
         Ok(Branches { after, ..Branches::over(Input::Source(source)) })
+    }
+
+    /// The context in which files are cut into splits: below a sample, which goes by them, the same for any number of
+    /// threads.
+    fn scan_context(&self) -> Arc<QueryContext> {
+        match self.samples {
+            true => Arc::new(QueryContext { threads: SAMPLED_THREADS, ..QueryContext::clone(self.context) }),
+            false => self.context.clone(),
+        }
     }
 
     /// The columns that a scan asks of rows which have all of the table's.

@@ -13,7 +13,7 @@ use crate::ops::DynSink;
 use crate::ops::sort::SortKey;
 
 /// Up to so many rows, ORDER BY … LIMIT keeps only the best rows.
-const TOP_N_ROWS: usize = 100_000;
+pub(super) const TOP_N_ROWS: usize = 100_000;
 
 impl Lowering<'_> {
     pub(super) fn sort(&mut self, sort: &Sort, skip: usize, fetch: Option<usize>) -> Result<Branches> {

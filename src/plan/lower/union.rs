@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use datafusion_common::DFSchema;
 use datafusion_expr::Expr;
 use datafusion_expr::logical_plan::Union;
@@ -15,24 +16,31 @@ impl Lowering<'_> {
         let mut all = Branches { branches: Vec::new(), after: Vec::new() };
         for input in &union.inputs {
             let branches = self.node(input)?;
-            // Each input's columns under the union's names and types, by position.
-            let schema = input.schema();
-            let columns = schema.columns().into_iter().zip(union.schema.fields()).map(|(column, field)| {
-                let column = Expr::Column(column);
-                Ok(match schema_type(schema, &column)? == *field.data_type() {
-                    true => column,
-                    false => datafusion_expr::cast(column, field.data_type().clone()),
-                })
-            });
-            let columns = columns.collect::<Result<Vec<Expr>>>()?;
-            let evaluators = columns.iter().map(|column| self.compile(column, schema)).collect::<Result<Vec<_>>>()?;
-            let project = ops::project::Project::new(evaluators, union.schema.inner().clone());
-            let input = with_operator(branches, Arc::new(project));
+            let input = conformed(self, branches, input.schema(), union.schema.inner())?;
             all.branches.extend(input.branches);
             all.after.extend(input.after);
         }
         Ok(all)
     }
+}
+
+/// The columns of `schema` under the names and types of `output`, by position.
+pub(super) fn conformed(
+    lowering: &Lowering,
+    branches: Branches,
+    schema: &DFSchema,
+    output: &SchemaRef,
+) -> Result<Branches> {
+    let columns = schema.columns().into_iter().zip(output.fields()).map(|(column, field)| {
+        let column = Expr::Column(column);
+        Ok(match schema_type(schema, &column)? == *field.data_type() {
+            true => column,
+            false => datafusion_expr::cast(column, field.data_type().clone()),
+        })
+    });
+    let columns = columns.collect::<Result<Vec<Expr>>>()?;
+    let evaluators = columns.iter().map(|column| lowering.compile(column, schema)).collect::<Result<Vec<_>>>()?;
+    Ok(with_operator(branches, Arc::new(ops::project::Project::new(evaluators, output.clone()))))
 }
 
 fn schema_type(schema: &DFSchema, column: &Expr) -> Result<arrow::datatypes::DataType> {

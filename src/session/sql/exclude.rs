@@ -6,14 +6,14 @@
 use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::hints::keyword;
+use super::hints::keyword_at;
 use crate::expr::Exclusion;
 
 /// `tokens` with a mark for every EXCLUDE of a frame.
 pub(super) fn take(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut at = 0;
     while at < tokens.len() {
-        match keyword(&tokens, at) {
+        match keyword_at(&tokens, at) {
             Keyword::EXCLUDE => mark(&mut tokens, at),
             _ => None,
         };
@@ -26,7 +26,7 @@ pub(super) fn take(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
 fn mark(tokens: &mut Vec<TokenWithSpan>, at: usize) -> Option<()> {
     let behind = following(tokens, at, 3);
     let before = preceding(tokens, at)?;
-    if !matches!(keyword(tokens, before), Keyword::PRECEDING | Keyword::FOLLOWING | Keyword::ROW) {
+    if !matches!(keyword_at(tokens, before), Keyword::PRECEDING | Keyword::FOLLOWING | Keyword::ROW) {
         return None;
     }
     let words: Vec<String> = behind.iter().map(|&index| word(tokens, index)).collect();
@@ -42,7 +42,7 @@ fn mark(tokens: &mut Vec<TokenWithSpan>, at: usize) -> Option<()> {
     let span = tokens.get(at)?.span;
     let last = *behind.get(count - 1)?;
     tokens.drain(at..=last);
-    let has_partition = keyword(tokens, preceding(tokens, place)?) == Keyword::BY;
+    let has_partition = keyword_at(tokens, preceding(tokens, place)?) == Keyword::BY;
     let mut mark = Vec::new();
     if !has_partition {
         mark.extend([Token::make_keyword("PARTITION"), Token::make_keyword("BY")]);
@@ -72,7 +72,7 @@ fn key_place(tokens: &[TokenWithSpan], at: usize) -> Option<usize> {
     })?;
     let mut place = open + 1;
     for &index in &following(tokens, open, 3) {
-        match keyword(tokens, index) {
+        match keyword_at(tokens, index) {
             Keyword::PARTITION | Keyword::BY => place = index + 1,
             Keyword::ORDER | Keyword::ROWS | Keyword::RANGE | Keyword::GROUPS => break,
             // The name of a window that this one goes on from.

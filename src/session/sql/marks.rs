@@ -6,14 +6,17 @@
 //! * the query of a CTE becomes `SELECT * FROM (query) AS mark`: its rows are computed once for all who name it;
 //! * `a INTERSECT b` and `a EXCEPT b` become `SELECT * FROM (a UNION ALL b) AS mark`;
 //! * the right side of an ASOF join becomes `(b) AS mark`;
-//! * a recursive CTE moves into a query of its own, so that it is shared like any other.
+//! * a recursive CTE moves into a query of its own, so that it is shared like any other;
+//! * a table with TABLESAMPLE, and the tables of a query with USING SAMPLE, become a join in parentheses of that alias;
+//! * `range(…)` and `generate_series(…)` in FROM become UNNEST, which may name columns of the tables before it.
 
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion_sql::sqlparser::ast::{
-    Cte, Ident, ObjectName, ObjectNamePart, Query, Select, SetExpr, SetOperator, SetQuantifier, Statement, TableAlias,
-    TableFactor, Visit, VisitMut, Visitor, VisitorMut, With,
+    Cte, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Join, JoinConstraint, JoinOperator,
+    ObjectName, ObjectNamePart, Query, Select, SetExpr, SetOperator, SetQuantifier, Spanned, Statement, TableAlias,
+    TableFactor, TableSampleKind, TableWithJoins, Visit, VisitMut, Visitor, VisitorMut, With,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::Parser;
@@ -21,14 +24,15 @@ use datafusion_sql::sqlparser::parser::Parser;
 use super::asof;
 use super::hints::{Hints, Materialized};
 use super::parse::span_of;
-use crate::error::{Error, Result};
-use crate::plan::SetOperation;
+use super::table_function;
+use crate::error::{Code, Error, Result};
+use crate::plan::{SampleClause, SampleMethod, SampleSize, SetOperation};
 
 /// The quote of a mark: the dialect has no such quote, so no text can have it.
 const QUOTE: char = '[';
 
 /// What a marked relation is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Mark {
     /// The query of the CTE of that name.
     Shared { name: String, always: bool },
@@ -36,6 +40,10 @@ pub(super) enum Mark {
     SetOperation { operation: SetOperation, all: bool },
     /// The right side of an ASOF join.
     Asof,
+    /// Relations of which a sample is taken.
+    Sample(SampleClause),
+    /// A subquery without a mark that has been looked at.
+    Seen,
 }
 
 impl Mark {
@@ -50,10 +58,13 @@ impl Mark {
             ("shared", always, name) => Mark::Shared { name: name.to_string(), always: always == "always" },
             ("intersect", all, _) => Mark::SetOperation { operation: SetOperation::Intersect, all: all == "all" },
             ("except", all, _) => Mark::SetOperation { operation: SetOperation::Except, all: all == "all" },
+            ("sample", size, rest) => Mark::Sample(clause_of(size, rest)?),
+            ("seen", _, _) => Mark::Seen,
             _ => return None,
         })
     }
 
+    /// The alias that is the mark.
     pub(super) fn alias(&self) -> TableAlias {
         let value = match self {
             Mark::Asof => "asof right side".to_string(),
@@ -65,9 +76,29 @@ impl Mark {
                 };
                 format!("{operation} {} sides", if *all { "all" } else { "distinct" })
             }
+            Mark::Sample(SampleClause { method, size, seed }) => {
+                let seed = seed.map_or_else(|| "none".to_string(), |seed| seed.to_string());
+                match size {
+                    SampleSize::Percent(percent) => format!("sample {percent}% {method:?} {seed}"),
+                    SampleSize::Rows(rows) => format!("sample {rows} {method:?} {seed}"),
+                }
+            }
+            Mark::Seen => "seen it all".to_string(),
         };
         TableAlias { explicit: true, name: Ident::with_quote(QUOTE, value), columns: Vec::new(), at: None }
     }
+}
+
+/// What [`Mark::alias`] wrote.
+fn clause_of(size: &str, rest: &str) -> Option<SampleClause> {
+    let (method, seed) = rest.split_once(' ')?;
+    let methods = [SampleMethod::Bernoulli, SampleMethod::System, SampleMethod::Reservoir];
+    let method = methods.into_iter().find(|known| format!("{known:?}") == method)?;
+    let size = match size.strip_suffix('%') {
+        Some(percent) => SampleSize::Percent(percent.parse().ok()?),
+        None => SampleSize::Rows(size.parse().ok()?),
+    };
+    Some(SampleClause { method, size, seed: seed.parse().ok() })
 }
 
 /// Puts the marks into `query`.
@@ -88,32 +119,156 @@ struct Marker<'a> {
 impl VisitorMut for Marker<'_> {
     type Break = Box<Error>;
 
-    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Box<Error>> {
-        broken(select.from.iter_mut().try_for_each(asof::mark))
-    }
-
-    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Box<Error>> {
-        match factor {
-            TableFactor::NestedJoin { table_with_joins, .. } => broken(asof::mark(table_with_joins)),
-            _ => ControlFlow::Continue(()),
-        }
-    }
-
     /// Behind the visit of its parts, so that what is put in is not visited again.
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Box<Error>> {
         let marked = set_operations(&mut query.body).and_then(|()| match &mut query.with {
             Some(with) => with.cte_tables.iter_mut().try_for_each(|cte| self.cte(cte, with.recursive)),
             None => Ok(()),
         });
-        broken(marked)
+        verdict(marked)
+    }
+
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Box<Error>> {
+        if let TableFactor::NestedJoin { table_with_joins, .. } = factor {
+            verdict(asof::mark(table_with_joins))?;
+        }
+        let sample = match factor {
+            TableFactor::Table { sample, .. } | TableFactor::Derived { sample, .. } => sample.take(),
+            _ => None,
+        };
+        verdict(series(factor).and_then(|()| match sample {
+            Some(TableSampleKind::BeforeTableAlias(sample) | TableSampleKind::AfterTableAlias(sample)) => {
+                let clause = self.hints.of_table(&sample);
+                let clause = clause.ok_or_else(|| Error::not_supported(format_args!("the sample {sample}")))?;
+                sampled(factor, clause)
+            }
+            None => Ok(()),
+        }))
+    }
+
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Box<Error>> {
+        verdict(select.from.iter_mut().try_for_each(asof::mark))?;
+        let Some(clause) = self.hints.of_select(select.select_token.0.span.start) else {
+            return ControlFlow::Continue(());
+        };
+        verdict(one_relation(select).and_then(|relation| sampled(relation, clause)))
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Box<Error>> {
+        verdict(nested_unnest(expr))
     }
 }
 
-fn broken(result: Result<()>) -> ControlFlow<Box<Error>> {
+fn verdict(result: Result<()>) -> ControlFlow<Box<Error>> {
     match result {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => ControlFlow::Break(Box::new(error)),
     }
+}
+
+/// `relation` in parentheses with the mark of a sample.
+fn sampled(relation: &mut TableFactor, clause: SampleClause) -> Result<()> {
+    let mut template = select_all()?;
+    let Some(inner) = relation_of(&mut template) else { return Err(no_template("without a table")) };
+    let inner = std::mem::replace(relation, inner.clone());
+    let table_with_joins = Box::new(TableWithJoins { relation: inner, joins: Vec::new() });
+    *relation = TableFactor::NestedJoin { table_with_joins, alias: Some(Mark::Sample(clause).alias()) };
+    Ok(())
+}
+
+/// All tables of a query as one: cross joins in parentheses.
+fn one_relation(select: &mut Select) -> Result<&mut TableFactor> {
+    let mut tables = std::mem::take(&mut select.from).into_iter();
+    let nested = |table: TableWithJoins| match table.joins.is_empty() {
+        true => table.relation,
+        false => TableFactor::NestedJoin { table_with_joins: Box::new(table), alias: None },
+    };
+    let Some(mut first) = tables.next() else {
+        return Err(Error::new(Code::InvalidQuery, "USING SAMPLE needs tables to sample"));
+    };
+    let cross =
+        |relation| Join { relation, global: false, join_operator: JoinOperator::CrossJoin(JoinConstraint::None) };
+    first.joins.extend(tables.map(nested).map(cross));
+    select.from.push(TableWithJoins { relation: nested(first), joins: Vec::new() });
+    match select.from.first_mut() {
+        Some(table) => Ok(&mut table.relation),
+        None => Err(Error::internal("a table that was just put in is gone")),
+    }
+}
+
+/// `range(…)` as UNNEST of its arguments; the alias of the offset, which nobody can write, says that they are no lists.
+fn series(factor: &mut TableFactor) -> Result<()> {
+    let (name, args, alias, with_ordinality) = match factor {
+        TableFactor::Table { name, args: Some(args), alias, with_ordinality, .. } => {
+            (name, &args.args, alias, *with_ordinality)
+        }
+        TableFactor::Function { name, args, alias, with_ordinality, .. } => (name, &*args, alias, *with_ordinality),
+        _ => return Ok(()),
+    };
+    let function = name.to_string().to_lowercase();
+    if !table_function::makes_rows(&function) {
+        return Ok(());
+    }
+    let argument = |arg: &FunctionArg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Ok(expr.clone()),
+        other => Err(Error::new(Code::InvalidQuery, format!("{function} in FROM does not take {other}"))
+            .span(span_of(name.span()))),
+    };
+    let array_exprs = args.iter().map(argument).collect::<Result<Vec<_>>>()?;
+    let with_offset_alias = (function != "unnest").then(|| Ident::new(function.as_str()));
+    let alias = alias.take();
+    *factor = TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias, with_ordinality };
+    Ok(())
+}
+
+/// `unnest(x, max_depth := 2)` as `unnest(unnest(x))`, and `unnest(x, recursive := true)` as `unnest(flatten(x))`.
+fn nested_unnest(expr: &mut Expr) -> Result<()> {
+    let Expr::Function(function) = expr else { return Ok(()) };
+    let FunctionArguments::List(list) = &mut function.args else { return Ok(()) };
+    if function.name.to_string().to_lowercase() != "unnest" || list.args.len() < 2 {
+        return Ok(());
+    }
+    let mut depth = 1_usize;
+    let mut flattens = false;
+    for option in list.args.split_off(1) {
+        let FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } = &option else {
+            return Err(Error::new(Code::InvalidQuery, "unnest takes one list").span(span_of(function.name.span())));
+        };
+        let value_text = value.to_string().to_lowercase();
+        match (name.value.to_lowercase().as_str(), value_text.as_str()) {
+            ("recursive", "true" | "false") => flattens = value_text == "true",
+            ("max_depth", number) if number.parse::<usize>().is_ok_and(|depth| (1..=100).contains(&depth)) => {
+                depth = number.parse().unwrap_or(1);
+            }
+            _ => {
+                let error = Error::new(Code::InvalidQuery, format!("unnest does not take {option}"));
+                return Err(error.span(span_of(name.span)).hint("it takes recursive := true or max_depth := number"));
+            }
+        }
+    }
+    let around = |name: ObjectName, inner: Expr, function: &Function| {
+        let mut outer = function.clone();
+        outer.name = name;
+        if let FunctionArguments::List(list) = &mut outer.args {
+            list.args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(inner))];
+        }
+        outer
+    };
+    let template = function.clone();
+    if flattens {
+        if let FunctionArguments::List(list) = &mut function.args
+            && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(inner))) = list.args.first().cloned()
+        {
+            let flatten = ObjectName::from(vec![Ident::new("flatten")]);
+            let flat = around(flatten, inner, &template);
+            *function = around(template.name.clone(), Expr::Function(flat), &template);
+        }
+        return Ok(());
+    }
+    for _ in 1..depth {
+        *function = around(template.name.clone(), Expr::Function(function.clone()), &template);
+    }
+    Ok(())
 }
 
 impl Marker<'_> {

@@ -22,6 +22,7 @@ mod reject;
 mod relation_planner;
 pub(crate) mod relations;
 mod rows;
+mod sampling;
 mod script;
 mod semi;
 pub(crate) mod spelling;
@@ -49,6 +50,7 @@ use crate::error::Result;
 use hints::Hints;
 use naming::Labels;
 use provider::Provider;
+use relation_planner::with_struct_fields;
 use relations::{Relations, Tables};
 use spelling::Spelling;
 
@@ -70,7 +72,7 @@ impl Prepared {
     /// Reads `sql`, which must be one statement, and resolves what it reads.
     pub(crate) fn new(sql: &str, tables: &dyn Tables) -> Result<Self> {
         let tokens = exclude::take(asof::take(from_first::complete(parse::tokens(sql)?))?);
-        let (mut tokens, hints) = Hints::take(tokens);
+        let (mut tokens, hints) = Hints::take(tokens)?;
         let copy_options = copy::take_options(&mut tokens)?;
         let written = parse::statement(&tokens)?;
         Ok(Prepared { copy_options, ..Prepared::from_tokens(&mut tokens, written, hints, tables)? })
@@ -113,6 +115,7 @@ impl Prepared {
     fn planned(&self, query: &Query) -> Result<LogicalPlan> {
         let statement = Statement::Query(Box::new(query.clone()));
         let plan = self.planner().sql_statement_to_plan(statement).map_err(planning_error)?;
+        let plan = with_struct_fields(plan)?;
         let plan = crate::plan::asof::asof_joins(plan).map_err(planning_error)?;
         crate::plan::analyze(plan).map_err(planning_error)
     }

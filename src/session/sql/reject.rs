@@ -11,6 +11,7 @@ use datafusion_sql::sqlparser::ast::{
 };
 
 use super::parse::span_of;
+use super::table_function;
 use crate::error::{Code, Error, Result};
 
 /// Words that begin a kind of join or sampling elsewhere, but that the parser takes for a table's alias.
@@ -74,20 +75,20 @@ impl Visitor for Rejections {
                 with_ordinality,
                 partitions,
                 json_path,
-                sample,
                 index_hints,
                 args,
+                name,
                 ..
             } => {
-                refuse_if(sample.is_some(), "TABLESAMPLE")?;
+                let makes_rows = args.is_some() && table_function::makes_rows(&name.to_string());
                 refuse_if(version.is_some(), "a table version (time travel)")?;
-                refuse_if(*with_ordinality, "WITH ORDINALITY")?;
+                refuse_if(*with_ordinality && !makes_rows, "WITH ORDINALITY behind a table's name")?;
                 refuse_if(!partitions.is_empty(), "PARTITION behind a table's name")?;
                 refuse_if(json_path.is_some(), "a path behind a table's name")?;
                 refuse_if(!with_hints.is_empty() || !index_hints.is_empty(), "a table hint")?;
                 refuse_if(args.as_ref().is_some_and(|args| args.settings.is_some()), "SETTINGS in a table function")
             }
-            TableFactor::Derived { sample, .. } => refuse_if(sample.is_some(), "TABLESAMPLE"),
+            TableFactor::UNNEST { with_offset, .. } => refuse_if(*with_offset, "UNNEST … WITH OFFSET"),
             _ => ControlFlow::Continue(()),
         }
     }
@@ -99,6 +100,9 @@ impl Visitor for Rejections {
         let FunctionArguments::List(list) = &function.args else {
             return ControlFlow::Continue(());
         };
+        if function.name.to_string().to_lowercase() == "unnest" {
+            return ControlFlow::Continue(());
+        }
         let named = list.args.iter().any(|argument| !matches!(argument, FunctionArg::Unnamed(_)));
         refuse_if(named, "a named argument of a scalar or aggregate function")
     }
@@ -194,7 +198,6 @@ mod tests {
             ("select * from a asof join b on a.x = b.x", "ASOF"),
             ("select * from a join b", "ON or USING"),
             ("select * from a left join b", "ON or USING"),
-            ("select * from t tablesample (10 percent)", "TABLESAMPLE"),
             ("select * from t for update", "FOR UPDATE"),
             ("select * into x from t", "SELECT INTO"),
             ("select top 3 a from t", "TOP"),
@@ -214,7 +217,7 @@ mod tests {
     #[test]
     fn also_inside_subqueries_and_ctes() {
         assert!(verdict("with x as (select * from a join b) select 1").is_err());
-        assert!(verdict("select (select max(a) from t tablesample (10 percent))").is_err());
+        assert!(verdict("select (select max(a) from t for update)").is_err());
     }
 
     #[test]

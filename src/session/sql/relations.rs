@@ -179,6 +179,7 @@ fn file_call_of(factor: &TableFactor) -> Result<Option<FileCall>> {
         return Ok(None);
     };
     match (name.0.as_slice(), args) {
+        ([ObjectNamePart::Identifier(function)], Some(_)) if table_function::makes_rows(&function.value) => Ok(None),
         ([ObjectNamePart::Identifier(function)], Some(args)) => call_of(function, args).map(Some),
         (_, Some(_)) => Err(unknown_function(name)),
         ([ObjectNamePart::Identifier(glob)], None) if glob.quote_style == Some('\'') => {

@@ -29,7 +29,10 @@ impl FileCall {
 }
 
 /// Names of all table functions, for did-you-mean.
-pub(crate) const NAMES: [&str; 8] = [
+pub(crate) const NAMES: [&str; 11] = [
+    "range",
+    "generate_series",
+    "unnest",
     "read_csv",
     "read_csv_auto",
     "read_parquet",
@@ -39,6 +42,11 @@ pub(crate) const NAMES: [&str; 8] = [
     "read_ndjson",
     "read_ndjson_auto",
 ];
+
+/// Whether a table function of that name makes rows of its arguments, without any file.
+pub(crate) fn makes_rows(name: &str) -> bool {
+    matches!(name.to_lowercase().as_str(), "range" | "generate_series" | "unnest")
+}
 
 /// The format that a table function of that name reads.
 pub(crate) fn format_of(name: &str) -> Option<Format> {
