@@ -84,6 +84,8 @@ const CALLS: [&str; 73] = [
     "first_value(s ORDER BY b)",
     "last_value(s ORDER BY b)",
     "nth_value(s, 2)",
+    "mode(s)",
+    "quantile_disc(i, 0.3)",
     "any_value(g)",
     "bit_and(i)",
     "bit_or(i)",
