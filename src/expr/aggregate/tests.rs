@@ -17,7 +17,7 @@ use crate::expr::tests::harness::analysed;
 use crate::expr::{Compiler, functions};
 
 /// Calls over the columns of [`rows`], at least one for every aggregate that there is.
-const CALLS: [&str; 73] = [
+const CALLS: [&str; 75] = [
     "sum(i)",
     "sum(b)",
     "sum(u)",

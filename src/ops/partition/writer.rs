@@ -116,7 +116,7 @@ impl PartitionWriter {
     /// The least that a writer of `1 << bits` partitions reserves for its buffers: whoever fills the memory leaves so much.
     pub fn least_bytes(schema: &Schema, bits: u32) -> usize {
         let row_bytes = schema.fields().iter().map(|field| field_bytes(field)).sum::<usize>().max(1);
-        FEWEST_ROWS * row_bytes << bits.min(16)
+        (FEWEST_ROWS * row_bytes) << bits.min(16)
     }
 
     /// Copies every row of `columns` to the partition of its hash.
