@@ -8,7 +8,9 @@ use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use datafusion_common::{Column, DFSchemaRef, DataFusionError, Result as PlanResult, ScalarValue};
+use datafusion_common::{
+    Column, DFSchemaRef, DataFusionError, FunctionalDependencies, Result as PlanResult, ScalarValue,
+};
 use datafusion_expr::logical_plan::{Extension, Union};
 use datafusion_expr::{
     Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, UserDefinedLogicalNodeCore, cast, lit, when,
@@ -61,7 +63,7 @@ pub fn set_operation(union: LogicalPlan, operation: SetOperation, all: bool) -> 
             SetOperation::Intersect => when(left.clone().lt(right.clone()), left).otherwise(right)?,
             SetOperation::Except => left - right,
         };
-        let node = Repeat { input: builder.build()?, times };
+        let node = Repeat::new(builder.build()?, times)?;
         builder = LogicalPlanBuilder::from(LogicalPlan::Extension(Extension { node: Arc::new(node) }));
     }
     let columns = keys.into_iter().zip(union.schema.fields()).map(|(key, field)| key.alias(field.name()));
@@ -100,6 +102,16 @@ pub struct Repeat {
     pub input: LogicalPlan,
     /// A BIGINT.
     pub times: Expr,
+    /// That of the input, whose keys are no keys any more.
+    schema: DFSchemaRef,
+}
+
+impl Repeat {
+    fn new(input: LogicalPlan, times: Expr) -> PlanResult<Self> {
+        let schema = input.schema().as_ref().clone();
+        let schema = schema.with_functional_dependencies(FunctionalDependencies::empty())?;
+        Ok(Repeat { input, times, schema: Arc::new(schema) })
+    }
 }
 
 impl PartialOrd for Repeat {
@@ -118,7 +130,7 @@ impl UserDefinedLogicalNodeCore for Repeat {
     }
 
     fn schema(&self) -> &DFSchemaRef {
-        self.input.schema()
+        &self.schema
     }
 
     fn expressions(&self) -> Vec<Expr> {
@@ -136,7 +148,7 @@ impl UserDefinedLogicalNodeCore for Repeat {
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> PlanResult<Self> {
         match (<[Expr; 1]>::try_from(exprs), <[LogicalPlan; 1]>::try_from(inputs)) {
-            (Ok([times]), Ok([input])) => Ok(Repeat { input, times }),
+            (Ok([times]), Ok([input])) => Repeat::new(input, times),
             _ => Err(Error::internal("Repeat takes one input and one count").into()),
         }
     }

@@ -236,7 +236,6 @@ fn without_alias(mut expr: &Expr) -> &Expr {
 /// Whether the function, fed rows in any order, gives what its ORDER BY asks for.
 fn keeps_order(function: &AggregateFunctionExpr) -> bool {
     // Percentiles take the ORDER BY of WITHIN GROUP as their argument.
-    const SORTING: [&str; 4] =
-        ["first_value", "last_value", "approx_percentile_cont", "approx_percentile_cont_with_weight"];
+    const SORTING: [&str; 2] = ["approx_percentile_cont", "approx_percentile_cont_with_weight"];
     function.order_bys().is_empty() || SORTING.contains(&function.fun().name())
 }

@@ -65,6 +65,8 @@ impl Gathering {
             "quantile_disc" => Gathering::quantiles(arguments.get(1), descending, false)?,
             "mode" => Gathering::Mode,
             "first_row" => Gathering::Nth { number: 1, ignores_nulls: false },
+            "first_value" => Gathering::Nth { number: 1, ignores_nulls },
+            "last_value" => Gathering::Nth { number: -1, ignores_nulls },
             "nth_value" => Gathering::Nth { number: constant_number(arguments.get(1))?, ignores_nulls },
             _ => return Ok(None),
         }))

@@ -9,6 +9,7 @@ use super::layout::Layout;
 use super::table::{Rows, Table, Taken};
 use crate::batch::hash::hash_rows;
 use crate::error::{Error, Result};
+use crate::memory::Reservation;
 use crate::ops::partition::{PartitionWriter, Partitions};
 use crate::ops::{Flow, SinkWork};
 use crate::store::QueryContext;
@@ -28,6 +29,8 @@ pub struct AggregateLane {
     raw: Option<PartitionWriter>,
     partial: Option<PartitionWriter>,
     hashes: Vec<u64>,
+    /// Put aside for the first writer, which is needed when the memory is full; not where nothing is ever spread.
+    headroom: Option<Reservation>,
 }
 
 /// What a lane leaves.
@@ -54,6 +57,8 @@ impl AggregateLane {
     pub(super) fn new(layout: Arc<Layout>, context: Arc<QueryContext>, groups_in_lane: usize) -> Result<Self> {
         let table = Table::new(&layout, context.budget.reservation("HashAggregate"), true)?;
         let most_bytes = context.budget.limit() / 8 / context.threads.max(1);
+        let bits = layout.partition_bits(&context);
+        let headroom = (!layout.keys.is_empty()).then(|| layout.headroom(&context, bits));
         Ok(AggregateLane {
             layout,
             context,
@@ -65,6 +70,7 @@ impl AggregateLane {
             raw: None,
             partial: None,
             hashes: Vec::new(),
+            headroom,
         })
     }
 
@@ -80,6 +86,7 @@ impl AggregateLane {
         let mut columns = keys;
         columns.append(&mut states);
         let bits = self.layout.partition_bits(&self.context);
+        self.headroom = None;
         let writer = open_writer(&mut self.partial, &self.context, &self.layout.partial, bits)?;
         push_in_pieces(writer, &columns, &hashes, self.context.batch_size)?;
         drop(columns);
@@ -91,6 +98,7 @@ impl AggregateLane {
         let mut columns = keys;
         columns.extend_from_slice(inputs);
         let bits = self.layout.partition_bits(&self.context);
+        self.headroom = None;
         let writer = open_writer(&mut self.raw, &self.context, &self.layout.raw, bits)?;
         writer.push(&columns, &self.hashes)
     }

@@ -10,6 +10,8 @@ use arrow::record_batch::RecordBatch;
 use crate::batch::hash::{canonical_f32, canonical_f64};
 use crate::error::Result;
 use crate::expr::{AggregateCall, Evaluator};
+use crate::memory::Reservation;
+use crate::ops::partition::PartitionWriter;
 use crate::store::QueryContext;
 
 /// An aggregation as data: keys, distinct inputs, calls.
@@ -106,6 +108,15 @@ impl Layout {
             128..=255 => 6,
             _ => 8,
         })
+    }
+
+    /// What is put aside for spreading raw and partial rows by `bits` once the memory is full.
+    pub(super) fn headroom(&self, context: &QueryContext, bits: u32) -> Reservation {
+        let mut headroom = context.budget.reservation("HashAggregate");
+        let bytes = PartitionWriter::least_bytes(&self.raw, bits) + PartitionWriter::least_bytes(&self.partial, bits);
+        // Where there is not even so little, spreading will say so.
+        headroom.try_grow(bytes.min(context.budget.limit() / 16));
+        headroom
     }
 
     /// Types of the keys in the table.

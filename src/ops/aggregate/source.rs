@@ -1,5 +1,6 @@
 //! Phase two: one split per partition, each a table of its own.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use super::table::{Rows, Table, Taken};
 use crate::batch::hash::hash_rows;
 use crate::batch::{Source, Split, Statistics};
 use crate::error::{Error, Result};
+use crate::memory::Reservation;
 use crate::ops::partition::{PartitionWriter, Partitions};
 use crate::store::{Handle, QueryContext};
 
@@ -40,6 +42,8 @@ struct Partition {
     table: Option<Table>,
     /// Top bits of the hash that are the same in all its rows.
     bits: u32,
+    /// Some keys do not fit the packed form of a table, and there was no room for changing it.
+    wide: bool,
 }
 
 impl AggregateSource {
@@ -124,6 +128,8 @@ impl Source for AggregateSource {
             waiting: vec![partition],
             groups: VecDeque::new(),
             held: None,
+            headroom: None,
+            found_wide: Cell::new(false),
         }))
     }
 
@@ -142,6 +148,10 @@ struct AggregateSplit {
     groups: VecDeque<RecordBatch>,
     /// Keeps the reservation of the groups being handed out.
     held: Option<Table>,
+    /// Put aside for cutting the partition once the memory is full.
+    headroom: Option<Reservation>,
+    /// The partition has keys that its table's form cannot hold.
+    found_wide: Cell<bool>,
 }
 
 impl Split for AggregateSplit {
@@ -159,9 +169,12 @@ impl Split for AggregateSplit {
 
 impl AggregateSplit {
     fn aggregate(&mut self, mut partition: Partition) -> Result<()> {
+        self.found_wide.set(partition.wide);
+        self.headroom = None;
+        self.headroom = Some(self.layout.headroom(&self.context, RECURSION_BITS));
         let mut table = match partition.table.take() {
             Some(table) => table,
-            None => self.new_table(true)?,
+            None => self.new_table(!partition.wide)?,
         };
         self.context.store.prefetch(partition.raw.iter().chain(&partition.partial));
         let handles = std::mem::take(&mut partition.raw).into_iter().map(|handle| (handle, true));
@@ -199,7 +212,11 @@ impl AggregateSplit {
                 // An empty table that gets no room has no smaller form: this is the minimum.
                 Taken::NoRoom if table.len() <= 1 => table.insist(hashes.len())?,
                 Taken::NoRoom => return Ok(false),
-                Taken::Unfit => self.widen(table)?,
+                Taken::Unfit if table.reserve_twice() => self.widen(table)?,
+                Taken::Unfit => {
+                    self.found_wide.set(true);
+                    return Ok(false);
+                }
             }
         }
     }
@@ -248,6 +265,11 @@ impl AggregateSplit {
             hash_rows(keys, keys.first().map_or(0, |key| key.len()), &mut hashes)?;
             table.insist(hashes.len())?;
             let rows = if raw { Rows::Raw(columns) } else { Rows::Partial(columns) };
+            if self.take(&mut table, keys, &hashes, rows)? {
+                return Ok(());
+            }
+            // The groups are few: changing their form must do.
+            self.widen(&mut table)?;
             match self.take(&mut table, keys, &hashes, rows)? {
                 true => Ok(()),
                 false => Err(Error::internal("rows that were reserved for found no room")),
@@ -271,6 +293,7 @@ impl AggregateSplit {
         handles: VecDeque<(Handle, bool)>,
         bits: u32,
     ) -> Result<()> {
+        self.headroom = None;
         if bits + RECURSION_BITS > MOST_BITS {
             return self.aggregate_whole(table, first, handles);
         }
@@ -293,8 +316,9 @@ impl AggregateSplit {
             spread(keys, columns, raw)?;
         }
         let next_bits = bits + RECURSION_BITS;
-        let mut parts: Vec<Partition> =
-            (0..1usize << RECURSION_BITS).map(|_| Partition { bits: next_bits, ..Partition::default() }).collect();
+        let mut parts: Vec<Partition> = (0..1usize << RECURSION_BITS)
+            .map(|_| Partition { bits: next_bits, wide: self.found_wide.get(), ..Partition::default() })
+            .collect();
         add(&mut parts, raw_writer.finish()?, partial)?;
         add(&mut parts, Partitions::default(), partial_writer.finish()?)?;
         self.waiting.extend(parts.into_iter().rev());

@@ -166,6 +166,12 @@ impl Table {
         }
     }
 
+    /// Room for the groups once more, beside those in the table; false when there is none.
+    pub(super) fn reserve_twice(&mut self) -> bool {
+        let wanted = 2 * self.bytes();
+        wanted <= self.reservation.bytes() || self.reservation.try_grow(wanted - self.reservation.bytes())
+    }
+
     /// All groups with their partial states; the table is empty afterwards, but its reservation stays for what was drained
     /// until [`give_back`](Self::give_back).
     pub(super) fn drain_partial(&mut self) -> Result<(Vec<ArrayRef>, Vec<ArrayRef>)> {

@@ -113,6 +113,12 @@ impl PartitionWriter {
         })
     }
 
+    /// The least that a writer of `1 << bits` partitions reserves for its buffers: whoever fills the memory leaves so much.
+    pub fn least_bytes(schema: &Schema, bits: u32) -> usize {
+        let row_bytes = schema.fields().iter().map(|field| field_bytes(field)).sum::<usize>().max(1);
+        (FEWEST_ROWS * row_bytes) << bits.min(16)
+    }
+
     /// Copies every row of `columns` to the partition of its hash.
     pub fn push(&mut self, columns: &[ArrayRef], hashes: &[u64]) -> Result<()> {
         self.context.cancel.check()?;

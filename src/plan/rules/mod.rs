@@ -1,11 +1,12 @@
 //! The logical rules: the optimizer's own that fit this engine, and ours.
 //!
-//! `push_down_filter` is [wrapped](columnless), and so is `extract_equijoin_predicate` (see [`null_safe`]). Left out of the optimizer's list: extracting and pushing down leaf
+//! `push_down_filter`, `extract_equijoin_predicate` and `eliminate_cross_join` are wrapped ([`columnless`], [`null_safe`], [`cross_join`]). Left out of the optimizer's list: extracting and pushing down leaf
 //! expressions (`get_field`), which pays only where a scan reads single fields of a struct (until the scans do, it only adds
 //! projections), the rules that decorrelate subqueries, in place of which [`unnest()`] runs before all others (between [`distinct_on()`] and [`lengths()`]), and the
 //! rewriting of a single DISTINCT argument: lowering does it for any number of them, beside any other call.
 
 mod columnless;
+mod cross_join;
 mod distinct_on;
 mod in_list;
 mod lengths;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use datafusion_optimizer::{Optimizer, OptimizerRule};
 
 use columnless::PushDownFilterWithColumns;
+use cross_join::EliminateCrossJoinOfOneEquality;
 pub(super) use distinct_on::distinct_on;
 pub(super) use in_list::constant_lists;
 pub(super) use lengths::lengths;
@@ -42,15 +44,17 @@ const AFTER_JOIN_ORDER: [&str; 2] = ["push_down_filter", "optimize_projections"]
 /// The rules in the order in which they run.
 pub(super) fn all() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let rules = Optimizer::new().rules.into_iter().filter(|rule| !LEFT_OUT.contains(&rule.name()));
-    rules
-        .map(|rule| -> Arc<dyn OptimizerRule + Send + Sync> {
-            match rule.name() {
-                "push_down_filter" => Arc::new(PushDownFilterWithColumns::default()),
-                "extract_equijoin_predicate" => Arc::new(null_safe::ExtractKeys::default()),
-                _ => rule,
-            }
-        })
-        .collect()
+    rules.map(mended).collect()
+}
+
+/// The rule, or what stands for it where it would change an answer.
+fn mended(rule: Arc<dyn OptimizerRule + Send + Sync>) -> Arc<dyn OptimizerRule + Send + Sync> {
+    match rule.name() {
+        "push_down_filter" => Arc::new(PushDownFilterWithColumns::default()),
+        "extract_equijoin_predicate" => Arc::new(null_safe::ExtractKeys::default()),
+        "eliminate_cross_join" => Arc::new(EliminateCrossJoinOfOneEquality::default()),
+        _ => rule,
+    }
 }
 
 /// The rules that tidy up after joins have a new order.
