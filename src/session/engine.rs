@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion_expr::LogicalPlan;
 use parking_lot::{Mutex, RwLock};
 
@@ -125,9 +126,9 @@ impl Engine {
 
     /// Begins to run a plan.
     pub(crate) fn run(&self, logical: &LogicalPlan) -> Result<ResultStream> {
-        let schema = arrow_schema(logical.schema());
         let context = self.context();
         let (_, physical) = self.lower(logical, &context)?;
+        let schema = promised(logical, &physical);
         let runner = self.runner.read().clone();
         Ok(ResultStream::new(runner.run(physical, context)?, schema))
     }
@@ -171,6 +172,16 @@ impl Engine {
             Ok((optimised, physical))
         })
     }
+}
+
+/// Names and types as they were promised; NULL where the plan that runs may give one (a scalar subquery without a row).
+fn promised(logical: &LogicalPlan, physical: &PhysicalPlan) -> SchemaRef {
+    let schema = arrow_schema(logical.schema());
+    let fields = schema.fields().iter().zip(physical.schema.fields());
+    let fields: Vec<Field> = fields
+        .map(|(promised, run)| promised.as_ref().clone().with_nullable(promised.is_nullable() || run.is_nullable()))
+        .collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }
 
 /// Stack for planning: parsers and planners recurse into expressions, and a generated condition may have ten thousand

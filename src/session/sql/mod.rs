@@ -20,6 +20,7 @@ mod provider;
 mod reject;
 mod relation_planner;
 pub(crate) mod relations;
+mod rows;
 mod script;
 mod semi;
 pub(crate) mod spelling;
@@ -98,11 +99,19 @@ impl Prepared {
     /// The analysed plan of a query of this statement, its columns called as written.
     pub(crate) fn plan(&self, query: &Query) -> Result<LogicalPlan> {
         let mut query = query.clone();
+        rows::make_values(&mut query);
         marks::put(&mut query, &self.hints)?;
-        let statement = Statement::Query(Box::new(query));
-        let plan = self.planner().sql_statement_to_plan(statement).map_err(planning_error)?;
-        let plan = crate::plan::analyze(plan).map_err(planning_error)?;
+        let plan = match self.planned(&query) {
+            Err(error) if rows::make_lateral(&mut query) => self.planned(&query).map_err(|_| error)?,
+            planned => planned?,
+        };
         self.labels.apply(plan)
+    }
+
+    fn planned(&self, query: &Query) -> Result<LogicalPlan> {
+        let statement = Statement::Query(Box::new(query.clone()));
+        let plan = self.planner().sql_statement_to_plan(statement).map_err(planning_error)?;
+        crate::plan::analyze(plan).map_err(planning_error)
     }
 
     /// The columns of a CREATE TABLE.

@@ -189,6 +189,37 @@ impl Correlated {
         Ok(())
     }
 
+    /// Leaves only what the conditions and `exprs` read, under names that meet no others. Gives `exprs` over that: those
+    /// without outer references are computed already.
+    pub(super) fn reduce(&mut self, exprs: Vec<Expr>, outer: &Outer, names: &mut Names) -> Result<Vec<Expr>> {
+        let mut output = Vec::new();
+        let mut reduced = Vec::with_capacity(exprs.len());
+        let mut renamed = HashMap::new();
+        for expr in exprs {
+            if !outer.is_in(&expr) {
+                let name = names.copy_of(&expr);
+                output.push(expr.alias(&name));
+                reduced.push(bare(&name));
+                continue;
+            }
+            for column in columns_of([&expr]) {
+                if !renamed.contains_key(&column) {
+                    let source = Expr::Column(column.clone());
+                    let name = names.copy_of(&source);
+                    output.push(source.alias(&name));
+                    renamed.insert(column, bare(&name));
+                }
+            }
+            reduced.push(replace_columns(expr, &renamed)?);
+        }
+        self.carry(&mut output, names)?;
+        if output.is_empty() {
+            output.push(lit(true).alias(names.next("row")));
+        }
+        self.plan = build::project(std::mem::take(&mut self.plan), output)?;
+        Ok(reduced)
+    }
+
     /// Adds to the output `exprs` what the conditions need, and makes them read that.
     pub(super) fn carry(&mut self, exprs: &mut Vec<Expr>, names: &mut Names) -> Result<()> {
         let mut carried = HashMap::new();

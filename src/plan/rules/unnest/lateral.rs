@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{Column, JoinType};
 use datafusion_expr::logical_plan::{Join, Unnest};
 use datafusion_expr::utils::split_conjunction;
@@ -64,21 +65,40 @@ impl<'a> Lateral<'a> {
             return Ok(plan);
         }
         let mut pulled = pull(self.source, outer, names)?;
-        let keeps_all = self.join.join_type == JoinType::Left;
         let condition = self.condition(outer)?;
-        if pulled.on_empty.is_some() && keeps_all && !condition.is_empty() {
+        if pulled.on_empty.is_some() && self.keeps_all() && !condition.is_empty() {
             pulled.fill(outer, names)?;
         }
         match pulled.on_empty.take() {
             Some(defaults) => self.always(outer, pulled, &defaults, names),
-            None => self.matching(outer, pulled, condition, names),
+            None => {
+                condition.into_iter().for_each(|part| pulled.add_condition(part, outer));
+                self.matching(outer, pulled, names)
+            }
         }
     }
 
-    /// The ON condition over the columns of both plans.
+    fn keeps_all(&self) -> bool {
+        self.join.join_type == JoinType::Left
+    }
+
+    /// The ON condition as one of the right side: over its columns and the outer row.
     fn condition(&self, outer: &Outer) -> Result<Vec<Expr>> {
-        let outputs = self.outputs_by_name();
-        self.written().into_iter().map(|part| outer.resolve(replace_columns(part, &outputs)?)).collect()
+        let columns = self.join.right.schema().columns();
+        let outputs: HashMap<Column, Expr> = columns.into_iter().zip(self.outputs.iter().cloned()).collect();
+        let replaced = |part: Expr| -> Result<Expr> {
+            let replaced = part.transform(|part| {
+                Ok(match &part {
+                    Expr::Column(column) => Transformed::yes(match outputs.get(column) {
+                        Some(output) => output.clone(),
+                        None => outer.reference(column)?,
+                    }),
+                    _ => Transformed::no(part),
+                })
+            })?;
+            Ok(replaced.data)
+        };
+        self.written().into_iter().map(replaced).collect()
     }
 
     /// The ON condition over the columns of the join.
@@ -88,35 +108,26 @@ impl<'a> Lateral<'a> {
         keys.chain(rest).filter(|part| *part != lit(true)).collect()
     }
 
-    fn outputs_by_name(&self) -> HashMap<Column, Expr> {
-        self.join.right.schema().columns().into_iter().zip(self.outputs.iter().cloned()).collect()
-    }
-
     /// Rows of the left with their rows of the right.
-    fn matching(
-        &self,
-        outer: &Outer,
-        mut pulled: Correlated,
-        condition: Vec<Expr>,
-        names: &mut Names,
-    ) -> Result<LogicalPlan> {
-        let plan = std::mem::take(&mut pulled.plan);
-        let keeps_all = self.join.join_type == JoinType::Left;
-        let plain = |output: &Expr| matches!(output, Expr::Column(_));
-        let (plan, matched) = match keeps_all && !self.outputs.iter().all(plain) {
-            true => with_match(plan, names).map(|(plan, matched)| (plan, Some(matched)))?,
-            false => (plan, None),
-        };
-        let mut conditions = pulled.join_conditions(outer)?;
-        conditions.extend(condition);
-        let joined = build::join(outer.plan.clone(), plan, self.join.join_type, conditions)?;
-        let outputs = self
-            .outputs
+    fn matching(&self, outer: &Outer, mut pulled: Correlated, names: &mut Names) -> Result<LogicalPlan> {
+        let guarded = |output: &Expr| self.keeps_all() && outer.is_in(output);
+        let mut exprs = self.outputs.clone();
+        if self.outputs.iter().any(guarded) {
+            let (plan, matched) = with_match(std::mem::take(&mut pulled.plan), names)?;
+            pulled.plan = plan;
+            exprs.push(matched);
+        }
+        let exprs = pulled.reduce(exprs, outer, names)?;
+        let conditions = pulled.join_conditions(outer)?;
+        let joined = build::join(outer.plan.clone(), pulled.plan, self.join.join_type, conditions)?;
+        let matched = exprs.get(self.outputs.len());
+        let outputs = exprs
             .iter()
-            .map(|output| {
-                let value = outer.resolve(output.clone())?;
-                Ok(match &matched {
-                    Some(matched) if !plain(output) => when(matched.clone().is_not_null(), value).end()?,
+            .zip(&self.outputs)
+            .map(|(expr, output)| {
+                let value = outer.resolve(expr.clone())?;
+                Ok(match matched {
+                    Some(matched) if guarded(output) => when(matched.clone().is_not_null(), value).end()?,
                     _ => value,
                 })
             })
@@ -132,19 +143,23 @@ impl<'a> Lateral<'a> {
         defaults: &HashMap<Column, Expr>,
         names: &mut Names,
     ) -> Result<LogicalPlan> {
-        let plan = std::mem::take(&mut pulled.plan);
-        let (plan, matched) = with_match(plan, names)?;
-        let joined = build::join(outer.plan.clone(), plan, JoinType::Left, pulled.join_conditions(outer)?)?;
-        let outputs = self
-            .outputs
+        let (plan, matched) = with_match(std::mem::take(&mut pulled.plan), names)?;
+        pulled.plan = plan;
+        let exprs = pulled.reduce(self.outputs.iter().cloned().chain([matched]).collect(), outer, names)?;
+        let conditions = pulled.join_conditions(outer)?;
+        let joined = build::join(outer.plan.clone(), pulled.plan, JoinType::Left, conditions)?;
+        let Some((matched, values)) = exprs.split_last() else {
+            return Err(Error::internal("a lateral subquery without columns"));
+        };
+        let outputs = values
             .iter()
-            .map(|output| {
+            .zip(&self.outputs)
+            .map(|(value, output)| {
                 let default = folded(outer.resolve(replace_columns(output.clone(), defaults)?)?)?;
-                or_default(outer.resolve(output.clone())?, &matched, default)
+                or_default(outer.resolve(value.clone())?, matched, default)
             })
             .collect::<Result<Vec<_>>>()?;
-        let joined = self.projected(joined, outer, outputs)?;
-        build::filter(joined, self.written())
+        build::filter(self.projected(joined, outer, outputs)?, self.written())
     }
 
     /// The right side is made of the left row alone: its expressions, or the elements of its lists.
@@ -168,7 +183,8 @@ impl<'a> Lateral<'a> {
             },
             _ => return Ok(None),
         };
-        let plan = build::filter(plan, self.condition(outer)?)?;
+        let condition = self.condition(outer)?.into_iter().map(|part| outer.resolve(part)).collect::<Result<_>>()?;
+        let plan = build::filter(plan, condition)?;
         let outputs = self.outputs.iter().map(|output| outer.resolve(output.clone())).collect::<Result<Vec<_>>>()?;
         Ok(Some(self.projected(plan, outer, outputs)?))
     }

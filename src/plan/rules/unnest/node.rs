@@ -14,15 +14,19 @@ use datafusion_expr::{Expr, LogicalPlan};
 
 use super::build::{self, Names};
 use super::outer::Outer;
-use super::{lateral, predicate, pull};
+use super::{lateral, predicate, pull, ranked};
 use crate::error::{Error, Result};
 
 /// `plan` and everything below it without subqueries.
 pub(super) fn rewrite(plan: &LogicalPlan, names: &mut Names) -> Result<LogicalPlan> {
-    let plan = plan
-        .clone()
-        .map_children(|child| rewrite(&child, names).map(Transformed::yes).map_err(DataFusionError::from))?
-        .data;
+    let mut changed = false;
+    let plan = plan.clone().map_children(|child| {
+        let rewritten = rewrite(&child, names)?;
+        changed |= rewritten.schema() != child.schema();
+        Ok(Transformed::yes(rewritten))
+    })?;
+    // A scalar subquery may be NULL where its column may not, which only shows when it is a join.
+    let plan = if changed { plan.data.recompute_schema()? } else { plan.data };
     let plan = match plan {
         // What it names of the rows beside it is found where it is joined with them.
         LogicalPlan::Subquery(subquery) => return Ok(subquery.subquery.as_ref().clone()),
@@ -40,6 +44,7 @@ pub(super) fn rewrite(plan: &LogicalPlan, names: &mut Names) -> Result<LogicalPl
         LogicalPlan::Sort(sort) => rewrite_sort(sort, names),
         LogicalPlan::Window(window) => rewrite_window(window, names),
         LogicalPlan::Join(join) => rewrite_join(join, names),
+        LogicalPlan::Limit(limit) => ranked::limit(limit, names),
         LogicalPlan::Values(values) => rewrite(&pull::values_as_union(values)?, names),
         other => Err(Error::not_supported(format!("a subquery in the plan node {}", other.display()))),
     }

@@ -12,7 +12,6 @@ use datafusion_expr::logical_plan::{Distinct, FetchType, Limit, SkipType, Subque
 use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, lit, when};
 
 use super::build::{self, Names};
-use super::correlated::Correlated;
 use super::outer::{Outer, has_outer_references};
 use super::pull::pull;
 use super::{node, quantified, scalar};
@@ -158,21 +157,12 @@ fn existence(subquery: &LogicalPlan, outer: &Outer, names: &mut Names) -> Result
     if pulled.on_empty.is_some() {
         return Ok(None);
     }
-    if pulled.conditions().is_empty() {
+    if pulled.conditions().is_empty() && !has_outer_references(&pulled.plan)? {
         pulled.plan = LogicalPlanBuilder::from(pulled.plan).limit(0, Some(1))?.build()?;
     }
-    let right = only_conditions(&mut pulled, Vec::new(), names)?;
-    Ok(Some((right, pulled.join_conditions(outer)?)))
-}
-
-/// `pulled` reduced to `values` and what its conditions read.
-fn only_conditions(pulled: &mut Correlated, values: Vec<Expr>, names: &mut Names) -> Result<LogicalPlan> {
-    let mut exprs = values;
-    pulled.carry(&mut exprs, names)?;
-    if exprs.is_empty() {
-        exprs.push(lit(true).alias(names.next("exists")));
-    }
-    build::project(std::mem::take(&mut pulled.plan), exprs)
+    pulled.reduce(Vec::new(), outer, names)?;
+    let conditions = pulled.join_conditions(outer)?;
+    Ok(Some((pulled.plan, conditions)))
 }
 
 /// `plan` without the nodes that change rows but not whether there are any; `None` where there always is one.
@@ -248,19 +238,15 @@ impl Membership {
         let outputs = subquery.schema().columns();
         let mut pulled = pull(&subquery, outer, names)?;
         pulled.fill(outer, names)?;
-        let mut values = Vec::new();
-        let mut pairs = Vec::new();
         let mut nullable = false;
-        for (tested, output) in tested.into_iter().zip(outputs) {
+        for (tested, output) in tested.iter().zip(&outputs) {
             nullable |= tested.nullable(outer.plan.schema())?;
             nullable |= Expr::Column(output.clone()).nullable(pulled.plan.schema())?;
-            let value = Expr::Column(output);
-            let name = names.copy_of(&value);
-            values.push(value.alias(&name));
-            pairs.push((tested, build::bare(&name)));
         }
-        let right = only_conditions(&mut pulled, values, names)?;
+        let outputs = pulled.reduce(outputs.into_iter().map(Expr::Column).collect(), outer, names)?;
+        let pairs = tested.into_iter().zip(outputs).collect();
         let conditions = pulled.join_conditions(outer)?;
+        let right = pulled.plan;
         Ok(Membership { right, conditions, pairs, nullable, correlated })
     }
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use datafusion_expr::expr::{Sort, WindowFunction, WindowFunctionParams};
 use datafusion_expr::logical_plan::{FetchType, Limit, SkipType, Window};
-use datafusion_expr::{Expr, LogicalPlan, WindowFunctionDefinition, lit};
+use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder, WindowFunctionDefinition, lit};
 
 use super::build::{self, Names, bare};
 use super::correlated::Correlated;
 use super::outer::Outer;
+use super::predicate;
 use super::pull::pull;
 use crate::error::{Error, Result};
 use crate::expr::functions;
@@ -52,6 +53,21 @@ fn partitioned(call: Expr, input: &Correlated) -> Result<Expr> {
         }
         other => Err(Error::not_supported(format!("the window expression {other} in a correlated subquery"))),
     }
+}
+
+/// A LIMIT whose rows a subquery counts: the rows numbered, and compared with it.
+pub(super) fn limit(limit: &Limit, names: &mut Names) -> Result<LogicalPlan> {
+    let (order_by, source) = match limit.input.as_ref() {
+        LogicalPlan::Sort(sort) if sort.fetch.is_none() => (sort.expr.clone(), sort.input.as_ref()),
+        other => (Vec::new(), other),
+    };
+    let mut rows = Correlated::independent(source.clone());
+    let number = numbered(&mut rows, order_by, names)?;
+    let mut plan = rows.plan;
+    let kept = predicate::value(&mut plan, Bounds::of(limit)?.condition(&number), names)?;
+    let filtered = build::filter(plan, vec![kept])?;
+    let sorted = LogicalPlanBuilder::from(filtered).sort(vec![number.sort(true, false)])?.build()?;
+    build::only_columns_of(sorted, source.schema())
 }
 
 /// The rows of each key counted, and those within the limit kept.
@@ -145,10 +161,10 @@ impl Bounds {
     /// Whether the row with this number is kept.
     fn condition(&self, number: &Expr) -> Expr {
         let number = datafusion_expr::cast(number.clone(), arrow::datatypes::DataType::Int64);
-        let above = self.skip.clone().map(|skip| number.clone().gt(skip));
+        let above = self.skip.clone().map(|skip| or_unknown(number.clone().gt(skip)));
         let below = self.fetch.clone().map(|fetch| match self.skip.clone() {
-            Some(skip) => (number.clone() - skip).lt_eq(fetch),
-            None => number.clone().lt_eq(fetch),
+            Some(skip) => or_unknown((number.clone() - skip).lt_eq(fetch)),
+            None => or_unknown(number.clone().lt_eq(fetch)),
         });
         match (above, below) {
             (Some(above), Some(below)) => above.and(below),
@@ -156,6 +172,11 @@ impl Bounds {
             (None, None) => lit(true),
         }
     }
+}
+
+/// LIMIT NULL keeps, and OFFSET NULL skips nothing.
+fn or_unknown(condition: Expr) -> Expr {
+    Expr::IsNotFalse(Box::new(condition))
 }
 
 fn rows_literal(rows: usize) -> Expr {

@@ -163,7 +163,7 @@ fn call(name: &str, argument: Expr) -> Result<Expr> {
 /// Joins the outer rows with theirs of `pulled`; `value` is NULL where there is none.
 fn join_value(
     outer: &Outer,
-    pulled: Correlated,
+    mut pulled: Correlated,
     value: Expr,
     count: Option<Expr>,
     may_miss: bool,
@@ -179,7 +179,7 @@ fn join_value(
         let (joined, value, matched) = join_matched(outer, pulled, value, names)?;
         return Ok((joined, when(matched.is_not_null(), value).end()?));
     }
-    let (pulled, value) = computed(outer, pulled, std::iter::once(value).chain(count).collect(), names)?;
+    let value = pulled.reduce(std::iter::once(value).chain(count).collect(), outer, names)?;
     let conditions = pulled.join_conditions(outer)?;
     let joined = build::join(outer.plan.clone(), pulled.plan, JoinType::Left, conditions)?;
     let value = match value.as_slice() {
@@ -200,42 +200,11 @@ fn join_matched(
     let plan = std::mem::take(&mut pulled.plan);
     let (plan, matched) = with_match(plan, names)?;
     pulled.plan = plan;
-    let (pulled, exprs) = computed(outer, pulled, vec![value, matched], names)?;
+    let exprs = pulled.reduce(vec![value, matched], outer, names)?;
     let conditions = pulled.join_conditions(outer)?;
     let joined = build::join(outer.plan.clone(), pulled.plan, JoinType::Left, conditions)?;
     match <[Expr; 2]>::try_from(exprs) {
         Ok([value, matched]) => Ok((joined, outer.resolve(value)?, matched)),
         Err(_) => Err(Error::internal("a scalar subquery without a value")),
     }
-}
-
-/// `pulled` reduced to what the conditions and `exprs` need; expressions without outer references are computed there.
-fn computed(
-    outer: &Outer,
-    mut pulled: Correlated,
-    exprs: Vec<Expr>,
-    names: &mut Names,
-) -> Result<(Correlated, Vec<Expr>)> {
-    let mut output = Vec::new();
-    let mut results = Vec::with_capacity(exprs.len());
-    for expr in exprs {
-        if !outer.is_in(&expr) {
-            let name = names.copy_of(&expr);
-            output.push(expr.alias(&name));
-            results.push(bare(&name));
-            continue;
-        }
-        let mut renamed = HashMap::new();
-        for column in columns_of([&expr]) {
-            let source = Expr::Column(column.clone());
-            let name = names.copy_of(&source);
-            output.push(source.alias(&name));
-            renamed.insert(column, bare(&name));
-        }
-        results.push(replace_columns(expr, &renamed)?);
-    }
-    pulled.carry(&mut output, names)?;
-    let plan = std::mem::take(&mut pulled.plan);
-    pulled.plan = build::project(plan, output)?;
-    Ok((pulled, results))
 }
