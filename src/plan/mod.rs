@@ -18,6 +18,8 @@ pub use lower::lower;
 pub use optimize::{analyze, optimize};
 pub use physical::{Branch, Input, PhysicalPlan, Pipeline, PlanNode};
 pub use pipelines::{PipelineLine, pipeline_lines};
+#[cfg(test)]
+pub(crate) use rules::unnest;
 pub use set_operation::{SetOperation, set_operation};
 pub use shared::share;
 pub use table::{FileTable, StoredTable, WorkTable, with_names};

@@ -1,6 +1,7 @@
 //! Sessions: statements other than queries, scripts, frames.
 
 mod running;
+mod subqueries;
 
 use super::*;
 use crate::session::prelude::*;

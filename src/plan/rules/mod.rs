@@ -19,7 +19,7 @@ use datafusion_optimizer::{Optimizer, OptimizerRule};
 use columnless::PushDownFilterWithColumns;
 pub(super) use distinct_on::distinct_on;
 pub(super) use lengths::lengths;
-pub(super) use unnest::unnest;
+pub(crate) use unnest::unnest;
 
 /// Rules of the optimizer's default list that are not used.
 const LEFT_OUT: [&str; 7] = [

@@ -73,12 +73,28 @@ impl Correlated {
         self.conditions().into_iter().map(|condition| outer.resolve(condition)).collect()
     }
 
-    /// Adds a condition, as a key where it is an equality of the two sides.
-    pub(super) fn add_condition(&mut self, condition: Expr, outer: &Outer) {
-        match as_key(&condition, outer) {
-            Some(key) => self.keys.push(key),
-            None => self.residual.push(condition),
+    /// Adds a condition, as a key where it is an equality of the two sides. Where a key already equals the same of the
+    /// outer row, the two equal each other, which the plan can make use of below the join.
+    pub(super) fn add_condition(&mut self, condition: Expr, outer: &Outer) -> Result<()> {
+        let Some(key) = as_key(&condition, outer) else {
+            self.residual.push(condition);
+            return Ok(());
+        };
+        let schema = self.plan.schema().clone();
+        let same_type = |other: &Key| match (other.inner.get_type(&schema), key.inner.get_type(&schema)) {
+            (Ok(one), Ok(two)) => one == two,
+            _ => false,
+        };
+        match self.keys.iter_mut().find(|other| other.outer == key.outer && same_type(other)) {
+            Some(other) if other.inner == key.inner => other.null_safe &= key.null_safe,
+            Some(other) => {
+                other.null_safe &= key.null_safe;
+                let equality = Key { outer: other.inner.clone(), null_safe: other.null_safe, ..key };
+                self.plan = build::filter(std::mem::take(&mut self.plan), vec![equality.condition()])?;
+            }
+            None => self.keys.push(key),
         }
+        Ok(())
     }
 
     /// Leaves only keys, and rows rather than `on_empty`.
@@ -155,7 +171,9 @@ impl Correlated {
         }
         let (domain, values) = domain(&columns, outer, names)?;
         let substitute = |expr: Expr| outer.substitute(expr, |column| values.get(column).cloned());
-        let conditions = self.conditions().into_iter().map(substitute).collect::<Result<Vec<_>>>()?;
+        let written = self.conditions();
+        let always_there = self.on_empty.is_some();
+        let conditions = written.iter().cloned().map(substitute).collect::<Result<Vec<_>>>()?;
         let plan = std::mem::take(&mut self.plan);
         self.plan = match self.on_empty.take() {
             Some(on_empty) => {
@@ -173,7 +191,8 @@ impl Correlated {
             .iter()
             .map(|column| {
                 let inner = values.get(column).cloned().unwrap_or_else(|| Expr::Column(column.clone()));
-                let null_safe = outer.is_nullable(column)?;
+                let rejected = !always_there && written.iter().any(|condition| rejects_null(condition, column, outer));
+                let null_safe = !rejected && outer.is_nullable(column)?;
                 Ok(Key { inner, outer: outer.reference(column)?, null_safe, exact: true })
             })
             .collect::<Result<_>>()?;
@@ -203,12 +222,12 @@ impl Correlated {
                 continue;
             }
             for column in columns_of([&expr]) {
-                if !renamed.contains_key(&column) {
+                renamed.entry(column).or_insert_with_key(|column| {
                     let source = Expr::Column(column.clone());
                     let name = names.copy_of(&source);
                     output.push(source.alias(&name));
-                    renamed.insert(column, bare(&name));
-                }
+                    bare(&name)
+                });
             }
             reduced.push(replace_columns(expr, &renamed)?);
         }
@@ -277,6 +296,20 @@ fn as_key(condition: &Expr, outer: &Outer) -> Option<Key> {
     } else {
         None
     }
+}
+
+/// Whether `condition` compares the column itself, so that it is not true where that is NULL.
+fn rejects_null(condition: &Expr, column: &Column, outer: &Outer) -> bool {
+    let Expr::BinaryExpr(binary) = condition else { return false };
+    let is_column = |side: &Expr| match side {
+        Expr::Cast(cast) => outer.column(&cast.expr) == Some(column),
+        other => outer.column(other) == Some(column),
+    };
+    let compares = matches!(
+        binary.op,
+        Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq
+    );
+    compares && (is_column(&binary.left) || is_column(&binary.right))
 }
 
 /// The distinct values of `columns` in the outer rows, and under which names.

@@ -61,7 +61,7 @@ fn pull_inner(join: &Join, outer: &Outer, names: &mut Names) -> Result<Correlate
     let plan = build::join(left.plan, right.plan, JoinType::Inner, own)?;
     let mut pulled = Correlated { plan, keys, residual, single, on_empty: None };
     for condition in correlated {
-        pulled.add_condition(condition, outer);
+        pulled.add_condition(condition, outer)?;
     }
     Ok(pulled)
 }

@@ -72,7 +72,9 @@ impl<'a> Lateral<'a> {
         match pulled.on_empty.take() {
             Some(defaults) => self.always(outer, pulled, &defaults, names),
             None => {
-                condition.into_iter().for_each(|part| pulled.add_condition(part, outer));
+                for part in condition {
+                    pulled.add_condition(part, outer)?;
+                }
                 self.matching(outer, pulled, names)
             }
         }

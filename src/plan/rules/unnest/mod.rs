@@ -35,7 +35,7 @@ use build::Names;
 /// # Errors
 /// `INVALID_QUERY` for a column of an outer query that is not there (any more) where the subquery stands;
 /// `NOT_SUPPORTED` for the nodes above.
-pub(in crate::plan) fn unnest(plan: LogicalPlan) -> Result<LogicalPlan> {
+pub(crate) fn unnest(plan: LogicalPlan) -> Result<LogicalPlan> {
     let unnested = node::rewrite(&plan, &mut Names::default())?;
     match outer::first_outer_reference(&unnested)? {
         None => Ok(unnested),

@@ -46,7 +46,7 @@ fn pull_filter(filter: &Filter, outer: &Outer, names: &mut Names) -> Result<Corr
         split_conjunction(&filter.predicate).into_iter().partition(|part| outer.is_in(part));
     input.plan = build::filter(input.plan, own.into_iter().cloned().collect())?;
     for condition in correlated {
-        input.add_condition(condition.clone(), outer);
+        input.add_condition(condition.clone(), outer)?;
     }
     Ok(input)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use datafusion_expr::expr::{Sort, WindowFunction, WindowFunctionParams};
 use datafusion_expr::logical_plan::{FetchType, Limit, SkipType, Window};
+use datafusion_expr::utils::conjunction;
 use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder, WindowFunctionDefinition, lit};
 
 use super::build::{self, Names, bare};
@@ -125,24 +126,40 @@ fn numbered(input: &mut Correlated, order_by: Vec<Sort>, names: &mut Names) -> R
 struct Bounds {
     skip: Option<Expr>,
     fetch: Option<Expr>,
+    /// How many rows are skipped, and the number of the last that is kept, where both are literals.
+    literal: Option<(u64, Option<u64>)>,
     skips_none: bool,
     /// Where it is a literal.
     fetched: Option<usize>,
+    fetches_all: bool,
 }
 
 impl Bounds {
     fn of(limit: &Limit) -> Result<Self> {
-        let (skip, skips_none) = match limit.get_skip_type()? {
-            SkipType::Literal(0) => (None, true),
-            SkipType::Literal(rows) => (Some(rows_literal(rows)), false),
-            SkipType::UnsupportedExpr => (limit.skip.as_deref().cloned(), false),
+        let skip = match limit.get_skip_type()? {
+            SkipType::Literal(rows) => Ok(rows),
+            SkipType::UnsupportedExpr => Err(limit.skip.as_deref().cloned()),
         };
-        let (fetch, fetched) = match limit.get_fetch_type()? {
-            FetchType::Literal(Some(rows)) => (Some(rows_literal(rows)), Some(rows)),
-            FetchType::Literal(None) => (None, None),
-            FetchType::UnsupportedExpr => (limit.fetch.as_deref().cloned(), None),
+        let fetch = match limit.get_fetch_type()? {
+            FetchType::Literal(rows) => Ok(rows),
+            FetchType::UnsupportedExpr => Err(limit.fetch.as_deref().cloned()),
         };
-        Ok(Bounds { skip, fetch, skips_none, fetched })
+        let number = |rows: usize| u64::try_from(rows).unwrap_or(u64::MAX);
+        let literal = match (&skip, &fetch) {
+            (Ok(skip), Ok(fetch)) => {
+                Some((number(*skip), fetch.map(|fetch| number(*skip).saturating_add(number(fetch)))))
+            }
+            _ => None,
+        };
+        let expr = |rows: usize| lit(i64::try_from(rows).unwrap_or(i64::MAX));
+        Ok(Bounds {
+            literal,
+            skips_none: skip == Ok(0),
+            fetched: fetch.as_ref().ok().copied().flatten(),
+            fetches_all: fetch == Ok(None),
+            skip: skip.map_or_else(|skip| skip, |rows| (rows > 0).then(|| expr(rows))),
+            fetch: fetch.map_or_else(|fetch| fetch, |rows| rows.map(expr)),
+        })
     }
 
     fn exprs(&self) -> impl Iterator<Item = &Expr> {
@@ -151,7 +168,7 @@ impl Bounds {
 
     /// Whether a single row passes.
     fn keep_one_row(&self) -> bool {
-        self.skips_none && (self.fetch.is_none() || self.fetched.is_some_and(|rows| rows >= 1))
+        self.skips_none && (self.fetches_all || self.fetched.is_some_and(|rows| rows >= 1))
     }
 
     fn fetches_one(&self) -> bool {
@@ -160,25 +177,22 @@ impl Bounds {
 
     /// Whether the row with this number is kept.
     fn condition(&self, number: &Expr) -> Expr {
+        if let Some((first, last)) = self.literal {
+            let above = (first > 0).then(|| number.clone().gt(lit(first)));
+            let below = last.map(|last| number.clone().lt_eq(lit(last)));
+            return conjunction(above.into_iter().chain(below)).unwrap_or_else(|| lit(true));
+        }
         let number = datafusion_expr::cast(number.clone(), arrow::datatypes::DataType::Int64);
         let above = self.skip.clone().map(|skip| or_unknown(number.clone().gt(skip)));
         let below = self.fetch.clone().map(|fetch| match self.skip.clone() {
             Some(skip) => or_unknown((number.clone() - skip).lt_eq(fetch)),
             None => or_unknown(number.clone().lt_eq(fetch)),
         });
-        match (above, below) {
-            (Some(above), Some(below)) => above.and(below),
-            (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => lit(true),
-        }
+        conjunction(above.into_iter().chain(below)).unwrap_or_else(|| lit(true))
     }
 }
 
 /// LIMIT NULL keeps, and OFFSET NULL skips nothing.
 fn or_unknown(condition: Expr) -> Expr {
     Expr::IsNotFalse(Box::new(condition))
-}
-
-fn rows_literal(rows: usize) -> Expr {
-    lit(i64::try_from(rows).unwrap_or(i64::MAX))
 }

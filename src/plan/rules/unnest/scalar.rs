@@ -181,7 +181,8 @@ fn join_value(
     }
     let value = pulled.reduce(std::iter::once(value).chain(count).collect(), outer, names)?;
     let conditions = pulled.join_conditions(outer)?;
-    let joined = build::join(outer.plan.clone(), pulled.plan, JoinType::Left, conditions)?;
+    let join_type = if may_miss { JoinType::Left } else { JoinType::Inner };
+    let joined = build::join(outer.plan.clone(), pulled.plan, join_type, conditions)?;
     let value = match value.as_slice() {
         [value, count] => checked(outer.resolve(value.clone())?, Some(count.clone())),
         [value] => outer.resolve(value.clone())?,
