@@ -156,7 +156,8 @@ fn pull_full(join: &Join, outer: &Outer, names: &mut Names) -> Result<Correlated
     for (one, two) in left.keys.into_iter().zip(right.keys) {
         let name = names.copy_of(&one.inner);
         exprs.push(first_of(one.inner, two.inner)?.alias(&name));
-        keys.push(Key { inner: build::bare(&name), ..two });
+        let null_safe = one.null_safe || two.null_safe;
+        keys.push(Key { inner: build::bare(&name), null_safe, ..two });
     }
     let plan = build::project(plan, exprs)?;
     Ok(Correlated { plan, keys, residual: Vec::new(), single: false, on_empty: None })

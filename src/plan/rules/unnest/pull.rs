@@ -173,21 +173,28 @@ fn pull_union(union: &Union, outer: &Outer, names: &mut Names) -> Result<Correla
     Ok(Correlated { plan: build::project(united, exprs)?, keys, residual: Vec::new(), single: false, on_empty: None })
 }
 
-/// The keys that all of `inputs` have, in the order of the first, if they are all that they have.
+/// The keys that all of `inputs` have, in the order of the first, if they are all that they have. NULL equals NULL in
+/// the result where it does in one of them, so that the others must not have NULLs (columns of the domain have not).
 fn same_keys(inputs: &[Correlated]) -> Option<Vec<Key>> {
     let first = inputs.first()?;
-    let data_type = |key: &Key, input: &Correlated| key.inner.get_type(input.plan.schema()).ok();
-    let agree = inputs.iter().all(|input| {
-        input.residual.is_empty()
-            && input.on_empty.is_none()
-            && input.keys.len() == first.keys.len()
-            && input.keys.iter().zip(&first.keys).all(|(key, other)| {
-                key.outer == other.outer
-                    && key.null_safe == other.null_safe
-                    && data_type(key, input) == data_type(other, first)
-            })
-    });
-    agree.then(|| first.keys.clone())
+    let mut keys = first.keys.clone();
+    for (position, common) in keys.iter_mut().enumerate() {
+        let data_type = common.inner.get_type(first.plan.schema()).ok()?;
+        let same = inputs.iter().map(|input| {
+            let key = input.keys.get(position)?;
+            let same = key.outer == common.outer && key.inner.get_type(input.plan.schema()).ok()? == data_type;
+            same.then_some(key)
+        });
+        let same = same.collect::<Option<Vec<&Key>>>()?;
+        common.null_safe = same.iter().any(|key| key.null_safe);
+        common.exact = same.iter().all(|key| key.exact);
+        if common.null_safe && !same.iter().all(|key| key.null_safe || key.exact) {
+            return None;
+        }
+    }
+    let settled =
+        |input: &Correlated| input.residual.is_empty() && input.on_empty.is_none() && input.keys.len() == keys.len();
+    inputs.iter().all(settled).then_some(keys)
 }
 
 /// Rows whose values name the outer row, as a union of rows.
