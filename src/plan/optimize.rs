@@ -47,11 +47,12 @@ pub fn optimize(plan: LogicalPlan, start: DateTime<Utc>, query: &Arc<QueryContex
 fn optimize_analysed(analysed: LogicalPlan, start: DateTime<Utc>, query: &Arc<QueryContext>) -> Result<LogicalPlan> {
     // Before the optimizer sees the plan: it folds constants, and its own arithmetic wraps around.
     let analysed = rules::distinct_on(analysed).map_err(without_pass)?;
-    let checked = rules::unnest(fold_checked(analysed)?)?;
+    let checked = rules::constant_lists(rules::unnest(fold_checked(analysed)?)?).map_err(without_pass)?;
     let checked = rules::lengths(checked).map_err(without_pass)?;
     let context = OptimizerContext::new_with_config_options(options()).with_query_execution_start_time(start);
     let optimizer = Optimizer::with_rules(rules::all());
     let optimised = optimizer.optimize(checked, &context, |_, _| {}).map_err(without_pass)?;
+    let optimised = rules::null_safe_keys(optimised).map_err(without_pass)?;
     let estimator = Estimator::new(&optimised, query.clone());
     let ordered = rules::join_order::reorder(optimised, &estimator).map_err(without_pass)?;
     if !ordered.transformed {

@@ -19,7 +19,8 @@ pub(in crate::plan) fn constant_lists(plan: LogicalPlan) -> Result<LogicalPlan> 
         let names = NamePreserver::new(&node);
         node.map_expressions(|expr| {
             let name = names.save(&expr);
-            let split = expr.transform_up(|part| Ok(if is_mixed(&part) { split(part) } else { Transformed::no(part) }))?;
+            let split =
+                expr.transform_up(|part| Ok(if is_mixed(&part) { split(part) } else { Transformed::no(part) }))?;
             Ok(split.update_data(|expr| name.restore(expr)))
         })
     })?;

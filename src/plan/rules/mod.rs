@@ -1,13 +1,15 @@
 //! The logical rules: the optimizer's own that fit this engine, and ours.
 //!
-//! `push_down_filter` is [wrapped](columnless). Left out of the optimizer's list: extracting and pushing down leaf
+//! `push_down_filter` is [wrapped](columnless), and so is `extract_equijoin_predicate` (see [`null_safe`]). Left out of the optimizer's list: extracting and pushing down leaf
 //! expressions (`get_field`), which pays only where a scan reads single fields of a struct (until the scans do, it only adds
 //! projections), the rules that decorrelate subqueries, in place of which [`unnest()`] runs before all others (between [`distinct_on()`] and [`lengths()`]), and the
 //! rewriting of a single DISTINCT argument: lowering does it for any number of them, beside any other call.
 
 mod columnless;
 mod distinct_on;
+mod in_list;
 mod lengths;
+mod null_safe;
 mod unnest;
 
 pub(super) mod join_order;
@@ -18,7 +20,9 @@ use datafusion_optimizer::{Optimizer, OptimizerRule};
 
 use columnless::PushDownFilterWithColumns;
 pub(super) use distinct_on::distinct_on;
+pub(super) use in_list::constant_lists;
 pub(super) use lengths::lengths;
+pub(super) use null_safe::null_safe_keys;
 pub(crate) use unnest::unnest;
 
 /// Rules of the optimizer's default list that are not used.
@@ -39,11 +43,13 @@ const AFTER_JOIN_ORDER: [&str; 2] = ["push_down_filter", "optimize_projections"]
 pub(super) fn all() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let rules = Optimizer::new().rules.into_iter().filter(|rule| !LEFT_OUT.contains(&rule.name()));
     rules
-        .map(
-            |rule| {
-                if rule.name() == "push_down_filter" { Arc::new(PushDownFilterWithColumns::default()) } else { rule }
-            },
-        )
+        .map(|rule| -> Arc<dyn OptimizerRule + Send + Sync> {
+            match rule.name() {
+                "push_down_filter" => Arc::new(PushDownFilterWithColumns::default()),
+                "extract_equijoin_predicate" => Arc::new(null_safe::ExtractKeys::default()),
+                _ => rule,
+            }
+        })
         .collect()
 }
 
