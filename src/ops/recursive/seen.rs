@@ -81,7 +81,7 @@ impl SeenPartition {
                 new.push_back(context.store.put(fresh, UseOrder::default())?);
             }
         }
-        let most = context.budget.limit() / RESIDENT_SHARE >> self.bits;
+        let most = (context.budget.limit() / RESIDENT_SHARE) >> self.bits;
         self.rows = match table.bytes() <= most {
             true => SeenRows::Table(table.settled()),
             false => SeenRows::Stored(table.into_store(context)?),
