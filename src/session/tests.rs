@@ -172,7 +172,7 @@ fn describe_and_explain_have_their_columns() {
     let error = session.sql("describe  tt").unwrap_err();
     assert_eq!(error.code(), Code::UnknownTable);
     assert_eq!(error.excerpt_text(), Some("  1 | describe  tt\n    |           ^^"));
-    assert_eq!(code(session.sql("explain analyze select 1")), Code::NotSupported);
+    assert!(session.sql("explain analyze select 1").is_ok());
 }
 
 #[test]
