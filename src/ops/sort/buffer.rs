@@ -10,17 +10,10 @@ use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
 
 use crate::error::{Error, Result};
+use crate::ops::sort::entries::{Entry, sort_entries};
 use crate::ops::sort::gather::gather;
 use crate::ops::sort::keys::{OrderedKeys, Prefix, SortKeys};
 use crate::store::compact;
-
-/// A row to be sorted.
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    prefix: Prefix,
-    batch: u32,
-    row: u32,
-}
 
 /// Bytes that each row costs beyond its columns and the key bytes behind the prefix: the entry and the prefix.
 pub(super) const BYTES_PER_ROW: usize = size_of::<Entry>() + size_of::<Prefix>();
@@ -87,18 +80,7 @@ impl SortBuffer {
                 entries.push(Entry { prefix: keys.prefix(row), batch, row: number(row)? });
             }
         }
-        let ordered = &self.ordered;
-        let compare = |left: &Entry, right: &Entry| {
-            left.prefix.cmp(&right.prefix).then_with(|| {
-                let (keys, others) = (&ordered[left.batch as usize], &ordered[right.batch as usize]);
-                keys.compare_rest(left.row as usize, others, right.row as usize)
-            })
-        };
-        if keep < entries.len() / 4 && keep > 0 {
-            entries.select_nth_unstable_by(keep - 1, compare);
-            entries.truncate(keep);
-        }
-        entries.sort_unstable_by(compare);
+        sort_entries(&mut entries, &self.ordered, keep);
         entries.truncate(keep);
         self.rows = 0;
         self.ordered.clear();

@@ -196,14 +196,69 @@ pub(in crate::ops) fn normalised(column: &ArrayRef) -> ArrayRef {
 pub(super) struct Prefix(u64, u64);
 
 impl Prefix {
-    const BYTES: usize = 16;
+    pub(super) const BYTES: usize = 16;
 
-    fn of(key: &[u8]) -> Self {
+    /// The sixteen bytes at the beginning of `key`.
+    pub(super) fn of(key: &[u8]) -> Self {
         let mut bytes = [0u8; Self::BYTES];
         let length = key.len().min(Self::BYTES);
         bytes[..length].copy_from_slice(&key[..length]);
         let whole = u128::from_be_bytes(bytes);
         Prefix((whole >> 64) as u64, whole as u64)
+    }
+
+    /// The place of a row among those whose keys are equal.
+    pub(super) fn of_sequence(sequence: u64) -> Self {
+        Prefix(0, sequence)
+    }
+}
+
+/// One key, wherever it is kept, seen as numbers of eight bytes: the last one is padded with zeros, and there are at least
+/// those of the prefix.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeyWords<'a> {
+    prefix: Prefix,
+    whole: Option<&'a [u8]>,
+}
+
+impl KeyWords<'_> {
+    const IN_PREFIX: usize = Prefix::BYTES / 8;
+
+    /// How many words there are.
+    pub(super) fn count(&self) -> usize {
+        self.whole.map_or(0, |whole| whole.len().div_ceil(8)).max(Self::IN_PREFIX)
+    }
+
+    /// The word at `index`; zero behind the last.
+    pub(super) fn word(&self, index: usize) -> u64 {
+        match index {
+            0 => self.prefix.0,
+            1 => self.prefix.1,
+            _ => Prefix::of(self.behind(index)).0,
+        }
+    }
+
+    /// The first word from `from` on in which two keys differ.
+    pub(super) fn first_difference(&self, other: &Self, from: usize) -> Option<usize> {
+        if from == 0 && self.prefix.0 != other.prefix.0 {
+            return Some(0);
+        }
+        if from <= 1 && self.prefix.1 != other.prefix.1 {
+            return Some(1);
+        }
+        let from = from.max(Self::IN_PREFIX);
+        let (left, right) = (self.behind(from), other.behind(from));
+        let words = || left.chunks_exact(8).zip(right.chunks_exact(8));
+        // No key begins another, so that of two that end at different places the words differ where the shorter ends.
+        match words().position(|(left, right)| left != right) {
+            Some(place) => Some(from + place),
+            None if left == right => None,
+            None => Some(from + left.len().min(right.len()) / 8),
+        }
+    }
+
+    fn behind(&self, index: usize) -> &[u8] {
+        self.whole.and_then(|whole| whole.get(8 * index..)).unwrap_or_default()
     }
 }
 
@@ -238,6 +293,21 @@ impl OrderedKeys {
             _ => Ordering::Equal,
         };
         keys.then_with(|| self.sequences[row].cmp(&other.sequences[other_row]))
+    }
+
+    /// The bytes of a key from `from` on; none where it has ended.
+    pub(super) fn bytes_from(&self, row: usize, from: usize) -> &[u8] {
+        self.rows.as_ref().and_then(|rows| rows.row(row).data().get(from..)).unwrap_or_default()
+    }
+
+    pub(super) fn sequence(&self, row: usize) -> u64 {
+        self.sequences[row]
+    }
+
+    /// The words of a row's key.
+    pub(super) fn words(&self, row: usize) -> KeyWords<'_> {
+        let whole = self.rows.as_ref().map(|rows| rows.row(row).data());
+        KeyWords { prefix: self.prefixes[row], whole }
     }
 
     /// The key of one row, on its own.
@@ -289,6 +359,10 @@ impl Key {
             _ => Ordering::Equal,
         };
         self.prefix.cmp(&other.prefix).then_with(whole).then_with(|| self.sequence.cmp(&other.sequence))
+    }
+
+    pub(super) fn words(&self) -> KeyWords<'_> {
+        KeyWords { prefix: self.prefix, whole: self.whole.as_deref() }
     }
 
     /// Bytes held.

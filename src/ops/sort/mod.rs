@@ -1,7 +1,8 @@
 //! Sort, out of core: `ORDER BY`, with or without a limit.
 //!
 //! * `keys`: key expressions → bytes in the order of the rows; ties are broken by where a row stood in the input.
-//! * `lane`: each lane gathers rows in a reserved buffer and writes it as a sorted `run` into the store when full.
+//! * `lane`: each lane gathers rows in a reserved buffer and writes it as a sorted `run` into the store when full
+//!   (`buffer`, `entries`).
 //! * `merge`: the runs are merged while they are read, as many at once as memory allows; if there are more, some are
 //!   merged into longer runs first (`rows`).
 //! * `source`: the last merge, cut into ranges of keys of about as many rows, each a split.
@@ -13,6 +14,7 @@
 //! are floats inside lists or structs order by their bits: `-0.0` before `0.0`.
 
 mod buffer;
+mod entries;
 mod gather;
 mod keys;
 mod lane;

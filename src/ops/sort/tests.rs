@@ -92,6 +92,32 @@ proptest! {
     }
 
     #[test]
+    fn long_texts_with_much_in_common_are_sorted(
+        texts in vec((0..40usize, prop_oneof![Just(""), Just("\0"), Just("\0\0b"), Just("a"), Just("\u{ff}")]), 1..400),
+        descending in any::<bool>(),
+        lanes in 1..4usize,
+        batch_size in prop_oneof![Just(1usize), Just(7), Just(8192)],
+        limit in prop_oneof![Just(256usize << 10), Just(1 << 30)],
+        cuts in cuts(),
+    ) {
+        let texts: Vec<String> = texts.iter().map(|(same, end)| format!("{}{end}", "a".repeat(same / 8 * 8))).collect();
+        let order = Int64Array::from_iter_values(0..texts.len() as i64);
+        let columns = [("n", Arc::new(order) as _), ("t", Arc::new(StringArray::from(texts.clone())) as _)];
+        let batch = RecordBatch::try_from_iter(columns).expect("a batch");
+        let keys = vec![SortKey { evaluator: evaluator(&col("t"), &batch.schema()), descending, nulls_first: false }];
+        let context = context(limit, batch_size, lanes);
+        let sort = Sort::new(keys, batch.schema(), 0, None).expect("a sort");
+        let output = drive(&sort, &context, lanes, splits(&batch, &cuts), &[]).expect("sorts");
+        let mut expected: Vec<i64> = (0..texts.len() as i64).collect();
+        expected.sort_by(|left, right| {
+            let order = texts[*left as usize].cmp(&texts[*right as usize]);
+            if descending { order.reverse() } else { order }
+        });
+        let actual = numbers(&output);
+        prop_assert_eq!(actual, expected);
+    }
+
+    #[test]
     fn top_n_agrees_with_a_stable_sort_of_the_rows(
         relation in relations(300),
         orders in orders(),
