@@ -1,5 +1,6 @@
 //! Drives operators and sinks in tests as a pipeline would: splits over lanes, then `finish`, then `combine`.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,8 +9,11 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion_common::DFSchema;
 use datafusion_expr::Expr;
+use proptest::prelude::*;
+use proptest::sample::select;
 
 use crate::batch::SourceRef;
+use crate::batch::hash::masked;
 use crate::cancel::CancelToken;
 use crate::error::Result;
 use crate::expr::Evaluator;
@@ -157,6 +161,64 @@ pub fn run_lanes(
 /// The batches as one.
 pub fn whole(schema: &SchemaRef, batches: &[RecordBatch]) -> RecordBatch {
     concat_batches(schema, batches).expect("batches of that schema")
+}
+
+/// What makes it hard for hash operators: how many partitions they spread rows over, and how much of a hash they see.
+#[derive(Debug, Clone, Copy)]
+pub struct Strain {
+    /// `None`: as many as they choose.
+    pub partitions: Option<usize>,
+    pub hash_mask: u64,
+}
+
+impl Strain {
+    pub const NONE: Strain = Strain { partitions: None, hash_mask: u64::MAX };
+
+    /// Runs `work` under the strain, on this thread.
+    pub fn during<T>(self, work: impl FnOnce() -> T) -> T {
+        let _before =
+            Before { partitions: PARTITIONS.replace(self.partitions), hash_mask: masked::set(self.hash_mask) };
+        work()
+    }
+
+    /// The memory limit under it, where `limit` is asked for: even empty buffers of very many partitions take much.
+    pub fn limit(self, limit: usize) -> usize {
+        if self.partitions.is_some_and(|count| count > 17) { limit.max(1 << 30) } else { limit }
+    }
+}
+
+thread_local! {
+    static PARTITIONS: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// Into how many partitions the first cut goes on this thread, where a test says so.
+pub fn partitions() -> Option<usize> {
+    PARTITIONS.get()
+}
+
+/// Sets back what was before, after a panic too.
+struct Before {
+    partitions: Option<usize>,
+    hash_mask: u64,
+}
+
+impl Drop for Before {
+    fn drop(&mut self) {
+        PARTITIONS.set(self.partitions);
+        masked::set(self.hash_mask);
+    }
+}
+
+/// Every number of partitions worth a test, and hashes that collide: all of them, or in the bits that choose slots or
+/// partitions.
+pub fn strains() -> impl Strategy<Value = Strain> {
+    let counts = prop_oneof![
+        2 => Just(None),
+        4 => (1..=17_usize).prop_map(Some),
+        3 => select(vec![127_usize, 128, 129, 255, 256, 257, 1000]).prop_map(Some),
+    ];
+    let masks = select(vec![u64::MAX, u64::MAX, 0, 0xF000_0000_0000_000F, 0xFF]);
+    (counts, masks).prop_map(|(partitions, hash_mask)| Strain { partitions, hash_mask })
 }
 
 /// Random relations with many ties and NULLs, and the rows of a column as cells that compare naively.

@@ -10,7 +10,7 @@ use super::table::{Rows, Table, Taken};
 use crate::batch::hash::hash_rows;
 use crate::error::{Error, Result};
 use crate::memory::Reservation;
-use crate::ops::partition::{PartitionWriter, Partitions};
+use crate::ops::partition::{PartitionWriter, Partitions, Radix};
 use crate::ops::{Flow, SinkWork};
 use crate::store::QueryContext;
 
@@ -39,8 +39,8 @@ pub struct AggregatePart {
     pub(super) table: Option<Table>,
     pub(super) raw: Partitions,
     pub(super) partial: Partitions,
-    /// Bits of the hash that chose the partitions; 0 when nothing was spread.
-    pub(super) bits: u32,
+    /// What chose the partitions; `None` when nothing was spread.
+    pub(super) radix: Option<Radix>,
 }
 
 impl AggregatePart {
@@ -57,8 +57,8 @@ impl AggregateLane {
     pub(super) fn new(layout: Arc<Layout>, context: Arc<QueryContext>, groups_in_lane: usize) -> Result<Self> {
         let table = Table::new(&layout, context.budget.reservation("HashAggregate"), true)?;
         let most_bytes = context.budget.limit() / 8 / context.threads.max(1);
-        let bits = layout.partition_bits(&context);
-        let headroom = (!layout.keys.is_empty()).then(|| layout.headroom(&context, bits));
+        let partitions = layout.radix(&context).count();
+        let headroom = (!layout.keys.is_empty()).then(|| layout.headroom(&context, partitions));
         Ok(AggregateLane {
             layout,
             context,
@@ -85,9 +85,9 @@ impl AggregateLane {
         hash_rows(&keys, rows, &mut hashes)?;
         let mut columns = keys;
         columns.append(&mut states);
-        let bits = self.layout.partition_bits(&self.context);
+        let radix = self.layout.radix(&self.context);
         self.headroom = None;
-        let writer = open_writer(&mut self.partial, &self.context, &self.layout.partial, bits)?;
+        let writer = open_writer(&mut self.partial, &self.context, &self.layout.partial, radix)?;
         push_in_pieces(writer, &columns, &hashes, self.context.batch_size)?;
         drop(columns);
         self.table.give_back();
@@ -97,9 +97,9 @@ impl AggregateLane {
     fn spread_raw(&mut self, keys: Vec<ArrayRef>, inputs: &[ArrayRef]) -> Result<()> {
         let mut columns = keys;
         columns.extend_from_slice(inputs);
-        let bits = self.layout.partition_bits(&self.context);
+        let radix = self.layout.radix(&self.context);
         self.headroom = None;
-        let writer = open_writer(&mut self.raw, &self.context, &self.layout.raw, bits)?;
+        let writer = open_writer(&mut self.raw, &self.context, &self.layout.raw, radix)?;
         writer.push(&columns, &self.hashes)
     }
 
@@ -143,10 +143,10 @@ fn open_writer<'a>(
     writer: &'a mut Option<PartitionWriter>,
     context: &Arc<QueryContext>,
     schema: &arrow::datatypes::Schema,
-    bits: u32,
+    radix: Radix,
 ) -> Result<&'a mut PartitionWriter> {
     if writer.is_none() {
-        *writer = Some(PartitionWriter::new(context, schema, 0, bits, 0)?);
+        *writer = Some(PartitionWriter::new(context, schema, radix, 0)?);
     }
     writer.as_mut().ok_or_else(|| Error::internal("a partition writer that was just made is gone"))
 }
@@ -194,8 +194,8 @@ impl SinkWork for AggregateLane {
         let spread = begun || large;
         let finish =
             |writer: Option<PartitionWriter>| writer.map_or(Ok(Partitions::default()), PartitionWriter::finish);
-        let bits = if spread { self.layout.partition_bits(&self.context) } else { 0 };
+        let radix = spread.then(|| self.layout.radix(&self.context));
         let table = (!spread && self.table.has_rows()).then_some(self.table);
-        Ok(AggregatePart { table, raw: finish(self.raw)?, partial: finish(self.partial)?, bits })
+        Ok(AggregatePart { table, raw: finish(self.raw)?, partial: finish(self.partial)?, radix })
     }
 }

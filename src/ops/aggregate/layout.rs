@@ -11,7 +11,7 @@ use crate::batch::hash::{canonical_f32, canonical_f64};
 use crate::error::Result;
 use crate::expr::{AggregateCall, Evaluator};
 use crate::memory::Reservation;
-use crate::ops::partition::PartitionWriter;
+use crate::ops::partition::{PartitionWriter, Radix};
 use crate::store::QueryContext;
 
 /// An aggregation as data: keys, distinct inputs, calls.
@@ -31,8 +31,8 @@ pub(super) struct Layout {
     pub(super) raw: Schema,
     /// The schema of partial rows.
     pub(super) partial: Schema,
-    /// Bits of the hash that choose a partition, the same for every lane: the memory limit may change under a query.
-    bits: OnceLock<u32>,
+    /// How rows are spread, the same for every lane: the memory limit may change under a query.
+    radix: OnceLock<Radix>,
 }
 
 /// What a call finds in the rows of the input.
@@ -88,7 +88,7 @@ impl Layout {
         let partial = Schema::new(key_fields().chain(named("state", states)).collect::<Vec<_>>());
         let gives_states = output.is_none();
         let output = output.unwrap_or_else(|| Arc::new(partial.clone()));
-        Ok(Layout { keys, key_types, inputs, calls: slots, output, gives_states, raw, partial, bits: OnceLock::new() })
+        Ok(Layout { keys, key_types, inputs, calls: slots, output, gives_states, raw, partial, radix: OnceLock::new() })
     }
 
     /// Groups that exist although there were no rows, by their keys: each call has its value over nothing.
@@ -100,20 +100,21 @@ impl Layout {
         self.output_batch(columns, groups)
     }
 
-    /// Bits of the hash that choose a partition: enough that a partition's table is a small part of the budget.
-    pub(super) fn partition_bits(&self, context: &QueryContext) -> u32 {
-        *self.bits.get_or_init(|| match context.budget.limit() >> 20 {
-            0..=31 => 4,
-            32..=127 => 5,
-            128..=255 => 6,
-            _ => 8,
+    /// So many partitions that the table of one is a small part of the budget.
+    pub(super) fn radix(&self, context: &QueryContext) -> Radix {
+        *self.radix.get_or_init(|| match context.budget.limit() >> 20 {
+            0..=31 => Radix::first(16),
+            32..=127 => Radix::first(32),
+            128..=255 => Radix::first(64),
+            _ => Radix::first(256),
         })
     }
 
-    /// What is put aside for spreading raw and partial rows by `bits` once the memory is full.
-    pub(super) fn headroom(&self, context: &QueryContext, bits: u32) -> Reservation {
+    /// What is put aside for spreading raw and partial rows over `partitions` once the memory is full.
+    pub(super) fn headroom(&self, context: &QueryContext, partitions: usize) -> Reservation {
         let mut headroom = context.budget.reservation("HashAggregate");
-        let bytes = PartitionWriter::least_bytes(&self.raw, bits) + PartitionWriter::least_bytes(&self.partial, bits);
+        let bytes = PartitionWriter::least_bytes(&self.raw, partitions)
+            + PartitionWriter::least_bytes(&self.partial, partitions);
         // Where there is not even so little, spreading will say so.
         headroom.try_grow(bytes.min(context.budget.limit() / 16));
         headroom

@@ -16,13 +16,11 @@ use crate::batch::hash::hash_rows;
 use crate::batch::{Source, Split, Statistics};
 use crate::error::{Error, Result};
 use crate::memory::Reservation;
-use crate::ops::partition::{PartitionWriter, Partitions};
+use crate::ops::partition::{PartitionWriter, Partitions, Radix};
 use crate::store::{Handle, QueryContext};
 
-/// Bits by which a partition that got no room is cut again.
-const RECURSION_BITS: u32 = 4;
-/// Rows that share so many bits of their hash are as good as equal.
-const MOST_BITS: u32 = 48;
+/// A partition that got no room is cut into so many.
+const CUT_AGAIN: usize = 16;
 
 /// The groups of a finished aggregation.
 pub(super) struct AggregateSource {
@@ -34,32 +32,40 @@ pub(super) struct AggregateSource {
 }
 
 /// The rows of one partition, in the store.
-#[derive(Default)]
 struct Partition {
     raw: Vec<Handle>,
     partial: Vec<Handle>,
     /// A lane's table that was never spread; only in an aggregation without partitions.
     table: Option<Table>,
-    /// Top bits of the hash that are the same in all its rows.
-    bits: u32,
+    /// The last cut that its rows went through.
+    radix: Radix,
     /// Some keys do not fit the packed form of a table, and there was no room for changing it.
     wide: bool,
 }
 
+impl Partition {
+    /// The partitions of `radix`, without rows.
+    fn all_of(radix: Radix, wide: bool) -> Vec<Partition> {
+        let empty = |_| Partition { raw: Vec::new(), partial: Vec::new(), table: None, radix, wide };
+        (0..radix.count()).map(empty).collect()
+    }
+}
+
 impl AggregateSource {
     pub(super) fn new(layout: Arc<Layout>, context: Arc<QueryContext>, parts: Vec<AggregatePart>) -> Result<Self> {
-        let bits = parts.iter().map(|part| part.bits).max().unwrap_or(0);
-        let count = 1usize << bits;
-        let mut partitions: Vec<Partition> = (0..count).map(|_| Partition { bits, ..Partition::default() }).collect();
+        let spread = parts.iter().find_map(|part| part.radix);
+        let mut partitions = Partition::all_of(spread.unwrap_or(Radix::WHOLE), false);
         let mut rows = 0;
         for part in parts {
             if let Some(mut table) = part.table {
                 rows += table.len() as u64;
-                if bits == 0 && partitions[0].table.is_none() {
-                    partitions[0].table = Some(table);
-                } else {
-                    let spread = spread_table(&layout, &context, &mut table, 0, bits)?;
-                    add(&mut partitions, Partitions::default(), spread)?;
+                match partitions.first_mut().filter(|_| spread.is_none()) {
+                    Some(whole) if whole.table.is_none() => whole.table = Some(table),
+                    _ => {
+                        let radix = spread.unwrap_or(Radix::WHOLE);
+                        let spread = spread_table(&layout, &context, &mut table, radix)?;
+                        add(&mut partitions, Partitions::default(), spread)?;
+                    }
                 }
             }
             rows += (part.raw.rows() + part.partial.rows()) as u64;
@@ -85,21 +91,15 @@ fn add(partitions: &mut [Partition], raw: Partitions, partial: Partitions) -> Re
     Ok(())
 }
 
-/// Spreads a table's groups over `1 << bits` partitions.
-fn spread_table(
-    layout: &Layout,
-    context: &Arc<QueryContext>,
-    table: &mut Table,
-    skip: u32,
-    bits: u32,
-) -> Result<Partitions> {
+/// Spreads a table's groups over the partitions of `radix`.
+fn spread_table(layout: &Layout, context: &Arc<QueryContext>, table: &mut Table, radix: Radix) -> Result<Partitions> {
     let (keys, mut states) = table.drain_partial()?;
     let mut columns = keys;
     let rows = columns.first().or(states.first()).map_or(0, |column| column.len());
     let mut hashes = Vec::new();
     hash_rows(&columns, rows, &mut hashes)?;
     columns.append(&mut states);
-    let mut writer = PartitionWriter::new(context, &layout.partial, skip, bits, 0)?;
+    let mut writer = PartitionWriter::new(context, &layout.partial, radix, 0)?;
     push_in_pieces(&mut writer, &columns, &hashes, context.batch_size)?;
     drop(columns);
     table.give_back();
@@ -171,7 +171,7 @@ impl AggregateSplit {
     fn aggregate(&mut self, mut partition: Partition) -> Result<()> {
         self.found_wide.set(partition.wide);
         self.headroom = None;
-        self.headroom = Some(self.layout.headroom(&self.context, RECURSION_BITS));
+        self.headroom = Some(self.layout.headroom(&self.context, CUT_AGAIN));
         let mut table = match partition.table.take() {
             Some(table) => table,
             None => self.new_table(!partition.wide)?,
@@ -190,7 +190,7 @@ impl AggregateSplit {
             if !self.take(&mut table, &keys, &hashes, rows)? {
                 drop(batch);
                 let first = (keys, columns, raw);
-                return self.spread_again(table, first, handles, partition.bits);
+                return self.spread_again(table, first, handles, partition.radix);
             }
         }
         self.emit(table)
@@ -285,22 +285,22 @@ impl AggregateSplit {
         self.emit(table)
     }
 
-    /// Cuts a partition that does not fit by the next bits of the hash.
+    /// Cuts a partition that does not fit, below `radix`.
     fn spread_again(
         &mut self,
         mut table: Table,
         first: (Vec<ArrayRef>, Vec<ArrayRef>, bool),
         handles: VecDeque<(Handle, bool)>,
-        bits: u32,
+        radix: Radix,
     ) -> Result<()> {
         self.headroom = None;
-        if bits + RECURSION_BITS > MOST_BITS {
+        let Some(radix) = radix.again(CUT_AGAIN) else {
             return self.aggregate_whole(table, first, handles);
-        }
-        let partial = spread_table(&self.layout, &self.context, &mut table, bits, RECURSION_BITS)?;
+        };
+        let partial = spread_table(&self.layout, &self.context, &mut table, radix)?;
         drop(table);
-        let mut partial_writer = PartitionWriter::new(&self.context, &self.layout.partial, bits, RECURSION_BITS, 0)?;
-        let mut raw_writer = PartitionWriter::new(&self.context, &self.layout.raw, bits, RECURSION_BITS, 0)?;
+        let mut partial_writer = PartitionWriter::new(&self.context, &self.layout.partial, radix, 0)?;
+        let mut raw_writer = PartitionWriter::new(&self.context, &self.layout.raw, radix, 0)?;
         let mut hashes = Vec::new();
         let mut spread = |keys: Vec<ArrayRef>, columns: Vec<ArrayRef>, raw: bool| -> Result<()> {
             hash_rows(&keys, keys.first().map_or(0, |key| key.len()), &mut hashes)?;
@@ -315,10 +315,7 @@ impl AggregateSplit {
             let (keys, columns) = self.layout.restore(&batch, schema)?;
             spread(keys, columns, raw)?;
         }
-        let next_bits = bits + RECURSION_BITS;
-        let mut parts: Vec<Partition> = (0..1usize << RECURSION_BITS)
-            .map(|_| Partition { bits: next_bits, wide: self.found_wide.get(), ..Partition::default() })
-            .collect();
+        let mut parts = Partition::all_of(radix, self.found_wide.get());
         add(&mut parts, raw_writer.finish()?, partial)?;
         add(&mut parts, Partitions::default(), partial_writer.finish()?)?;
         self.waiting.extend(parts.into_iter().rev());

@@ -1,4 +1,5 @@
-//! Hash aggregation against a row-by-row reference, over lanes × budgets × batch sizes × table sizes.
+//! Hash aggregation against a row-by-row reference, over lanes × budgets × batch sizes × table sizes × partitions ×
+//! collisions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use proptest::prelude::*;
 
 use super::HashAggregate;
 use crate::expr::{AggregateCall, Compiler, functions};
-use crate::ops::testing;
+use crate::ops::testing::{self, Strain, strains};
 
 /// A small generator of its own, so that a failing case is reproduced by its seed alone.
 struct Random(u64);
@@ -170,6 +171,7 @@ struct Case {
     lanes: usize,
     limit: usize,
     groups_in_lane: usize,
+    strain: Strain,
 }
 
 fn case() -> impl Strategy<Value = Case> {
@@ -177,19 +179,26 @@ fn case() -> impl Strategy<Value = Case> {
     let sizes = (0usize..3000, 1u64..5000, prop::sample::select(vec![1usize, 7, 128, 8192]));
     let surroundings =
         (1usize..4, prop::sample::select(vec![8usize << 20, 1 << 30]), prop::sample::select(vec![1usize, 50, 1 << 16]));
-    (1u64..u64::MAX, kinds, sizes, surroundings).prop_map(|(seed, kinds, sizes, surroundings)| Case {
-        seed,
-        kinds,
-        rows: sizes.0,
-        distinct: sizes.1,
-        batch_size: sizes.2,
-        lanes: surroundings.0,
-        limit: surroundings.1,
-        groups_in_lane: surroundings.2,
+    (1u64..u64::MAX, kinds, sizes, surroundings, strains()).prop_map(|(seed, kinds, sizes, surroundings, strain)| {
+        Case {
+            seed,
+            kinds,
+            rows: sizes.0,
+            distinct: sizes.1,
+            batch_size: sizes.2,
+            lanes: surroundings.0,
+            limit: strain.limit(surroundings.1),
+            groups_in_lane: surroundings.2,
+            strain,
+        }
     })
 }
 
 fn run(case: &Case) -> (Vec<Vec<String>>, Vec<Vec<String>>) {
+    case.strain.during(|| run_strained(case))
+}
+
+fn run_strained(case: &Case) -> (Vec<Vec<String>>, Vec<Vec<String>>) {
     let mut random = Random(case.seed);
     let batch = input(&case.kinds, case.rows, case.distinct, &mut random);
     let context = testing::context(case.limit, case.batch_size, case.lanes);
@@ -228,6 +237,7 @@ fn no_rows_give_one_group_without_keys_and_none_with_keys() {
         lanes: 2,
         limit: 1 << 30,
         groups_in_lane: 10,
+        strain: Strain::NONE,
     };
     assert_eq!(run(&case(vec![])).0, vec![vec!["0", "NULL", "NULL", "NULL"]]);
     assert!(run(&case(vec![0])).0.is_empty());
@@ -245,6 +255,7 @@ fn partitions_that_do_not_fit_are_cut_again() {
         lanes: 2,
         limit: 8 << 20,
         groups_in_lane: 1000,
+        strain: Strain::NONE,
     };
     let (rows, expected) = run(&case);
     assert_eq!(rows.len(), expected.len());

@@ -12,7 +12,7 @@ use super::layout::{Layout, Order};
 use crate::batch::hash::hash_rows;
 use crate::error::{Error, Result};
 use crate::ops::aggregate::{Interned, new_index};
-use crate::ops::partition::{PartitionWriter, Partitions};
+use crate::ops::partition::{PartitionWriter, Partitions, Radix};
 use crate::ops::sort::sequence;
 use crate::ops::{Flow, SinkWork};
 use crate::store::QueryContext;
@@ -61,8 +61,8 @@ fn first_rows(layout: &Layout, columns: &[ArrayRef], hashes: &[u64], order: Opti
 }
 
 impl HolisticLane {
-    pub(super) fn new(layout: Arc<Layout>, context: Arc<QueryContext>, bits: u32) -> Result<Self> {
-        let writer = PartitionWriter::new(&context, &layout.rows, 0, bits, 0)?;
+    pub(super) fn new(layout: Arc<Layout>, context: Arc<QueryContext>, radix: Radix) -> Result<Self> {
+        let writer = PartitionWriter::new(&context, &layout.rows, radix, 0)?;
         Ok(HolisticLane { layout, writer, split: 0, next_row: 0, hashes: Vec::new(), misses: 0 })
     }
 }

@@ -3,7 +3,7 @@
 //! A row has the keys, then every input of the calls once, then, where some call asks in which order the rows came, its
 //! sequence.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, UInt64Array};
 use arrow::compute::{SortOptions, cast};
@@ -13,6 +13,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use crate::error::{Error, Result};
 use crate::expr::{AggregateCall, Evaluator, GatherOrder, Gathering};
 use crate::ops::aggregate::{table_key, table_type};
+use crate::ops::partition::Radix;
 
 /// A holistic aggregation as data.
 pub(super) struct Layout {
@@ -27,6 +28,8 @@ pub(super) struct Layout {
     /// Keys, inputs, sequence.
     pub(super) rows: Schema,
     pub(super) sequenced: bool,
+    /// How rows are spread, the same for every lane.
+    pub(super) radix: OnceLock<Radix>,
     /// Bytes that a worker may use for a partition; by default a part of the budget.
     pub(super) share: Option<usize>,
 }
@@ -110,7 +113,18 @@ impl Layout {
         let fields = types.chain(sequence).enumerate();
         let fields = fields.map(|(index, data_type)| Field::new(format!("c{index}"), data_type.clone(), true));
         let rows = Schema::new(fields.collect::<Vec<_>>());
-        Layout { keys, key_types, inputs, calls: slots, orders, output, rows, sequenced, share: None }
+        Layout {
+            keys,
+            key_types,
+            inputs,
+            calls: slots,
+            orders,
+            output,
+            rows,
+            sequenced,
+            radix: OnceLock::new(),
+            share: None,
+        }
     }
 
     pub(super) fn key_types(&self) -> &[DataType] {

@@ -3,7 +3,7 @@
 //!
 //! 1. Each lane spreads its rows (keys and inputs of the calls) over radix partitions in the store.
 //! 2. One split per partition. Its rows are brought together group by group and each call is computed over them
-//!    (`memory`). A partition that does not fit is spread again by further bits; one that is mostly one group is sorted
+//!    (`memory`). A partition that does not fit is spread again; one that is mostly one group is sorted
 //!    instead, by the keys and the order of the call, and read group by group (`stream`).
 //!
 //! Invariant: the rows of a group are seen in the order of the call, what is equal there (all, without an order) in the order
@@ -36,7 +36,7 @@ use crate::batch::{MemorySource, SourceRef};
 use crate::error::Result;
 use crate::expr::{AggregateCall, Evaluator};
 use crate::ops::Sink;
-use crate::ops::partition::Partitions;
+use crate::ops::partition::{Partitions, Radix};
 use crate::store::QueryContext;
 
 /// GROUP BY `keys` (none: one group) with `calls` of any kind.
@@ -44,28 +44,19 @@ pub struct HolisticAggregate {
     layout: Arc<Layout>,
     /// Keys of the groups that exist even where there are no rows, and how many they are.
     groups_of_nothing: (Vec<ArrayRef>, usize),
-    bits: Option<u32>,
 }
 
 impl HolisticAggregate {
     /// `output` has the keys' columns, then one for each call.
     pub fn new(keys: Vec<Evaluator>, calls: Vec<AggregateCall>, output: SchemaRef) -> Self {
         let groups_of_nothing = (Vec::new(), usize::from(keys.is_empty()));
-        HolisticAggregate { layout: Arc::new(Layout::new(keys, calls, output)), groups_of_nothing, bits: None }
+        HolisticAggregate { layout: Arc::new(Layout::new(keys, calls, output)), groups_of_nothing }
     }
 
     /// With these groups (key columns of `groups` rows) where there are no rows at all.
     #[must_use]
     pub fn with_groups_of_nothing(mut self, keys: Vec<ArrayRef>, groups: usize) -> Self {
         self.groups_of_nothing = (keys, groups);
-        self
-    }
-
-    /// For tests: `1 << bits` partitions.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn with_partition_bits(mut self, bits: u32) -> Self {
-        self.bits = Some(bits);
         self
     }
 
@@ -79,15 +70,16 @@ impl HolisticAggregate {
         self
     }
 
-    /// Bits of the hash that choose a partition: so many that a partition is a small part of the budget, and so few that
-    /// its buffers are not tiny. The same for every lane, though the limit may change under a query.
-    fn bits(&self, context: &QueryContext) -> u32 {
-        match context.budget.limit() >> 20 {
-            _ if self.layout.keys.is_empty() => 0,
-            0..=31 => 4,
-            32..=127 => 6,
-            _ => 8,
-        }
+    /// So many partitions that one is a small part of the budget, and so few that its buffers are not tiny. The same for
+    /// every lane, though the limit may change under a query.
+    fn radix(&self, context: &QueryContext) -> Radix {
+        let by_limit = || match context.budget.limit() >> 20 {
+            _ if self.layout.keys.is_empty() => Radix::WHOLE,
+            0..=31 => Radix::first(16),
+            32..=127 => Radix::first(64),
+            _ => Radix::first(256),
+        };
+        *self.layout.radix.get_or_init(by_limit)
     }
 }
 
@@ -113,7 +105,7 @@ impl Sink for HolisticAggregate {
     }
 
     fn open(&self, context: &Arc<QueryContext>) -> Result<HolisticLane> {
-        HolisticLane::new(self.layout.clone(), context.clone(), self.bits.unwrap_or_else(|| self.bits(context)))
+        HolisticLane::new(self.layout.clone(), context.clone(), self.radix(context))
     }
 
     fn combine(&self, context: &Arc<QueryContext>, parts: Vec<Partitions>) -> Result<SourceRef> {

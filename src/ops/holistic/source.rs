@@ -12,13 +12,11 @@ use super::stream::StreamedGroups;
 use crate::batch::hash::hash_rows;
 use crate::batch::{Source, Split, Statistics};
 use crate::error::{Error, Result};
-use crate::ops::partition::{PartitionWriter, Partitions};
+use crate::ops::partition::{PartitionWriter, Partitions, Radix};
 use crate::store::{Handle, QueryContext};
 
-/// Bits by which a partition that does not fit is cut again.
-const RECURSION_BITS: u32 = 4;
-/// Rows that share so many bits of their hash are as good as equal.
-const MOST_BITS: u32 = 48;
+/// A partition that does not fit is cut into so many.
+const CUT_AGAIN: usize = 16;
 
 /// The groups of a finished aggregation.
 pub(super) struct HolisticSource {
@@ -31,8 +29,8 @@ pub(super) struct HolisticSource {
 /// The rows of one partition, in the store.
 pub(super) struct Partition {
     pub(super) handles: Vec<Handle>,
-    /// Top bits of the hash that are the same in all its rows.
-    bits: u32,
+    /// The last cut that its rows went through.
+    radix: Radix,
     /// Cutting it further leaves most of it in one piece.
     one_group: bool,
 }
@@ -49,16 +47,15 @@ impl Partition {
 
 impl HolisticSource {
     pub(super) fn new(layout: Arc<Layout>, context: Arc<QueryContext>, parts: Vec<Partitions>) -> Result<Self> {
-        let count = parts.iter().map(|part| part.handles.len()).max().unwrap_or(0);
-        if parts.iter().any(|part| part.handles.len() != count) || !(count == 0 || count.is_power_of_two()) {
+        let radix = layout.radix.get().copied().unwrap_or(Radix::WHOLE);
+        if parts.iter().any(|part| part.handles.len() != radix.count()) {
             return Err(Error::internal("lanes with different numbers of partitions"));
         }
         let mut all = Partitions::default();
         parts.into_iter().for_each(|part| all.append(part));
-        let bits = count.max(1).trailing_zeros();
         let one_group = layout.keys.is_empty();
         let filled = all.handles.into_iter().filter(|handles| !handles.is_empty());
-        let partitions = filled.map(|handles| Mutex::new(Some(Partition { handles, bits, one_group })));
+        let partitions = filled.map(|handles| Mutex::new(Some(Partition { handles, radix, one_group })));
         Ok(HolisticSource { partitions: partitions.collect(), layout, context })
     }
 }
@@ -126,18 +123,21 @@ impl HolisticSplit {
     fn begin(&mut self, partition: Partition) -> Result<()> {
         if let Some(groups) = MemoryGroups::load(&self.layout, &self.context, &partition)? {
             self.current = Current::Memory(groups);
-        } else if partition.one_group || partition.bits + RECURSION_BITS > MOST_BITS {
-            self.current = Current::Stream(StreamedGroups::new(&self.layout, &self.context, partition.handles)?);
-        } else {
-            self.spread_again(partition)?;
+            return Ok(());
+        }
+        match partition.radix.again(CUT_AGAIN).filter(|_| !partition.one_group) {
+            Some(radix) => self.spread_again(partition, radix)?,
+            None => {
+                self.current = Current::Stream(StreamedGroups::new(&self.layout, &self.context, partition.handles)?)
+            }
         }
         Ok(())
     }
 
-    /// Cuts a partition that does not fit by the next bits of the hash.
-    fn spread_again(&mut self, partition: Partition) -> Result<()> {
+    /// Cuts a partition that does not fit.
+    fn spread_again(&mut self, partition: Partition, radix: Radix) -> Result<()> {
         let total = partition.rows();
-        let mut writer = PartitionWriter::new(&self.context, &self.layout.rows, partition.bits, RECURSION_BITS, 0)?;
+        let mut writer = PartitionWriter::new(&self.context, &self.layout.rows, radix, 0)?;
         let mut hashes = Vec::new();
         for handle in partition.handles {
             self.context.cancel.check()?;
@@ -145,9 +145,8 @@ impl HolisticSplit {
             hash_rows(&self.layout.stored_keys(&batch)?, batch.num_rows(), &mut hashes)?;
             writer.push(batch.columns(), &hashes)?;
         }
-        let bits = partition.bits + RECURSION_BITS;
         let pieces = writer.finish()?.handles.into_iter().filter(|handles| !handles.is_empty());
-        let pieces = pieces.map(|handles| Partition { handles, bits, one_group: false }).map(|piece| {
+        let pieces = pieces.map(|handles| Partition { handles, radix, one_group: false }).map(|piece| {
             let one_group = piece.rows() > total - total / 8;
             Partition { one_group, ..piece }
         });

@@ -1,4 +1,5 @@
-//! Holistic aggregation against a row-by-row reference, over lanes × budgets × batch sizes × partitions × group sizes.
+//! Holistic aggregation against a row-by-row reference, over lanes × budgets × batch sizes × partitions × collisions ×
+//! group sizes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use proptest::prelude::*;
 
 use super::HolisticAggregate;
 use crate::expr::{AggregateCall, Compiler, functions};
-use crate::ops::testing;
+use crate::ops::testing::{self, Strain, strains};
 
 #[derive(Debug, Clone)]
 struct Row {
@@ -157,7 +158,7 @@ fn reference(rows: &[Row], keyed: bool) -> Vec<Vec<String>> {
 struct Case {
     rows: Vec<Row>,
     keyed: bool,
-    bits: u32,
+    strain: Strain,
     batch_size: usize,
     lanes: usize,
     limit: usize,
@@ -168,12 +169,12 @@ fn run(case: &Case) -> Vec<Vec<String>> {
     let batch = relation(&case.rows);
     let context = testing::context(case.limit, case.batch_size, case.lanes);
     let keys = if case.keyed { vec![col("k")] } else { Vec::new() };
-    let sink = sink(&batch.schema(), &keys).with_partition_bits(if case.keyed { case.bits } else { 0 });
+    let sink = sink(&batch.schema(), &keys);
     let sink = case.share.into_iter().fold(sink, HolisticAggregate::with_share);
     let cut = vec![case.batch_size; case.rows.len().div_ceil(case.batch_size)];
     let cuts: Vec<Vec<usize>> = cut.chunks(3).map(<[usize]>::to_vec).collect();
     let splits = testing::splits(&batch, &cuts);
-    let batches = testing::drive(&sink, &context, case.lanes, splits, &[2, 0]).unwrap();
+    let batches = case.strain.during(|| testing::drive(&sink, &context, case.lanes, splits, &[2, 0])).unwrap();
     let mut rows: Vec<Vec<String>> = batches.iter().flat_map(texts).collect();
     rows.sort();
     drop(batches);
@@ -195,13 +196,12 @@ fn row(keys: i64, values: i64, texts: u32) -> impl Strategy<Value = Row> {
 fn case() -> impl Strategy<Value = Case> {
     let rows = (1..40_i64, 1..20_i64, 1..50_u32)
         .prop_flat_map(|(keys, values, texts)| prop::collection::vec(row(keys, values, texts), 0..600));
-    let bits = prop::sample::select(vec![0u32, 1, 4, 8]);
     let limits = prop::sample::select(vec![1usize << 30, 16 << 20]);
     let shares = prop::sample::select(vec![None, Some(0), Some(3_000), Some(30_000)]);
     let surroundings = (prop::sample::select(vec![1usize, 7, 100]), 1usize..4, limits, shares);
-    (rows, any::<bool>(), bits, surroundings).prop_map(|(rows, keyed, bits, surroundings)| {
+    (rows, any::<bool>(), strains(), surroundings).prop_map(|(rows, keyed, strain, surroundings)| {
         let (batch_size, lanes, limit, share) = surroundings;
-        Case { rows, keyed, bits, batch_size, lanes, limit, share }
+        Case { rows, keyed, strain, batch_size, lanes, limit: strain.limit(limit), share }
     })
 }
 
@@ -212,6 +212,10 @@ proptest! {
     fn groups_are_those_of_the_reference(case in case()) {
         prop_assert_eq!(run(&case), reference(&case.rows, case.keyed));
     }
+}
+
+fn cut_into(partitions: usize) -> Strain {
+    Strain { partitions: Some(partitions), ..Strain::NONE }
 }
 
 /// `count` rows, of which `share` in ten are of one group.
@@ -229,7 +233,15 @@ fn one_group_larger_than_the_memory_is_read_in_order() {
     // Lists and texts must fit, so the limit is a few times what the group's texts take, and a fraction of what all calls gather.
     let rows = skewed(60_000, 9, 100);
     for keyed in [true, false] {
-        let case = Case { rows: rows.clone(), keyed, bits: 4, batch_size: 512, lanes: 2, limit: 24 << 20, share: None };
+        let case = Case {
+            rows: rows.clone(),
+            keyed,
+            strain: cut_into(16),
+            batch_size: 512,
+            lanes: 2,
+            limit: 24 << 20,
+            share: None,
+        };
         let (found, expected) = (run(&case), reference(&rows, keyed));
         assert_eq!(found.len(), expected.len());
         assert!(found == expected, "{keyed}");
@@ -239,8 +251,15 @@ fn one_group_larger_than_the_memory_is_read_in_order() {
 #[test]
 fn partitions_that_do_not_fit_are_cut_again() {
     let rows = skewed(60_000, 0, 3_000);
-    let case =
-        Case { rows: rows.clone(), keyed: true, bits: 1, batch_size: 512, lanes: 2, limit: 8 << 20, share: None };
+    let case = Case {
+        rows: rows.clone(),
+        keyed: true,
+        strain: cut_into(2),
+        batch_size: 512,
+        lanes: 2,
+        limit: 8 << 20,
+        share: None,
+    };
     let (found, expected) = (run(&case), reference(&rows, true));
     assert!(found == expected);
 }

@@ -8,6 +8,8 @@
 //! ([`stored_type`]), since views would pin the buffers they point into.
 
 mod column;
+mod radix;
 mod writer;
 
-pub use writer::{PartitionWriter, Partitions, partition_of, stored_schema, stored_type};
+pub use radix::Radix;
+pub use writer::{PartitionWriter, Partitions, stored_schema, stored_type};

@@ -7,6 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use super::column::{ColumnBuffers, Spread};
+use super::radix::Radix;
 use crate::error::{Error, Result};
 use crate::memory::Reservation;
 use crate::store::{Handle, QueryContext, UseOrder};
@@ -14,12 +15,6 @@ use crate::store::{Handle, QueryContext, UseOrder};
 /// A buffer's rows are counted in `u32`, so that a batch of one partition never exceeds Arrow's 32-bit offsets.
 const MOST_ROWS: usize = 1 << 14;
 const FEWEST_ROWS: usize = 64;
-
-/// Where the partition of a hash lies: `bits` bits below the topmost `skip` bits.
-#[inline(always)]
-pub fn partition_of(hash: u64, skip: u32, bits: u32) -> usize {
-    if bits == 0 { 0 } else { ((hash << skip) >> (64 - bits)) as usize }
-}
 
 /// The type in which a column waits in the store.
 pub fn stored_type(data_type: &DataType) -> DataType {
@@ -67,8 +62,7 @@ pub struct PartitionWriter {
     columns: Vec<ColumnBuffers>,
     /// Rows in each partition's buffer.
     buffered: Vec<u32>,
-    skip: u32,
-    bits: u32,
+    radix: Radix,
     /// Rows at which a buffer goes to the store.
     full_rows: usize,
     /// Variable-width bytes at which a buffer goes to the store before it has that many rows.
@@ -83,11 +77,10 @@ pub struct PartitionWriter {
 }
 
 impl PartitionWriter {
-    /// A writer of `1 << bits` partitions (at most 2^16), chosen by the `bits` bits below the top `skip` bits of each
-    /// row's hash. `order` is the use order of partition 0; the following ones count up from it.
-    pub fn new(context: &Arc<QueryContext>, schema: &Schema, skip: u32, bits: u32, order: u32) -> Result<Self> {
-        let bits = bits.min(16);
-        let partitions = 1usize << bits;
+    /// A writer of the partitions of `radix`, which each row's hash chooses. `order` is the use order of partition 0; the
+    /// following ones count up from it.
+    pub fn new(context: &Arc<QueryContext>, schema: &Schema, radix: Radix, order: u32) -> Result<Self> {
+        let partitions = radix.count();
         let schema = stored_schema(schema);
         let has_variable = schema.fields().iter().any(|field| field.data_type().primitive_width().is_none());
         let row_bytes = schema.fields().iter().map(|field| field_bytes(field)).sum::<usize>().max(1);
@@ -99,8 +92,7 @@ impl PartitionWriter {
             columns: columns.collect(),
             schema,
             buffered: vec![0; partitions],
-            skip,
-            bits,
+            radix,
             full_rows,
             full_bytes,
             has_variable,
@@ -113,10 +105,10 @@ impl PartitionWriter {
         })
     }
 
-    /// The least that a writer of `1 << bits` partitions reserves for its buffers: whoever fills the memory leaves so much.
-    pub fn least_bytes(schema: &Schema, bits: u32) -> usize {
+    /// The least that a writer reserves for the buffers of `partitions`: whoever fills the memory leaves so much.
+    pub fn least_bytes(schema: &Schema, partitions: usize) -> usize {
         let row_bytes = schema.fields().iter().map(|field| field_bytes(field)).sum::<usize>().max(1);
-        (FEWEST_ROWS * row_bytes) << bits.min(16)
+        FEWEST_ROWS * row_bytes * partitions
     }
 
     /// Copies every row of `columns` to the partition of its hash.
@@ -124,8 +116,8 @@ impl PartitionWriter {
         self.context.cancel.check()?;
         self.partition.clear();
         self.counts.fill(0);
-        let (skip, bits) = (self.skip, self.bits);
-        self.partition.extend(hashes.iter().map(|&hash| partition_of(hash, skip, bits) as u16));
+        let radix = self.radix;
+        self.partition.extend(hashes.iter().map(|&hash| radix.of(hash) as u16));
         for &partition in &self.partition {
             self.counts[usize::from(partition)] += 1;
         }
@@ -238,12 +230,12 @@ mod tests {
 
     #[test]
     fn every_row_comes_back_whole_in_its_partition() {
-        for bits in [0, 1, 4, 7, 8] {
+        for count in [1, 2, 3, 16, 17, 127, 128, 129, 255, 256, 257, 1000] {
             let context = testing_context(64 << 20, 2, 100);
             let whole = columns(5000);
             let fields: Vec<Field> =
                 whole.iter().map(|column| Field::new("c", column.data_type().clone(), true)).collect();
-            let mut writer = PartitionWriter::new(&context, &Schema::new(fields), 0, bits, 0).unwrap();
+            let mut writer = PartitionWriter::new(&context, &Schema::new(fields), Radix::first(count), 0).unwrap();
             for start in (0..5000).step_by(100) {
                 let batch: Vec<ArrayRef> = whole.iter().map(|column| column.slice(start, 100)).collect();
                 let mut hashes = Vec::new();
@@ -251,22 +243,22 @@ mod tests {
                 writer.push(&batch, &hashes).unwrap();
             }
             let partitions = writer.finish().unwrap();
-            assert_eq!(partitions.handles.len(), 1 << bits);
+            assert_eq!(partitions.handles.len(), count);
             let mut seen = vec![false; 5000];
             for (partition, handles) in partitions.handles.into_iter().enumerate() {
                 for handle in handles {
-                    check_batch(&context.store.take(handle).unwrap(), &whole, partition, bits, &mut seen);
+                    check_batch(&context.store.take(handle).unwrap(), &whole, partition, count, &mut seen);
                 }
             }
             assert!(seen.into_iter().all(|seen| seen));
         }
     }
 
-    fn check_batch(batch: &RecordBatch, whole: &[ArrayRef], partition: usize, bits: u32, seen: &mut [bool]) {
+    fn check_batch(batch: &RecordBatch, whole: &[ArrayRef], partition: usize, count: usize, seen: &mut [bool]) {
         let mut hashes = Vec::new();
         hash_rows(&batch.columns()[..1], batch.num_rows(), &mut hashes).unwrap();
         for (row, &hash) in hashes.iter().enumerate() {
-            assert_eq!(partition_of(hash, 0, bits), partition);
+            assert_eq!(Radix::first(count).of(hash), partition);
             let key = batch.column(0).as_primitive::<Int64Type>().value(row) as usize;
             assert!(!std::mem::replace(&mut seen[key], true));
             let number = batch.column(1).as_primitive::<Int32Type>();

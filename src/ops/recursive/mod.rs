@@ -23,19 +23,20 @@ use crate::batch::hash::hash_rows;
 use crate::batch::{Source, SourceRef, Split};
 use crate::error::{Error, Result};
 use crate::ops::aggregate::{table_key, table_type};
-use crate::ops::partition::{PartitionWriter, Partitions};
+use crate::ops::partition::{PartitionWriter, Partitions, Radix};
 use crate::ops::{Flow, Sink, SinkWork};
 use crate::store::{Handle, QueryContext};
 use seen::SeenPartition;
 
-/// Bits of the hash that choose a partition.
-const BITS: u32 = 4;
+/// Partitions of all rows.
+const PARTITIONS: usize = 16;
 
 /// The rows of all rounds so far.
 pub struct Seen {
     schema: SchemaRef,
     /// Types in which rows are compared.
     key_types: Vec<DataType>,
+    radix: Radix,
     /// One split of a round works on a partition at a time, so nobody ever waits for these locks.
     partitions: Vec<Mutex<SeenPartition>>,
 }
@@ -44,8 +45,9 @@ impl Seen {
     /// Nothing has been seen of rows of `schema`.
     pub fn new(schema: SchemaRef) -> Self {
         let key_types = schema.fields().iter().map(|field| table_type(field.data_type())).collect();
-        let partitions = (0..1_usize << BITS).map(|_| Mutex::new(SeenPartition::new(BITS))).collect();
-        Seen { schema, key_types, partitions }
+        let radix = Radix::first(PARTITIONS);
+        let partitions = (0..radix.count()).map(|_| Mutex::new(SeenPartition::new(radix))).collect();
+        Seen { schema, key_types, radix, partitions }
     }
 
     /// The columns of a batch as they are compared.
@@ -94,7 +96,7 @@ impl Sink for Unseen {
     }
 
     fn open(&self, context: &Arc<QueryContext>) -> Result<UnseenWork> {
-        let writer = PartitionWriter::new(context, &self.seen.schema, 0, BITS, 0)?;
+        let writer = PartitionWriter::new(context, &self.seen.schema, self.seen.radix, 0)?;
         Ok(UnseenWork { seen: self.seen.clone(), writer, hashes: Vec::new() })
     }
 

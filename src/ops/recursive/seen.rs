@@ -2,7 +2,7 @@
 //!
 //! It is a table in memory from round to round while it is a small part of the budget. Else its rows wait in the store
 //! between the rounds, and each round that brings rows to the partition makes a table of them for as long as it takes.
-//! Where that gets no room, the partition is cut by the next bits of the hash, for good.
+//! Where that gets no room, the partition is cut, for good.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,19 +17,18 @@ use crate::batch::hash::hash_rows;
 use crate::error::{Error, Result};
 use crate::memory::Reservation;
 use crate::ops::aggregate::index::{GroupIndex, Interned, new_index};
-use crate::ops::partition::{PartitionWriter, Partitions};
+use crate::ops::partition::{PartitionWriter, Partitions, Radix};
 use crate::store::{Handle, QueryContext, UseOrder};
 
-/// Bits by which a partition that got no room is cut.
-const MORE_BITS: u32 = 4;
-/// Rows that share so many bits of their hash are as good as equal.
-const MOST_BITS: u32 = 48;
+/// A partition that got no room is cut into so many.
+const CUT_AGAIN: usize = 16;
 /// All tables that stay from round to round take at most this part of the budget.
 const RESIDENT_SHARE: usize = 4;
 
-/// The seen rows whose hashes share their top `bits` bits.
+/// The seen rows of one partition.
 pub(super) struct SeenPartition {
-    bits: u32,
+    /// The last cut that they went through.
+    radix: Radix,
     rows: SeenRows,
 }
 
@@ -37,12 +36,12 @@ enum SeenRows {
     Table(SeenTable),
     /// Keys in the store.
     Stored(Vec<Handle>),
-    Cut(Vec<SeenPartition>),
+    Cut(Radix, Vec<SeenPartition>),
 }
 
 impl SeenPartition {
-    pub(super) fn new(bits: u32) -> Self {
-        SeenPartition { bits, rows: SeenRows::Stored(Vec::new()) }
+    pub(super) fn new(radix: Radix) -> Self {
+        SeenPartition { radix, rows: SeenRows::Stored(Vec::new()) }
     }
 
     /// Puts those rows of `batches` into `new` that it has not seen, and has seen them then.
@@ -56,8 +55,8 @@ impl SeenPartition {
         if batches.is_empty() {
             return Ok(());
         }
-        if let SeenRows::Cut(parts) = &mut self.rows {
-            return learn_cut(parts, self.bits, seen, context, batches, new);
+        if let SeenRows::Cut(radix, parts) = &mut self.rows {
+            return learn_cut(parts, *radix, seen, context, batches, new);
         }
         let Some(mut table) = self.table(seen, context)? else {
             self.cut(seen, context)?;
@@ -67,7 +66,7 @@ impl SeenPartition {
         while let Some(handle) = batches.pop_front() {
             context.cancel.check()?;
             let rows = handle.rows();
-            if !table.makes_room(rows, self.bits)? {
+            if !table.makes_room(rows, self.radix)? {
                 self.rows = SeenRows::Stored(table.into_store(context)?);
                 self.cut(seen, context)?;
                 batches.push_front(handle);
@@ -81,7 +80,7 @@ impl SeenPartition {
                 new.push_back(context.store.put(fresh, UseOrder::default())?);
             }
         }
-        let most = (context.budget.limit() / RESIDENT_SHARE) >> self.bits;
+        let most = context.budget.limit() / RESIDENT_SHARE / self.radix.total();
         self.rows = match table.bytes() <= most {
             true => SeenRows::Table(table.settled()),
             false => SeenRows::Stored(table.into_store(context)?),
@@ -94,12 +93,12 @@ impl SeenPartition {
         let handles = match std::mem::replace(&mut self.rows, SeenRows::Stored(Vec::new())) {
             SeenRows::Table(table) => return Ok(Some(table)),
             SeenRows::Stored(handles) => handles,
-            SeenRows::Cut(_) => return Err(Error::internal("a table of rows that are cut")),
+            SeenRows::Cut(..) => return Err(Error::internal("a table of rows that are cut")),
         };
         let mut table = SeenTable::new(context.budget.reservation("Unseen"), &seen.key_types)?;
         for handle in &handles {
             context.cancel.check()?;
-            if !table.makes_room(handle.rows(), self.bits)? {
+            if !table.makes_room(handle.rows(), self.radix)? {
                 self.rows = SeenRows::Stored(handles);
                 return Ok(None);
             }
@@ -109,40 +108,40 @@ impl SeenPartition {
         Ok(Some(table))
     }
 
-    /// Spreads the seen rows by more bits of their hashes.
+    /// Spreads the seen rows over partitions of their own.
     fn cut(&mut self, seen: &Seen, context: &Arc<QueryContext>) -> Result<()> {
         let SeenRows::Stored(handles) = std::mem::replace(&mut self.rows, SeenRows::Stored(Vec::new())) else {
             return Err(Error::internal("rows that are cut twice"));
         };
-        let mut spread = spread(&key_schema(&seen.key_types), self.bits, seen, context, handles)?;
-        spread.handles.resize_with(1 << MORE_BITS, Vec::new);
-        let part = |handles| SeenPartition { bits: self.bits + MORE_BITS, rows: SeenRows::Stored(handles) };
-        self.rows = SeenRows::Cut(spread.handles.into_iter().map(part).collect());
+        let radix = self.radix.again(CUT_AGAIN).ok_or_else(|| Error::internal("rows that cannot be cut further"))?;
+        let spread = spread(&key_schema(&seen.key_types), radix, seen, context, handles)?;
+        let part = |handles| SeenPartition { radix, rows: SeenRows::Stored(handles) };
+        self.rows = SeenRows::Cut(radix, spread.handles.into_iter().map(part).collect());
         Ok(())
     }
 }
 
 fn learn_cut(
     parts: &mut [SeenPartition],
-    bits: u32,
+    radix: Radix,
     seen: &Seen,
     context: &Arc<QueryContext>,
     batches: Vec<Handle>,
     new: &mut VecDeque<Handle>,
 ) -> Result<()> {
-    let spread = spread(&seen.schema, bits, seen, context, batches)?;
+    let spread = spread(&seen.schema, radix, seen, context, batches)?;
     parts.iter_mut().zip(spread.handles).try_for_each(|(part, batches)| part.learn(seen, context, batches, new))
 }
 
-/// The batches, whose columns are those of `schema`, by the next bits of their rows' hashes.
+/// The batches, whose columns are those of `schema`, by partition.
 fn spread(
     schema: &Schema,
-    bits: u32,
+    radix: Radix,
     seen: &Seen,
     context: &Arc<QueryContext>,
     batches: Vec<Handle>,
 ) -> Result<Partitions> {
-    let mut writer = PartitionWriter::new(context, schema, bits, MORE_BITS, 0)?;
+    let mut writer = PartitionWriter::new(context, schema, radix, 0)?;
     let mut hashes = Vec::new();
     for handle in batches {
         context.cancel.check()?;
@@ -188,13 +187,13 @@ impl SeenTable {
     }
 
     /// Reserves what `rows` more rows may take; false where there is no room, and the rows can be cut further.
-    fn makes_room(&mut self, rows: usize, bits: u32) -> Result<bool> {
+    fn makes_room(&mut self, rows: usize, radix: Radix) -> Result<bool> {
         let wanted = self.bytes() + self.index.growth(rows) + rows * 2 * size_of::<u64>();
         let missing = wanted.saturating_sub(self.reservation.bytes());
         if missing == 0 || self.reservation.try_grow(missing) {
             return Ok(true);
         }
-        if self.index.len() > 0 && bits + MORE_BITS <= MOST_BITS {
+        if self.index.len() > 0 && radix.again(CUT_AGAIN).is_some() {
             return Ok(false);
         }
         self.reservation.grow(missing)?;

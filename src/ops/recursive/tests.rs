@@ -10,7 +10,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::{Seen, Unseen};
-use crate::ops::testing::{context, drive, held, splits};
+use crate::ops::testing::{context, drive, held, splits, strains};
 
 type Row = (Option<i64>, Option<String>);
 
@@ -42,13 +42,16 @@ proptest! {
         cuts in vec(vec(0..20usize, 0..4), 0..3),
         lanes in 1..4usize,
         batch_size in 1..50usize,
+        strain in strains(),
     ) {
-        let context = context(4 << 20, batch_size, lanes);
-        let seen = Arc::new(Seen::new(batch(&[]).schema()));
+        let context = context(strain.limit(4 << 20), batch_size, lanes);
+        let seen = Arc::new(strain.during(|| Seen::new(batch(&[]).schema())));
         let mut known: HashSet<Row> = HashSet::new();
         for rows in rounds.into_iter().chain([long]) {
             let input = splits(&batch(&rows), &cuts);
-            let output = rows_of(&drive(&Unseen::new(seen.clone()), &context, lanes, input, &[]).expect("compares"));
+            let unseen = Unseen::new(seen.clone());
+            let output = strain.during(|| drive(&unseen, &context, lanes, input, &[]));
+            let output = rows_of(&output.expect("compares"));
             let fresh: HashSet<Row> = rows.into_iter().filter(|row| !known.contains(row)).collect();
             prop_assert_eq!(output.len(), fresh.len());
             prop_assert_eq!(&output.into_iter().collect::<HashSet<_>>(), &fresh);

@@ -13,9 +13,7 @@ use crate::ops::sort::{Run, SortWork, sequence};
 use crate::ops::{Flow, SinkWork};
 use crate::store::{Handle, QueryContext, UseOrder, compact};
 
-/// Up to so many rows a lane does not spread them over partitions.
-const FEW_ROWS: usize = 16 * 1024;
-/// … if they take no more than this part of the memory.
+/// Few rows (`Layout::few_rows`) are not spread if they take no more than this part of the memory.
 const FEW_SHARE: usize = 64;
 
 /// One lane's state of a window operator.
@@ -43,15 +41,6 @@ pub enum WindowPart {
     Runs(Vec<Run>),
     /// Batches with the sequence of their first rows.
     AsTheyCame(Vec<(u64, Handle)>),
-}
-
-/// Bits of the hash that choose a radix partition: so many that most partitions are sorted in memory.
-fn partition_bits(context: &QueryContext) -> u32 {
-    match context.budget.limit() >> 20 {
-        0..=31 => 5,
-        32..=127 => 7,
-        _ => 8,
-    }
 }
 
 impl WindowWork {
@@ -85,28 +74,23 @@ impl WindowWork {
     fn spread_few(&mut self) -> Result<()> {
         let Gathering::Few(handles, _, _) = &mut self.rows else { return Ok(()) };
         let handles = std::mem::take(handles);
-        let mut writer = writer(&self.layout, &self.context, partition_bits(&self.context))?;
+        let mut writer = writer(&self.layout, &self.context)?;
         push_handles(&self.layout, &self.context, &mut writer, handles)?;
         self.rows = Gathering::Partitions(Box::new(writer));
         Ok(())
     }
 }
 
-fn writer(layout: &Layout, context: &Arc<QueryContext>, bits: u32) -> Result<PartitionWriter> {
-    PartitionWriter::new(context, layout.stored(), 0, bits, 0)
+fn writer(layout: &Layout, context: &Arc<QueryContext>) -> Result<PartitionWriter> {
+    PartitionWriter::new(context, layout.stored(), layout.radix(context), 0)
 }
 
-/// Spreads stored rows over `1 << bits` partitions.
-pub(super) fn spread(
-    layout: &Layout,
-    context: &Arc<QueryContext>,
-    handles: Vec<Handle>,
-    bits: u32,
-) -> Result<Partitions> {
+/// Spreads stored rows over partitions.
+pub(super) fn spread(layout: &Layout, context: &Arc<QueryContext>, handles: Vec<Handle>) -> Result<Partitions> {
     if handles.is_empty() {
         return Ok(Partitions::default());
     }
-    let mut writer = writer(layout, context, bits)?;
+    let mut writer = writer(layout, context)?;
     push_handles(layout, context, &mut writer, handles)?;
     writer.finish()
 }
@@ -170,7 +154,7 @@ impl SinkWork for WindowWork {
                 if let Gathering::Few(handles, gathered, bytes) = &mut self.rows {
                     (*gathered, *bytes) = (*gathered + rows, *bytes + handle.bytes());
                     handles.push(handle);
-                    if *gathered > FEW_ROWS || *bytes > most_bytes {
+                    if *gathered > self.layout.few_rows || *bytes > most_bytes {
                         self.spread_few()?;
                     }
                 }

@@ -4,7 +4,7 @@
 //! *page*: the carried columns and the keys in their own types, the functions' inputs, and for each level one boolean that
 //! says where a group begins.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef, BooleanArray, UInt64Array};
 use arrow::compute::{SortOptions, cast};
@@ -14,8 +14,9 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use super::groups::Boundaries;
 use crate::error::{Error, Result};
 use crate::expr::{Evaluator, SlidingInputs, WindowCall};
-use crate::ops::partition::stored_type;
+use crate::ops::partition::{Radix, stored_type};
 use crate::ops::sort::{SortKey, SortKeys};
+use crate::store::QueryContext;
 
 /// The order of the rows.
 #[derive(Debug)]
@@ -97,7 +98,14 @@ pub(super) struct Layout {
     page: SchemaRef,
     /// The order of stored rows; none without keys.
     sort: Option<Arc<SortKeys>>,
+    /// How rows are spread, the same for every lane: the memory limit may change under a query.
+    radix: OnceLock<Radix>,
+    /// Up to so many rows a lane does not spread them.
+    pub(super) few_rows: usize,
 }
+
+/// Up to so many rows a lane does not spread them over partitions.
+const FEW_ROWS: usize = 16 * 1024;
 
 impl Layout {
     pub(super) fn new(
@@ -130,7 +138,32 @@ impl Layout {
             true => None,
             false => Some(Arc::new(SortKeys::over_columns(&sorted, stored.clone())?)),
         };
-        Ok(Layout { order, slots, columns, output, levels, extra, key_columns, inputs, stored, carried, page, sort })
+        let (radix, few_rows) = (OnceLock::new(), FEW_ROWS);
+        Ok(Layout {
+            order,
+            slots,
+            columns,
+            output,
+            levels,
+            extra,
+            key_columns,
+            inputs,
+            stored,
+            carried,
+            page,
+            sort,
+            radix,
+            few_rows,
+        })
+    }
+
+    /// So many radix partitions that most are sorted in memory.
+    pub(super) fn radix(&self, context: &QueryContext) -> Radix {
+        *self.radix.get_or_init(|| match context.budget.limit() >> 20 {
+            0..=31 => Radix::first(32),
+            32..=127 => Radix::first(128),
+            _ => Radix::first(256),
+        })
     }
 
     /// The schema of stored rows.

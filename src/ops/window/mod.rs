@@ -69,6 +69,15 @@ impl Window {
     ) -> Result<Self> {
         Ok(Window { layout: Arc::new(Layout::new(order, calls, columns, schema)?) })
     }
+
+    /// For tests: lanes spread their rows once there are more than so many.
+    #[cfg(test)]
+    fn with_few_rows(mut self, rows: usize) -> Self {
+        if let Some(layout) = Arc::get_mut(&mut self.layout) {
+            layout.few_rows = rows;
+        }
+        self
+    }
 }
 
 impl Sink for Window {

@@ -83,7 +83,7 @@ impl WindowSource {
             None if few.is_empty() => {}
             None => waiting.push(Waiting::Unsorted(few)),
             Some(mut partitions) => {
-                partitions.append(spread(&layout, &context, few, partitions.handles.len().trailing_zeros())?);
+                partitions.append(spread(&layout, &context, few)?);
                 waiting.extend(group(partitions, &context).into_iter().map(Waiting::Unsorted));
             }
         }

@@ -20,7 +20,7 @@ use super::*;
 use crate::expr::{Compiler, Exclusion, WindowCall, functions};
 use crate::ops::sort::SortKey;
 use crate::ops::testing::relation::cuts;
-use crate::ops::testing::{context, drive, evaluator, held, splits, whole};
+use crate::ops::testing::{context, drive, evaluator, held, splits, strains, whole};
 
 /// A row: partition, order, value, text.
 type Row = (Option<i64>, Option<i32>, Option<i64>, Option<String>);
@@ -426,13 +426,15 @@ proptest! {
         schedule in vec(0..10usize, 0..10),
         lanes in 1..4usize,
         batch_size in prop_oneof![Just(1usize), Just(7), Just(8192)],
-        limit in prop_oneof![Just(512usize << 10), Just(1 << 20), Just(1 << 30)],
+        (limit, few_rows) in (prop_oneof![Just(512usize << 10), Just(1 << 20), Just(1 << 30)], 0..150usize),
+        strain in strains(),
     ) {
         let order = TestOrder { partitioned, descending, nulls_first };
         let batch = batch(&rows);
-        let context = context(limit, batch_size, lanes);
-        let window = window(&calls, order, &batch.schema());
-        let output = drive(&window, &context, lanes, splits(&batch, &cuts), &schedule).expect("runs");
+        let context = context(strain.limit(limit), batch_size, lanes);
+        let window = window(&calls, order, &batch.schema()).with_few_rows(few_rows);
+        let splits = splits(&batch, &cuts);
+        let output = strain.during(|| drive(&window, &context, lanes, splits, &schedule)).expect("runs");
         let output = whole(&Sink::schema(&window), &output);
         prop_assert_eq!(output.num_rows(), rows.len());
         let numbers = output.column(4).as_primitive::<Int64Type>().clone();

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ops::join::nested_loop::SideColumn;
-use crate::ops::testing::{collect, context, evaluator, held, run_lanes, splits};
+use crate::ops::testing::{collect, context, evaluator, held, run_lanes, splits, strains};
 
 type Row = (Option<u8>, Option<u8>);
 
@@ -138,7 +138,7 @@ proptest! {
         batch_size in prop_oneof![Just(1usize), Just(7), Just(8192)],
         limit in prop_oneof![Just(96usize << 10), Just(1 << 30)],
         lanes in 1..4usize,
-        cut in 1..70usize,
+        (cut, strain) in (1..70usize, strains()),
     ) {
         let kind = if direction == Direction::Nearest && kind == Kind::Text { Kind::Integer } else { kind };
         let (left, right) = (side("left", kind, &left_rows), side("right", kind, &right_rows));
@@ -157,9 +157,11 @@ proptest! {
         let context = context(limit, batch_size, lanes);
         let cuts = |batch: &RecordBatch| splits(batch, &vec![vec![cut]; batch.num_rows() / cut]);
         let sink = AsofBuild::new(join.clone());
-        collect(&sink, &context, lanes, cuts(&right), &[]).expect("builds");
         let batches = cuts(&left).into_iter().flatten().collect();
-        let output = run_lanes(&AsofProbe::new(join.clone()), &context, lanes, batches).expect("joins");
+        let output = strain.during(|| {
+            collect(&sink, &context, lanes, cuts(&right), &[]).expect("builds");
+            run_lanes(&AsofProbe::new(join.clone()), &context, lanes, batches).expect("joins")
+        });
         let mut actual = Vec::new();
         for batch in &output {
             let number = |column: usize| batch.column(column).as_primitive::<Int64Type>();

@@ -22,7 +22,7 @@ use super::table::{Table, TableBuilder, TablePlan};
 use crate::batch::{MemorySource, Source, SourceRef, Split};
 use crate::error::{Error, Result};
 use crate::memory::Reservation;
-use crate::ops::partition::{PartitionWriter, Partitions};
+use crate::ops::partition::{PartitionWriter, Partitions, Radix};
 use crate::ops::{Flow, Sink, SinkWork};
 use crate::store::{Handle, QueryContext};
 
@@ -34,8 +34,8 @@ pub(super) struct BuildState {
     /// Rows in memory: all, or those of the first `resident` partitions.
     pub(super) table: Table,
     pub(super) resident: usize,
-    /// Bits of the hash that choose a partition; 0 when there is only one.
-    pub(super) bits: u32,
+    /// What chose the partitions.
+    pub(super) radix: Radix,
     /// The build rows of the partitions that are not in the table. Taken by the one that joins them, after all probing.
     pub(super) away: Mutex<Vec<Vec<Handle>>>,
     /// Rows with a NULL key that may still come out; taken as `away`.
@@ -62,7 +62,7 @@ struct Filling {
     /// Holds the table's bytes.
     reservation: Reservation,
     resident: usize,
-    bits: u32,
+    radix: Radix,
     away: Vec<Vec<Handle>>,
     loners: Vec<Handle>,
     facts: SideFacts,
@@ -96,7 +96,7 @@ pub struct TableSink {
 /// The sinks of a build side, in the order of their pipelines.
 pub(super) fn sinks(spec: Arc<Spec>, share: Arc<JoinShare>, slot: Slot) -> (BuildSink, FillSink, TableSink) {
     share.announce();
-    let progress = Arc::new(BuildProgress::new(share, spec.knobs.bits.is_some()));
+    let progress = Arc::new(BuildProgress::new(share, spec.knobs.partitioned));
     let filling = FillingSlot::default();
     let build = BuildSink { spec: spec.clone(), progress: progress.clone(), filling: filling.clone() };
     let fill = FillSink { spec: spec.clone(), filling: filling.clone() };
@@ -163,7 +163,7 @@ impl Collected {
 
     /// Chooses what is in memory and reserves for it.
     fn decide(mut self, spec: &Arc<Spec>, context: &Arc<QueryContext>, progress: &BuildProgress) -> Result<Filling> {
-        let bits = progress.bits(spec, context);
+        let radix = progress.radix(context);
         let share = &progress.share;
         let allowance = progress.allowance(spec, context);
         if self.partitions.handles.is_empty() {
@@ -175,11 +175,11 @@ impl Collected {
                 self.bounds.first().copied().flatten(),
                 allowance,
             )? {
-                Ok(reserved) => return self.filling(spec, context, reserved, 1, 0, Vec::new(), held, share),
-                Err(handles) => self.partitions = spread(spec, context, handles, bits)?,
+                Ok(reserved) => return self.filling(spec, context, reserved, 1, Radix::WHOLE, Vec::new(), held, share),
+                Err(handles) => self.partitions = spread(spec, context, handles, radix)?,
             }
         } else if !self.kept.is_empty() {
-            self.partitions.append(spread(spec, context, std::mem::take(&mut self.kept), bits)?);
+            self.partitions.append(spread(spec, context, std::mem::take(&mut self.kept), radix)?);
         }
         let mut away = std::mem::take(&mut self.partitions.handles);
         let mut resident = fitting(&away, allowance);
@@ -188,7 +188,7 @@ impl Collected {
             let sizes: Vec<usize> = away.iter().take(resident).map(Vec::len).collect();
             let handles: Vec<Handle> = away.iter_mut().take(resident).flat_map(std::mem::take).collect();
             match reserve(spec, context, handles, self.bounds.first().copied().flatten(), allowance.max(1))? {
-                Ok(reserved) => return self.filling(spec, context, reserved, resident, bits, away, held, share),
+                Ok(reserved) => return self.filling(spec, context, reserved, resident, radix, away, held, share),
                 Err(handles) => {
                     let mut handles = handles.into_iter();
                     for (partition, size) in away.iter_mut().zip(sizes) {
@@ -207,7 +207,7 @@ impl Collected {
         context: &Arc<QueryContext>,
         reserved: Reserved,
         resident: usize,
-        bits: u32,
+        radix: Radix,
         away: Vec<Vec<Handle>>,
         held: usize,
         share: &JoinShare,
@@ -221,7 +221,7 @@ impl Collected {
         let builder = Arc::new(TableBuilder::new(spec.clone(), context.clone(), reserved.plan)?);
         let Collected { loners, facts, .. } = self;
         let reservation = reserved.reservation;
-        Ok(Filling { builder, filters, reservation, resident, bits, away, loners, facts, pinned })
+        Ok(Filling { builder, filters, reservation, resident, radix, away, loners, facts, pinned })
     }
 }
 
@@ -266,8 +266,8 @@ fn fitting(partitions: &[Vec<Handle>], allowance: usize) -> usize {
     partitions.iter().take_while(fits).count()
 }
 
-fn spread(spec: &Spec, context: &Arc<QueryContext>, handles: Vec<Handle>, bits: u32) -> Result<Partitions> {
-    let mut writer = PartitionWriter::new(context, &spec.build.stored, 0, bits, 0)?;
+fn spread(spec: &Spec, context: &Arc<QueryContext>, handles: Vec<Handle>, radix: Radix) -> Result<Partitions> {
+    let mut writer = PartitionWriter::new(context, &spec.build.stored, radix, 0)?;
     super::rest::spread_into(&mut writer, spec, &spec.build, context, handles)?;
     writer.finish()
 }
@@ -374,7 +374,7 @@ impl Sink for TableSink {
         *self.slot.lock() = Some(Arc::new(BuildState {
             table: Table::new(filling.builder, filling.reservation)?,
             resident: filling.resident,
-            bits: filling.bits,
+            radix: filling.radix,
             away: Mutex::new(filling.away),
             loners: Mutex::new(filling.loners),
             facts: filling.facts,

@@ -13,7 +13,7 @@ use super::share::JoinShare;
 use super::spec::Spec;
 use super::table::CHUNK_ROWS;
 use crate::error::{Error, Result};
-use crate::ops::partition::{PartitionWriter, Partitions};
+use crate::ops::partition::{PartitionWriter, Partitions, Radix};
 use crate::ops::{Flow, SinkWork};
 use crate::store::{Handle, QueryContext, UseOrder, batch_bytes};
 
@@ -28,8 +28,8 @@ pub(super) struct BuildProgress {
     rows: AtomicUsize,
     /// The build side does not fit: its rows go by partition.
     partitioned: AtomicBool,
-    /// Bits of the hash that choose a partition, the same for every lane: the limit may change under a query.
-    bits: OnceLock<u32>,
+    /// How rows are spread, the same for every lane: the limit may change under a query.
+    radix: OnceLock<Radix>,
     pub(super) share: Arc<JoinShare>,
 }
 
@@ -39,19 +39,19 @@ impl BuildProgress {
             bytes: AtomicUsize::new(0),
             rows: AtomicUsize::new(0),
             partitioned: AtomicBool::new(partitioned),
-            bits: OnceLock::new(),
+            radix: OnceLock::new(),
             share,
         }
     }
 
-    /// The bits of the hash that choose a partition.
-    pub(super) fn bits(&self, spec: &Spec, context: &QueryContext) -> u32 {
+    /// How rows are spread, where they are.
+    pub(super) fn radix(&self, context: &QueryContext) -> Radix {
         let by_limit = || match context.budget.limit() >> 20 {
-            0..=127 => 5,
-            128..=511 => 6,
-            _ => 7,
+            0..=127 => Radix::first(32),
+            128..=511 => Radix::first(64),
+            _ => Radix::first(128),
         };
-        *self.bits.get_or_init(|| spec.knobs.bits.unwrap_or_else(by_limit))
+        *self.radix.get_or_init(by_limit)
     }
 
     fn is_partitioned(&self) -> bool {
@@ -78,7 +78,7 @@ pub struct BuildLane {
     spec: Arc<Spec>,
     context: Arc<QueryContext>,
     progress: Arc<BuildProgress>,
-    bits: u32,
+    radix: Radix,
     /// Small batches, not in the store yet.
     gathered: Vec<RecordBatch>,
     gathered_rows: usize,
@@ -106,7 +106,7 @@ pub struct BuildPart {
 impl BuildLane {
     pub(super) fn new(spec: Arc<Spec>, context: Arc<QueryContext>, progress: Arc<BuildProgress>) -> Self {
         BuildLane {
-            bits: progress.bits(&spec, &context),
+            radix: progress.radix(&context),
             spec,
             context,
             progress,
@@ -204,7 +204,7 @@ impl BuildLane {
 
     fn writer_mut(&mut self) -> Result<()> {
         if self.writer.is_none() {
-            self.writer = Some(PartitionWriter::new(&self.context, &self.spec.build.stored, 0, self.bits, 0)?);
+            self.writer = Some(PartitionWriter::new(&self.context, &self.spec.build.stored, self.radix, 0)?);
         }
         Ok(())
     }

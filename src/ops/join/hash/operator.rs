@@ -18,7 +18,7 @@ use super::rest::JoinRest;
 use super::spec::{Keep, Shape, Spec};
 use crate::batch::SourceRef;
 use crate::error::{Error, Result};
-use crate::ops::partition::{PartitionWriter, Partitions, partition_of};
+use crate::ops::partition::{PartitionWriter, Partitions};
 use crate::ops::{Emit, Flow, Operator, Work, WorkPart};
 use crate::store::QueryContext;
 
@@ -120,15 +120,14 @@ impl ProbeWork {
 
     /// Puts the rows of partitions that are not in memory aside; the others, with their hashes.
     fn part(&mut self, batch: ProbeBatch) -> Result<(ProbeBatch, Option<Vec<u64>>)> {
-        let (resident, bits) = (self.state.resident, self.state.bits);
-        if resident >= 1 << bits {
+        let (resident, radix) = (self.state.resident, self.state.radix);
+        if resident >= radix.count() {
             return Ok((batch, None));
         }
         self.spec.hash(&batch.keys, batch.rows, &mut self.hashes)?;
         let hashes = &self.hashes;
         let is_near = |row: usize| {
-            partition_of(hashes[row], 0, bits) < resident
-                || batch.valid.as_ref().is_some_and(|valid| valid.is_null(row))
+            radix.of(hashes[row]) < resident || batch.valid.as_ref().is_some_and(|valid| valid.is_null(row))
         };
         let near = BooleanBuffer::collect_bool(batch.rows, is_near);
         if near.count_set_bits() == batch.rows {
@@ -142,7 +141,7 @@ impl ProbeWork {
             batch.columns.iter().map(|column| Ok(filter(column, &far)?)).collect::<Result<Vec<ArrayRef>>>()?;
         let writer = match &mut self.writer {
             Some(writer) => writer,
-            none => none.insert(PartitionWriter::new(&self.context, &self.spec.probe.stored, 0, bits, 0)?),
+            none => none.insert(PartitionWriter::new(&self.context, &self.spec.probe.stored, radix, 0)?),
         };
         writer.push(&columns, &far_hashes)?;
         let rows = near_hashes.len();

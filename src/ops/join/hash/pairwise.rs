@@ -1,6 +1,6 @@
 //! A partition that was not in memory while the probe side streamed: its build rows with its probe rows.
 //!
-//! Where the build rows do not fit either, both sides are cut by the next bits of the hash. Where that does not help
+//! Where the build rows do not fit either, both sides are cut again. Where that does not help
 //! (one key has too many rows), the build rows come block by block, and each block sees all probe rows; which of them
 //! matched is remembered between the blocks.
 
@@ -17,13 +17,11 @@ use super::table::{Table, TableBuilder, TablePlan};
 use crate::batch::Split;
 use crate::error::{Error, Result};
 use crate::memory::Reservation;
-use crate::ops::partition::PartitionWriter;
+use crate::ops::partition::{PartitionWriter, Radix};
 use crate::store::{Handle, QueryContext};
 
-/// Bits by which a partition that does not fit is cut again.
-const RECURSION_BITS: u32 = 3;
-/// Bits of the hash that may choose partitions.
-const MOST_BITS: u32 = 45;
+/// A partition that does not fit is cut into so many.
+const CUT_AGAIN: usize = 8;
 /// Probe batches read ahead.
 const READ_AHEAD: usize = 4;
 
@@ -31,15 +29,15 @@ const READ_AHEAD: usize = 4;
 pub(super) struct PartitionPair {
     build: Vec<Handle>,
     probe: Vec<Handle>,
-    /// Bits of the hash that all rows share.
-    bits: u32,
+    /// The last cut that its rows went through.
+    radix: Radix,
     /// Cutting it again would not help.
     is_stuck: bool,
 }
 
 impl PartitionPair {
-    pub(super) fn new(build: Vec<Handle>, probe: Vec<Handle>, bits: u32) -> Self {
-        PartitionPair { build, probe, bits, is_stuck: false }
+    pub(super) fn new(build: Vec<Handle>, probe: Vec<Handle>, radix: Radix) -> Self {
+        PartitionPair { build, probe, radix, is_stuck: false }
     }
 }
 
@@ -97,7 +95,8 @@ impl PairwiseSplit {
     }
 
     fn start(&mut self, pair: PartitionPair) -> Result<()> {
-        let PartitionPair { build, probe, bits, is_stuck } = pair;
+        let PartitionPair { build, probe, radix, is_stuck } = pair;
+        let cut = radix.again(CUT_AGAIN).filter(|_| !is_stuck && build.len() > 1);
         let nothing = build.is_empty() && !self.spec.shape.keeps_unmatched_probe()
             || probe.is_empty() && !self.spec.shape.keeps_unmatched_build();
         if nothing {
@@ -109,11 +108,13 @@ impl PairwiseSplit {
                 let probe = ProbeRowsOf::Once(probe.into());
                 self.current = Some(self.block(table, probe, VecDeque::new()));
             }
-            Err(build) if is_stuck || build.len() <= 1 || bits + RECURSION_BITS > MOST_BITS => {
-                let probe = self.often(probe)?;
-                self.current = self.next_block(build.into(), probe)?;
-            }
-            Err(build) => self.cut(PartitionPair { build, probe, bits, is_stuck })?,
+            Err(build) => match cut {
+                Some(radix) => self.cut(build, probe, radix)?,
+                None => {
+                    let probe = self.often(probe)?;
+                    self.current = self.next_block(build.into(), probe)?;
+                }
+            },
         }
         Ok(())
     }
@@ -178,12 +179,11 @@ impl PairwiseSplit {
         Ok(ProbeRowsOf::Often { handles, next: 0, matched, remembers, _held: held })
     }
 
-    /// Cuts a partition by the next bits of the hash.
-    fn cut(&mut self, pair: PartitionPair) -> Result<()> {
-        let PartitionPair { build, probe, bits, .. } = pair;
+    /// Cuts a partition into those of `radix`.
+    fn cut(&mut self, build: Vec<Handle>, probe: Vec<Handle>, radix: Radix) -> Result<()> {
         let rows: usize = build.iter().map(Handle::rows).sum();
         let cut = |layout: &super::spec::SideLayout, handles: Vec<Handle>| {
-            let mut writer = PartitionWriter::new(&self.context, &layout.stored, bits, RECURSION_BITS, 0)?;
+            let mut writer = PartitionWriter::new(&self.context, &layout.stored, radix, 0)?;
             spread_into(&mut writer, &self.spec, layout, &self.context, handles)?;
             writer.finish()
         };
@@ -191,7 +191,7 @@ impl PairwiseSplit {
         let probes = cut(&self.spec.probe, probe)?.handles;
         for (build, probe) in builds.into_iter().zip(probes).rev() {
             let is_stuck = build.iter().map(Handle::rows).sum::<usize>() > rows / 4 * 3;
-            self.waiting.push(PartitionPair { build, probe, bits: bits + RECURSION_BITS, is_stuck });
+            self.waiting.push(PartitionPair { build, probe, radix, is_stuck });
         }
         Ok(())
     }

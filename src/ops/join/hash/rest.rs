@@ -67,7 +67,7 @@ impl JoinRest {
         for (partition, build) in builds.into_iter().enumerate() {
             let probe = probes.next().unwrap_or_default();
             if partition >= state.resident && !(build.is_empty() && probe.is_empty()) {
-                pieces.push(Piece::Pair(PartitionPair::new(build, probe, state.bits)));
+                pieces.push(Piece::Pair(PartitionPair::new(build, probe, state.radix)));
             }
         }
         JoinRest {

@@ -208,22 +208,14 @@ pub(crate) enum IndexKind {
 }
 
 /// What tests turn to reach every path with little data.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Knobs {
-    /// Partition from the first row on, by so many bits of the hash.
-    pub(crate) bits: Option<u32>,
-    /// Bits that a hash may have.
-    pub(crate) hash_mask: u64,
+    /// Partition from the first row on.
+    pub(crate) partitioned: bool,
     /// How the rows of integer keys are found, where it is possible.
     pub(crate) index: Option<IndexKind>,
     /// Bytes that a table may take.
     pub(crate) allowance: Option<usize>,
-}
-
-impl Default for Knobs {
-    fn default() -> Self {
-        Knobs { bits: None, hash_mask: u64::MAX, index: None, allowance: None }
-    }
 }
 
 /// A join as its tasks see it.
@@ -324,11 +316,7 @@ impl Spec {
 
     /// The hash of every row of canonical keys.
     pub(super) fn hash(&self, keys: &[ArrayRef], rows: usize, hashes: &mut Vec<u64>) -> Result<()> {
-        hash_rows(keys, rows, hashes)?;
-        if self.knobs.hash_mask != u64::MAX {
-            hashes.iter_mut().for_each(|hash| *hash &= self.knobs.hash_mask);
-        }
-        Ok(())
+        hash_rows(keys, rows, hashes)
     }
 
     /// Whether further rows of a key change nothing.

@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use super::spec::{IndexKind, Knobs};
 use super::{HashJoin, HashJoinPlan, JoinShare, Residual, Side};
 use crate::batch::RuntimeFilter;
-use crate::ops::testing;
+use crate::ops::testing::{self, Strain, strains};
 
 const TYPES: [JoinType; 10] = [
     JoinType::Inner,
@@ -48,6 +48,7 @@ struct Case {
     lanes: usize,
     limit: usize,
     knobs: Knobs,
+    strain: Strain,
 }
 
 struct Random(u64);
@@ -220,6 +221,10 @@ fn pieces(batch: &RecordBatch, size: usize) -> Vec<RecordBatch> {
 }
 
 fn run(case: &Case) -> (Vec<Vec<String>>, Vec<Vec<String>>) {
+    case.strain.during(|| run_strained(case))
+}
+
+fn run_strained(case: &Case) -> (Vec<Vec<String>>, Vec<Vec<String>>) {
     let mut random = Random(case.seed);
     let left = side(case, case.rows.0, "l", &mut random);
     let right = side(case, case.rows.1, "r", &mut random);
@@ -237,7 +242,7 @@ fn run(case: &Case) -> (Vec<Vec<String>>, Vec<Vec<String>>) {
     drop(chunks);
     testing::collect(&join.table, &context, 1, Vec::new(), &[]).unwrap();
     let batches = testing::run_lanes(&join.probe, &context, case.lanes, pieces(&probed, case.batch_size)).unwrap();
-    let most = if case.knobs.bits.is_some() || case.knobs.allowance.is_some() { usize::MAX } else { case.batch_size };
+    let most = if case.knobs.partitioned || case.knobs.allowance.is_some() { usize::MAX } else { case.batch_size };
     assert!(batches.iter().all(|batch| batch.num_rows() > 0 && batch.num_rows() <= most));
     let mut rows: Vec<Vec<String>> = batches.iter().flat_map(texts).collect();
     rows.sort();
@@ -247,13 +252,10 @@ fn run(case: &Case) -> (Vec<Vec<String>>, Vec<Vec<String>>) {
 }
 
 fn knobs() -> impl Strategy<Value = Knobs> {
-    let bits = prop::option::of(0u32..=10);
-    let masks = prop::sample::select(vec![u64::MAX, u64::MAX, 0, 0xF000_0000_0000_000F, 0xFF]);
     let allowance = prop::sample::select(vec![None, None, Some(0), Some(2000), Some(20_000), Some(100_000)]);
     let indexes = prop::sample::select(vec![None, Some(IndexKind::Sparse), Some(IndexKind::Hash)]);
-    (bits, masks, indexes, allowance).prop_map(|(bits, hash_mask, index, allowance)| Knobs {
-        bits,
-        hash_mask,
+    (any::<bool>(), indexes, allowance).prop_map(|(partitioned, index, allowance)| Knobs {
+        partitioned,
         index,
         allowance,
     })
@@ -272,8 +274,8 @@ fn case() -> impl Strategy<Value = Case> {
         1usize..4,
         prop::sample::select(vec![4usize << 20, 8 << 20, 1 << 30]),
     );
-    (1u64..u64::MAX, kinds, what, sizes, surroundings, knobs()).prop_map(
-        |(seed, kinds, what, sizes, surroundings, knobs)| {
+    (1u64..u64::MAX, kinds, what, sizes, surroundings, knobs(), strains()).prop_map(
+        |(seed, kinds, what, sizes, surroundings, knobs, strain)| {
             let (join_type, is_left, null_equal, residual, null_aware) = what;
             let can_be_aware = matches!(join_type, JoinType::LeftAnti | JoinType::LeftMark);
             Case {
@@ -288,9 +290,9 @@ fn case() -> impl Strategy<Value = Case> {
                 distinct: sizes.2,
                 batch_size: surroundings.0,
                 lanes: surroundings.1,
-                // Even empty buffers of very many partitions take some megabytes.
-                limit: if knobs.bits.is_some_and(|bits| bits > 6) { 1 << 30 } else { surroundings.2 },
+                limit: strain.limit(surroundings.2),
                 knobs,
+                strain,
             }
         },
     )
@@ -321,16 +323,18 @@ fn plain(join_type: JoinType, rows: (usize, usize), distinct: u64) -> Case {
         lanes: 2,
         limit: 1 << 30,
         knobs: Knobs::default(),
+        strain: Strain::NONE,
     }
 }
 
 #[test]
 fn any_number_of_partitions_in_memory_gives_the_same() {
-    for bits in [0, 1, 2, 3, 4, 5, 7, 8, 10] {
+    for count in (1..=17).chain([127, 128, 129, 255, 256, 257, 1000]) {
         for allowance in [Some(0), Some(1000), Some(8000), Some(30_000), None] {
-            let knobs = Knobs { bits: Some(bits), allowance, ..Knobs::default() };
-            let (rows, expected) = run(&Case { knobs, ..plain(JoinType::Full, (600, 700), 300) });
-            assert!(rows == expected, "{bits} bits, {allowance:?} bytes");
+            let knobs = Knobs { partitioned: true, allowance, ..Knobs::default() };
+            let strain = Strain { partitions: Some(count), ..Strain::NONE };
+            let (rows, expected) = run(&Case { knobs, strain, ..plain(JoinType::Full, (600, 700), 300) });
+            assert!(rows == expected, "{count} partitions, {allowance:?} bytes");
         }
     }
 }
@@ -339,8 +343,9 @@ fn any_number_of_partitions_in_memory_gives_the_same() {
 fn one_key_larger_than_memory_goes_block_by_block() {
     for join_type in TYPES {
         for build in [Side::Left, Side::Right] {
-            let knobs = Knobs { bits: Some(2), allowance: Some(4000), ..Knobs::default() };
-            let case = Case { build, knobs, residual: true, ..plain(join_type, (500, 600), 1) };
+            let knobs = Knobs { partitioned: true, allowance: Some(4000), ..Knobs::default() };
+            let strain = Strain { partitions: Some(4), ..Strain::NONE };
+            let case = Case { build, knobs, strain, residual: true, ..plain(join_type, (500, 600), 1) };
             let (rows, expected) = run(&case);
             assert!(rows == expected, "{case:?}");
         }
@@ -372,8 +377,9 @@ fn published(case: &Case) -> Arc<RuntimeFilter> {
 
 #[test]
 fn build_keys_are_told_to_the_probe_side_where_other_rows_cannot_matter() {
-    for (bits, distinct) in [(None, 50), (None, 1 << 50), (Some(3), 50)] {
-        let case = Case { knobs: Knobs { bits, ..Knobs::default() }, ..plain(JoinType::Inner, (0, 500), distinct) };
+    for (partitioned, distinct) in [(false, 50), (false, 1 << 50), (true, 50)] {
+        let case =
+            Case { knobs: Knobs { partitioned, ..Knobs::default() }, ..plain(JoinType::Inner, (0, 500), distinct) };
         let filter = published(&case);
         let filter = filter.get().unwrap();
         let mut random = Random(case.seed);
