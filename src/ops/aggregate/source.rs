@@ -242,7 +242,8 @@ impl AggregateSplit {
     }
 
     fn emit(&mut self, mut table: Table) -> Result<()> {
-        if table.len() == 0 {
+        // Without keys a table has its group before it has rows.
+        if !table.has_rows() || table.len() == 0 {
             return Ok(());
         }
         let batch = table.drain_final()?;

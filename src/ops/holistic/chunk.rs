@@ -65,7 +65,7 @@ impl<'a> Chunk<'a> {
                 let arguments = slot
                     .arguments
                     .iter()
-                    .map(|&column| self.selected(column, &selection))
+                    .map(|&column| self.layout.in_own_type(column, &self.selected(column, &selection)?))
                     .collect::<Result<Vec<_>>>()?;
                 accumulate(&slot.call, &arguments, &selection.starts)
             }

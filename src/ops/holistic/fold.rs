@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, UInt64Type};
 use arrow::record_batch::RecordBatch;
 use arrow::row::{OwnedRow, Row, Rows};
 
-use super::layout::CallSlot;
+use super::layout::{CallSlot, Layout};
 use super::values::GroupValues;
 use crate::error::{Error, Result};
 use crate::expr::{AggregateCall, EmitTo, Gathering, GroupsAccumulator};
@@ -75,8 +75,12 @@ enum State {
 
 /// A call being computed.
 pub(super) struct CallFold {
+    layout: Arc<Layout>,
     call: AggregateCall,
+    /// Where the arguments are in the pass.
     arguments: Vec<usize>,
+    /// Where they are in a row.
+    columns_of_row: Vec<usize>,
     item: DataType,
     filter: Option<usize>,
     distinct: bool,
@@ -92,17 +96,24 @@ pub(super) struct CallFold {
 
 impl CallFold {
     /// `place` says where a column of the stored rows is in the pass.
-    pub(super) fn new(slot: &CallSlot, context: &Arc<QueryContext>, place: impl Fn(usize) -> usize) -> Result<Self> {
+    pub(super) fn new(
+        layout: &Arc<Layout>,
+        slot: &CallSlot,
+        context: &Arc<QueryContext>,
+        place: impl Fn(usize) -> usize,
+    ) -> Result<Self> {
         let state = match slot.gathering() {
             None => State::Accumulator(None),
             Some(Gathering::Mode) => State::Mode(Mode::default()),
             Some(_) => State::Values(GroupValues::new(context)),
         };
-        let arguments = slot.arguments.iter().map(|&column| place(column));
         let needed = if slot.gathering().is_some() { 1 } else { usize::MAX };
+        let columns_of_row: Vec<usize> = slot.arguments.iter().copied().take(needed).collect();
         Ok(CallFold {
+            layout: layout.clone(),
             call: slot.call.clone(),
-            arguments: arguments.take(needed).collect(),
+            arguments: columns_of_row.iter().map(|&column| place(column)).collect(),
+            columns_of_row,
             item: slot.item.clone(),
             filter: slot.filter.map(place),
             distinct: slot.distinct,
@@ -184,7 +195,9 @@ impl CallFold {
                     Some(accumulator) => accumulator,
                     empty => empty.insert(self.call.accumulator()?),
                 };
-                accumulator.update_batch(&columns, &vec![0; end - start], None, 1)?;
+                let columns = columns.iter().zip(&self.columns_of_row);
+                let columns = columns.map(|(column, &index)| self.layout.in_own_type(index, column));
+                accumulator.update_batch(&columns.collect::<Result<Vec<_>>>()?, &vec![0; end - start], None, 1)?;
             }
             State::Mode(mode) => {
                 let mut done = 0;

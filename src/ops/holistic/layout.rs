@@ -157,6 +157,13 @@ impl Layout {
         .collect()
     }
 
+    /// Values of column `index` of a row in the type that calls know, where they waited in another one.
+    pub(super) fn in_own_type(&self, index: usize, values: &ArrayRef) -> Result<ArrayRef> {
+        let missing = || Error::internal(format!("rows without column {index}"));
+        let own = self.rows.fields().get(index).ok_or_else(missing)?.data_type();
+        Ok(if values.data_type() == own { values.clone() } else { cast(values, own)? })
+    }
+
     /// A batch of the output schema from its columns.
     pub(super) fn output_batch(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
         let columns = columns.into_iter().zip(self.output.fields()).map(|(column, field)| {

@@ -124,7 +124,7 @@ impl Pass {
         columns.extend(inputs);
         let sorted = sorted(layout, context, handles, &order, &columns)?;
         let place = |column: usize| columns.iter().position(|&known| known == column).unwrap_or(usize::MAX);
-        let folds = slots().map(|slot| CallFold::new(slot, context, place)).collect::<Result<_>>()?;
+        let folds = slots().map(|slot| CallFold::new(layout, slot, context, place)).collect::<Result<_>>()?;
         let order =
             Order { columns: order.columns.iter().map(|&(column, options)| (place(column), options)).collect() };
         Ok(Pass {

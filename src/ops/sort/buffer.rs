@@ -119,9 +119,8 @@ impl Sorted {
         if entries.is_empty() {
             return Ok(None);
         }
-        let batches: Vec<&RecordBatch> = self.batches.iter().collect();
         let picks: Vec<_> = entries.iter().map(|entry| (entry.batch as usize, entry.row as usize)).collect();
-        let piece = gather(&batches, &picks, self.keys.wide())?;
+        let piece = gather(&self.batches, &picks, self.keys.wide())?;
         self.next = end;
         Ok(Some(piece))
     }

@@ -1,6 +1,7 @@
 //! The logical rules: the optimizer's own that fit this engine, and ours.
 //!
-//! `push_down_filter`, `extract_equijoin_predicate` and `eliminate_cross_join` are wrapped ([`columnless`], [`null_safe`], [`cross_join`]). Left out of the optimizer's list: extracting and pushing down leaf
+//! `push_down_filter`, `extract_equijoin_predicate` and `eliminate_cross_join` are wrapped ([`columnless`], [`null_safe`], [`cross_join`]), and
+//! the rules that ask for keys get a plan that knows them ([`true_keys`]). Left out of the optimizer's list: extracting and pushing down leaf
 //! expressions (`get_field`), which pays only where a scan reads single fields of a struct (until the scans do, it only adds
 //! projections), the rules that decorrelate subqueries, in place of which [`unnest()`] runs before all others (between [`distinct_on()`] and [`lengths()`]), and the
 //! rewriting of a single DISTINCT argument: lowering does it for any number of them, beside any other call.
@@ -11,6 +12,7 @@ mod distinct_on;
 mod in_list;
 mod lengths;
 mod null_safe;
+mod true_keys;
 mod unnest;
 
 pub(super) mod join_order;
@@ -25,6 +27,7 @@ pub(super) use distinct_on::distinct_on;
 pub(super) use in_list::constant_lists;
 pub(super) use lengths::lengths;
 pub(super) use null_safe::null_safe_keys;
+use true_keys::{TRUSTING, WithTrueKeys};
 pub(crate) use unnest::unnest;
 
 /// Rules of the optimizer's default list that are not used.
@@ -53,6 +56,7 @@ fn mended(rule: Arc<dyn OptimizerRule + Send + Sync>) -> Arc<dyn OptimizerRule +
         "push_down_filter" => Arc::new(PushDownFilterWithColumns::default()),
         "extract_equijoin_predicate" => Arc::new(null_safe::ExtractKeys::default()),
         "eliminate_cross_join" => Arc::new(EliminateCrossJoinOfOneEquality::default()),
+        name if TRUSTING.contains(&name) => Arc::new(WithTrueKeys(rule)),
         _ => rule,
     }
 }
@@ -70,6 +74,9 @@ mod tests {
     fn every_rule_that_is_left_out_exists() {
         let names: Vec<String> = Optimizer::new().rules.iter().map(|rule| rule.name().to_string()).collect();
         for rule in LEFT_OUT {
+            assert!(names.iter().any(|name| name == rule), "{rule} is not one of {names:?}");
+        }
+        for rule in TRUSTING {
             assert!(names.iter().any(|name| name == rule), "{rule} is not one of {names:?}");
         }
         assert_eq!(all().len(), names.len() - LEFT_OUT.len());

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use arrow::array::{BooleanArray, UInt32Array};
-use arrow::compute::{filter_record_batch, take_record_batch};
-use arrow::record_batch::RecordBatch;
+use arrow::compute::{filter_record_batch, take_arrays};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use super::NestedLoop;
 use super::bits::Bits;
@@ -80,8 +80,10 @@ impl Probe {
         if open.len() * 2 > self.rows().num_rows() {
             return Ok(());
         }
-        let numbers = open.iter().map(|&row| self.number(row as usize) as u32).collect();
-        let rows = take_record_batch(self.rows(), &UInt32Array::from(open))?;
+        let numbers: Vec<u32> = open.iter().map(|&row| self.number(row as usize) as u32).collect();
+        let columns = take_arrays(self.rows().columns(), &UInt32Array::from(open), None)?;
+        let options = RecordBatchOptions::new().with_row_count(Some(numbers.len()));
+        let rows = RecordBatch::try_new_with_options(self.rows().schema(), columns, &options)?;
         self.open = Some((rows, numbers));
         Ok(())
     }
