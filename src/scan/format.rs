@@ -69,6 +69,11 @@ pub trait SplitPlan: Send + Sync {
     /// Index of the file in `spec.files`.
     fn file(&self) -> usize;
 
+    /// How many rows it has, where that is known without reading.
+    fn rows(&self) -> Option<u64> {
+        None
+    }
+
     /// Starts reading.
     fn open(&self) -> Result<Box<dyn Split>>;
 }

@@ -48,7 +48,10 @@ pub fn source(request: ScanRequest, context: &Arc<QueryContext>) -> Result<Sourc
         Some(Watched::new(position, filter.filter.clone()))
     });
     let (filters, runtime_filters) = (Arc::new(watched.collect()), request.runtime_filters.len());
-    Ok(Arc::new(FileSource { schema, spec: kept_spec, all_files, outputs, values, splits, filters, runtime_filters }))
+    let left = splits.iter().map(|split| split.rows()).sum::<Option<u64>>();
+    let pruned = left.zip(spec.rows).filter(|(left, all)| left < all);
+    let spec = kept_spec;
+    Ok(Arc::new(FileSource { schema, spec, all_files, outputs, values, splits, pruned, filters, runtime_filters }))
 }
 
 /// Where a column of the output comes from.
@@ -121,6 +124,8 @@ struct FileSource {
     /// Folder values by file.
     values: Vec<Arc<Vec<ScalarValue>>>,
     splits: Vec<Box<dyn SplitPlan>>,
+    /// Rows of the splits, and of all files, where the files' statistics (or a limit) left some out.
+    pruned: Option<(u64, u64)>,
     /// Runtime filters that the format does not apply.
     filters: Arc<Vec<Watched>>,
     /// All runtime filters.
@@ -142,7 +147,8 @@ impl Source for FileSource {
             1 => ", 1 runtime filter".to_string(),
             count => format!(", {count} runtime filters"),
         };
-        format!("{} {what}{joint}{columns} column{plural}{filters})", self.spec.format.name())
+        let rows = self.pruned.map_or(String::new(), |(left, all)| format!(", {left} of {all} rows"));
+        format!("{} {what}{joint}{columns} column{plural}{rows}{filters})", self.spec.format.name())
     }
 
     fn schema(&self) -> SchemaRef {

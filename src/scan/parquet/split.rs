@@ -49,6 +49,10 @@ impl SplitPlan for ParquetSplit {
         self.file
     }
 
+    fn rows(&self) -> Option<u64> {
+        Some(self.part.count)
+    }
+
     fn open(&self) -> Result<Box<dyn Split>> {
         let wanted = self.scan.limit.map_or(self.part.count, |limit| self.part.count.min(limit as u64));
         if self.scan.request.projection.is_empty() {

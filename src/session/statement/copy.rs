@@ -34,11 +34,15 @@ impl Running<'_> {
         }
         let path = Path::new(filename);
         let (format, options) = self.copy_options(path)?;
-        let frame = match source {
-            CopySource::Query(query) => DataFrame::new(self.session.clone(), self.prepared.plan(query)?),
-            CopySource::Table { table_name, columns } => self.table_rows(table_name, columns)?,
-        };
-        self.number("Count", frame.write(format, path, &options)?)
+        self.number("Count", self.copied(source)?.write(format, path, &options)?)
+    }
+
+    /// The rows that are written.
+    pub(super) fn copied(&self, source: &CopySource) -> Result<DataFrame> {
+        match source {
+            CopySource::Query(query) => Ok(DataFrame::new(self.session.clone(), self.prepared.plan(query)?)),
+            CopySource::Table { table_name, columns } => self.table_rows(table_name, columns),
+        }
     }
 
     fn table_rows(&self, table: &ObjectName, columns: &[Ident]) -> Result<DataFrame> {

@@ -40,7 +40,7 @@ impl Running<'_> {
         }
     }
 
-    /// The query of a statement that changes a table.
+    /// The query of a statement that changes a table or writes a file.
     fn query_of_change(&self, statement: &Statement, verb: &DescribeAlias) -> Result<DataFrame> {
         match (statement, &self.prepared.written) {
             (Statement::Insert(insert), Statement::Explain { statement: written, .. }) => {
@@ -49,6 +49,7 @@ impl Running<'_> {
             (Statement::CreateTable(CreateTable { query: Some(query), .. }), _) => {
                 Ok(DataFrame::new(self.session.clone(), self.prepared.plan(query)?))
             }
+            (Statement::Copy { source, to: true, .. }, _) => self.copied(source),
             _ => Err(Error::not_supported(format_args!("{verb} of a statement without a query"))),
         }
     }
