@@ -189,8 +189,35 @@ fn ctrl_c_cancels_the_query_and_leaves_nothing() {
     assert!(is_empty(&spill), "spill files are gone");
 }
 
+#[test]
+fn a_request_to_end_cancels_the_query_and_leaves_no_part_of_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let copied = folder.path().join("copied.csv");
+    let query = format!("COPY ({}) TO '{}'", long_query(), copied.display());
+    for (signal, code, twice) in [("TERM", 143, false), ("HUP", 143, false), ("INT", 130, true)] {
+        let child = floe(&["--output", folder.path().join("answer.csv").to_str().unwrap(), "-c", &query])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+        let asked = Instant::now();
+        send(&child, signal);
+        if twice {
+            send(&child, signal);
+        }
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{signal}: {}", stderr(&output));
+        assert!(asked.elapsed() < Duration::from_millis(1000), "{signal}: {:?}", asked.elapsed());
+        assert!(is_empty(folder.path()), "{signal} leaves a file");
+    }
+}
+
 fn interrupt(child: &Child) {
-    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    send(child, "INT");
+}
+
+fn send(child: &Child, signal: &str) {
+    let status = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
     assert!(status.success());
 }
 

@@ -38,7 +38,7 @@ pub fn main() -> ExitCode {
     match run(&arguments) {
         Ok(Ending::Succeeded) => ExitCode::SUCCESS,
         Ok(Ending::Failed) => ExitCode::from(FAILED),
-        Ok(Ending::Interrupted) => ExitCode::from(INTERRUPTED),
+        Ok(Ending::Interrupted(code)) => ExitCode::from(code),
         Ok(Ending::OutputClosed) => ExitCode::from(OUTPUT_CLOSED),
         Err(error) => {
             diagnostic::print(&error, None);

@@ -21,8 +21,8 @@ use super::statements::Statement;
 pub enum Ending {
     Succeeded,
     Failed,
-    /// Ctrl-C.
-    Interrupted,
+    /// By Ctrl-C or a request to end; the exit code that says so.
+    Interrupted(u8),
     /// The reader of the output has gone, as `head` does.
     OutputClosed,
 }
@@ -68,8 +68,8 @@ impl Runner {
                     let ended = self.statement(&statement)?;
                     match ended {
                         Ending::Succeeded => continue,
-                        Ending::Interrupted if input.is_interactive() => continue,
-                        Ending::Interrupted | Ending::OutputClosed => return Ok(ended),
+                        Ending::Interrupted(_) if input.is_interactive() && !self.interrupts.is_ending() => continue,
+                        Ending::Interrupted(_) | Ending::OutputClosed => return Ok(ended),
                         Ending::Failed => None,
                     }
                 }
@@ -98,7 +98,7 @@ impl Runner {
             note(&format!("time: {:.3} s\n", start.elapsed().as_secs_f64()));
         }
         let Err(error) = result else {
-            return Ok(if interrupted { Ending::Interrupted } else { Ending::Succeeded });
+            return Ok(interrupted.map_or(Ending::Succeeded, Ending::Interrupted));
         };
         self.writer.abandon();
         if self.output.is_closed() {
@@ -107,8 +107,8 @@ impl Runner {
         self.report(&error, Some(statement))?;
         match interrupted {
             _ if self.output.is_closed() => Ok(Ending::OutputClosed),
-            true => Ok(Ending::Interrupted),
-            false => Ok(Ending::Failed),
+            Some(code) => Ok(Ending::Interrupted(code)),
+            None => Ok(Ending::Failed),
         }
     }
 
