@@ -118,16 +118,6 @@ impl KeyFilter {
         self.rows == 0
     }
 
-    /// Build rows with a key; duplicates count.
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// The type of the keys.
-    pub fn data_type(&self) -> &DataType {
-        &self.data_type
-    }
-
     /// The least and the greatest key, where they are known. NULL keys have none.
     pub fn bounds(&self) -> Option<(&ScalarValue, &ScalarValue)> {
         self.bounds.as_ref().map(|(least, greatest)| (least, greatest))

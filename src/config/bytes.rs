@@ -34,17 +34,6 @@ pub fn parse(text: &str) -> Result<u64> {
     Ok(bytes as u64)
 }
 
-/// Reads a size, or a percentage (`60%`) of `whole`.
-///
-/// # Errors
-/// `INVALID_SETTING` that says which forms are allowed.
-pub fn parse_share(text: &str, whole: u64) -> Result<u64> {
-    match parse_percent(text)? {
-        Some(percent) => Ok((whole as f64 * percent / 100.0) as u64),
-        None => parse(text),
-    }
-}
-
 /// The number before a `%` sign, `None` when there is no such sign.
 ///
 /// # Errors
@@ -139,11 +128,11 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_a_percentage_of_the_whole_or_a_size() {
-        assert_eq!(parse_share("60%", 1000).unwrap(), 600);
-        assert_eq!(parse_share("1KB", 5).unwrap(), 1000);
-        assert!(parse_share("0%", 1000).is_err());
-        assert!(parse_share("101%", 1000).is_err());
+    fn a_percentage_is_above_0_and_up_to_100() {
+        assert_eq!(parse_percent(" 60 %").unwrap(), Some(60.0));
+        assert_eq!(parse_percent("1KB").unwrap(), None);
+        assert!(parse_percent("0%").is_err());
+        assert!(parse_percent("101%").is_err());
     }
 
     #[test]

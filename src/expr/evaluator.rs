@@ -6,7 +6,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::RecordBatch;
 use datafusion_common::DFSchema;
-use datafusion_expr::{ColumnarValue, Expr};
+use datafusion_expr::Expr;
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::{Column, Literal};
 use datafusion_physical_expr_common::physical_expr::is_volatile;
@@ -21,7 +21,6 @@ use crate::expr::{describe_physical, from_library};
 pub struct Evaluator {
     tree: Arc<dyn PhysicalExpr>,
     data_type: DataType,
-    nullable: bool,
     column: Option<usize>,
     /// For boolean expressions: the conjuncts, ready to filter.
     predicate: Option<Arc<Predicate>>,
@@ -66,13 +65,12 @@ impl Evaluator {
 
     pub(super) fn new(tree: Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<Self> {
         let data_type = tree.data_type(schema)?;
-        let nullable = tree.nullable(schema)?;
         let column = tree.downcast_ref::<Column>().map(Column::index);
         let predicate = match data_type {
             DataType::Boolean => Some(Arc::new(Predicate::new(&tree, schema)?)),
             _ => None,
         };
-        Ok(Evaluator { tree, data_type, nullable, column, predicate })
+        Ok(Evaluator { tree, data_type, column, predicate })
     }
 
     /// The value for every row of `batch`; a constant is repeated.
@@ -86,11 +84,6 @@ impl Evaluator {
             return Ok(column.clone());
         }
         Ok(self.tree.evaluate(batch).map_err(from_library)?.into_array(batch.num_rows())?)
-    }
-
-    /// The value for every row of `batch`, as one scalar where it is the same for all.
-    pub fn evaluate_value(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
-        self.tree.evaluate(batch).map_err(from_library)
     }
 
     /// Which rows of `batch` satisfy the (boolean) expression; NULL does not.
@@ -107,11 +100,6 @@ impl Evaluator {
     /// The type of the values.
     pub fn data_type(&self) -> &DataType {
         &self.data_type
-    }
-
-    /// Whether values may be NULL.
-    pub fn nullable(&self) -> bool {
-        self.nullable
     }
 
     /// The column's index when the expression is nothing but a column.

@@ -38,13 +38,8 @@ pub fn fold_checked(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(rewritten.data)
 }
 
-/// `expr` with checked functions in place of arithmetic that could wrap; for expressions outside of a plan.
-pub fn fold_checked_expr(expr: Expr, schema: &DFSchema) -> Result<Expr> {
-    Ok(expr.transform_up(|expr| check_expr(expr, schema))?.data)
-}
-
-/// `expr` with plain operators in place of checked functions: to print it, or to send it to another engine.
-pub fn unchecked(expr: Expr) -> Result<Expr> {
+/// `expr` with plain operators in place of checked functions: to print it.
+pub(super) fn unchecked(expr: Expr) -> Result<Expr> {
     Ok(as_operators(expr)?)
 }
 

@@ -28,7 +28,7 @@ pub use aggregate::{AggregateCall, Fraction, GatherOrder, Gathering};
 pub use compiler::Compiler;
 pub use datafusion_expr::{EmitTo, GroupsAccumulator};
 pub use evaluator::Evaluator;
-pub use fold::{fold_checked, fold_checked_expr, unchecked};
+pub use fold::fold_checked;
 pub use functions::{FunctionRegistry, first_row, functions, single_row};
 pub use predicate::Selection;
 pub use window::{

@@ -62,21 +62,6 @@ impl LocalFile {
         Ok(done)
     }
 
-    /// Fills all of `buffer` from `offset` on.
-    ///
-    /// # Errors
-    /// As `read_at`; `INVALID_DATA` when the file ends first.
-    pub fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let wanted = buffer.len();
-        let got = self.read_at(offset, buffer)?;
-        if got == wanted {
-            return Ok(());
-        }
-        let path = &self.path;
-        let message = format!("'{path}' ends at byte {}, but {wanted} bytes are needed at byte {offset}", self.size);
-        Err(Error::new(Code::InvalidData, message))
-    }
-
     fn shrunk(&self, position: u64) -> Error {
         let message = format!("'{}' became shorter while it was read: it ends at byte {position}", self.path);
         Error::new(Code::Io, format!("{message}, it had {} bytes", self.size))
@@ -108,7 +93,6 @@ mod tests {
         assert_eq!(&buffer, b"3456");
         assert_eq!(file.read_at(8, &mut buffer).unwrap(), 2);
         assert_eq!(file.read_at(99, &mut buffer).unwrap(), 0);
-        assert_eq!(file.read_exact_at(8, &mut buffer).unwrap_err().code(), Code::InvalidData);
     }
 
     #[test]

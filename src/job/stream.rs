@@ -49,14 +49,6 @@ impl BatchStream {
         self.metrics.clone()
     }
 
-    /// Cancels the query and waits until no worker runs for it any more.
-    pub fn cancel(&mut self) {
-        self.ended = true;
-        self.handle.cancel();
-        self.queue.close();
-        self.handle.wait_idle();
-    }
-
     fn load(&self, handle: crate::store::Handle) -> Result<RecordBatch> {
         let batch = self.context.store.take(handle)?.into_batch();
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));

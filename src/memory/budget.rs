@@ -95,11 +95,6 @@ impl Budget {
         self.0.used.load(Ordering::Relaxed)
     }
 
-    /// Bytes that could be granted now without evicting anything.
-    pub fn available(&self) -> usize {
-        self.effective_limit().saturating_sub(self.used())
-    }
-
     /// The limit less the memory that is allocated but that nobody accounts for, at least a quarter of the limit.
     pub fn effective_limit(&self) -> usize {
         let limit = self.limit();

@@ -1,7 +1,7 @@
 //! Bytes held by one working set.
 //!
-//! Invariant: dropping a reservation gives back exactly what it holds; splitting and merging move bytes without
-//! freeing them in between.
+//! Invariant: dropping a reservation gives back exactly what it holds; merging moves bytes without freeing them
+//! in between.
 
 use std::fmt;
 use std::sync::Arc;
@@ -68,15 +68,6 @@ impl Reservation {
             self.note_released(bytes);
             self.budget.release(&self.account, bytes);
         }
-    }
-
-    /// Moves `bytes` (at most what is held) into a reservation of their own.
-    #[must_use]
-    pub fn split(&mut self, bytes: usize) -> Reservation {
-        let mut other = self.sibling();
-        other.bytes = bytes.min(self.bytes);
-        self.bytes -= other.bytes;
-        other
     }
 
     /// Takes over what `other` holds (in this holder's name).

@@ -192,11 +192,3 @@ impl<W: SinkWork> DynSinkWork for W {
         Ok(SinkPart(Box::new(SinkWork::finish(*self)?)))
     }
 }
-
-/// A context of its own for one test: `limit` bytes, `threads` lanes, `batch_size` rows.
-#[cfg(test)]
-pub(crate) fn testing_context(limit: usize, threads: usize, batch_size: usize) -> Arc<QueryContext> {
-    let budget = crate::memory::Budget::new(limit);
-    let store = crate::store::Store::new(budget.clone());
-    Arc::new(QueryContext { cancel: Default::default(), budget, store, batch_size, threads })
-}

@@ -88,7 +88,7 @@ mod tests {
             .and_then(|builder| builder.filter(col("column1").gt(lit(1_i64)).and(lit(true))))
             .and_then(|builder| builder.build())
             .unwrap();
-        let optimised = optimize(plan, Utc::now(), &crate::ops::testing_context(1 << 20, 1, 1024))
+        let optimised = optimize(plan, Utc::now(), &crate::ops::testing::context(1 << 20, 1024, 1))
             .unwrap()
             .display_indent()
             .to_string();
@@ -103,7 +103,7 @@ mod tests {
             })
             .and_then(|builder| builder.build())
             .unwrap();
-        let error = optimize(plan, Utc::now(), &crate::ops::testing_context(1 << 20, 1, 1024)).unwrap_err();
+        let error = optimize(plan, Utc::now(), &crate::ops::testing::context(1 << 20, 1024, 1)).unwrap_err();
         assert!(!error.to_string().contains("type_coercion"), "{error}");
     }
 }

@@ -85,7 +85,7 @@ impl Keeper {
         keeper
     }
 
-    pub(super) fn put(&self, batch: RecordBatch, order: UseOrder) -> Result<Handle> {
+    pub(super) fn put(self: &Arc<Self>, batch: RecordBatch, order: UseOrder) -> Result<Handle> {
         let batch = footprint::compact(batch);
         let bytes = footprint::batch_bytes(&batch);
         let (rows, schema) = (batch.num_rows(), batch.schema());
@@ -96,7 +96,7 @@ impl Keeper {
         let key = (u32::MAX - order.0, self.sequence.fetch_add(1, Ordering::Relaxed));
         let entry = Arc::new(Entry { key, rows, bytes, schema, tally: Tally::current(), state: Mutex::new(state) });
         self.shelves.lock().insert(Shelf::Dirty, &entry);
-        let handle = Handle { entry, keeper: self.shared() };
+        let handle = Handle { entry, keeper: Arc::clone(self) };
         self.granted();
         self.fit(bytes.max(spiller::group_bytes(self.budget.limit())))?;
         Ok(handle)
@@ -233,13 +233,6 @@ impl Keeper {
 
     pub(super) fn reservation(&self) -> Reservation {
         self.account.sibling()
-    }
-
-    pub(super) fn shared(&self) -> Arc<Keeper> {
-        match self.me.upgrade() {
-            Some(keeper) => keeper,
-            None => unreachable!("whoever calls holds the store"),
-        }
     }
 
     /// Whether what only exists in memory is over the high-water mark and some of it can be written.

@@ -137,21 +137,13 @@ impl Split for StoredSplit {
 pub struct StoredRowsBuilder {
     schema: SchemaRef,
     store: Store,
-    order: UseOrder,
     handles: Vec<Arc<Handle>>,
 }
 
 impl StoredRowsBuilder {
     /// Gathers batches of `schema` in `store`.
     pub fn new(schema: SchemaRef, store: Store) -> Self {
-        StoredRowsBuilder { schema, store, order: UseOrder::default(), handles: Vec::new() }
-    }
-
-    /// When the rows will be used compared with others of the same owner.
-    #[must_use]
-    pub fn with_order(mut self, order: UseOrder) -> Self {
-        self.order = order;
-        self
+        StoredRowsBuilder { schema, store, handles: Vec::new() }
     }
 
     /// Appends `batch`; an empty one leaves nothing.
@@ -160,7 +152,7 @@ impl StoredRowsBuilder {
     /// As [`Store::put`].
     pub fn push(&mut self, batch: RecordBatch) -> Result<()> {
         if batch.num_rows() > 0 {
-            self.handles.push(Arc::new(self.store.put(batch, self.order)?));
+            self.handles.push(Arc::new(self.store.put(batch, UseOrder::default())?));
         }
         Ok(())
     }

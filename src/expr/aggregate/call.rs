@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::compute::SortOptions;
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::FieldRef;
 use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::expr::{AggregateFunction, NullTreatment};
 use datafusion_expr::{Expr, ExprSchemable, GroupsAccumulator};
@@ -150,25 +150,11 @@ impl AggregateCall {
         self.function.is_distinct()
     }
 
-    /// Whether the order of the rows matters, and the call says which.
-    pub fn is_ordered(&self) -> bool {
-        !self.function.order_bys().is_empty()
-    }
-
     /// Whether this is `count(*)` or a count of some other constant: the number of rows.
     pub fn counts_rows(&self) -> bool {
         self.function.fun().name() == "count"
             && !self.is_distinct()
             && self.arguments.iter().all(Evaluator::is_constant_not_null)
-    }
-
-    /// Whether the state has a fixed size, as that of `sum` has and that of `array_agg` has not.
-    pub fn has_small_state(&self) -> Result<bool> {
-        Ok(self.function.groups_accumulator_supported()
-            && self
-                .state_fields()?
-                .iter()
-                .all(|field| field.data_type().is_primitive() || matches!(field.data_type(), DataType::Boolean)))
     }
 
     /// A new, empty accumulator.

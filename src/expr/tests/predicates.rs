@@ -98,7 +98,6 @@ fn evaluators_tell_columns_and_types() {
     let batch = numbers(10);
     let evaluator = compiled(&col("b").alias("c"), &batch);
     assert_eq!(evaluator.column(), Some(1));
-    assert!(!evaluator.nullable());
     assert_eq!(&evaluator.evaluate(&batch).unwrap(), batch.column(1));
     let constant = compiled(&lit(5_i64), &batch);
     assert_eq!(constant.evaluate(&batch).unwrap().len(), 10);

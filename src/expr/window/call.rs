@@ -1,7 +1,7 @@
 //! One window function call of a query, compiled.
 
 use arrow::array::{Array, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{DataType, FieldRef, Schema};
+use arrow::datatypes::{DataType, Schema};
 use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::expr::{AggregateFunction, NullTreatment, WindowFunction as LogicalWindow};
 use datafusion_expr::{Expr, WindowFunctionDefinition, WindowUDF};
@@ -42,17 +42,16 @@ pub struct WindowCall {
     filter: Option<Evaluator>,
     ignore_nulls: bool,
     frame: Frame,
-    field: FieldRef,
     text: String,
 }
 
 impl WindowCall {
-    /// Compiles `window`, whose output column is `field`, over rows of `schema`. PARTITION BY and ORDER BY are for the
+    /// Compiles `window` over rows of `schema`. PARTITION BY and ORDER BY are for the
     /// caller to see to.
     ///
     /// # Errors
     /// As [`Compiler::compile`]; `INVALID_QUERY` for arguments that the function does not take.
-    pub fn compile(window: &LogicalWindow, field: FieldRef, schema: &DFSchema, compiler: &Compiler) -> Result<Self> {
+    pub fn compile(window: &LogicalWindow, schema: &DFSchema, compiler: &Compiler) -> Result<Self> {
         let LogicalWindow { fun, params } = window;
         let exclusion = Exclusion::among(&params.partition_by);
         let frame = Frame::new(&params.window_frame, exclusion)?;
@@ -83,7 +82,7 @@ impl WindowCall {
                 (function, used.into_iter().filter_map(|index| arguments.get(index).cloned()).collect(), None)
             }
         };
-        Ok(WindowCall { function, arguments, filter, ignore_nulls, frame, field, text })
+        Ok(WindowCall { function, arguments, filter, ignore_nulls, frame, text })
     }
 
     /// What is computed.
@@ -110,11 +109,6 @@ impl WindowCall {
     /// The frame; of no meaning to ranks, `lag` and `lead`.
     pub fn frame(&self) -> &Frame {
         &self.frame
-    }
-
-    /// The output column as in the logical plan.
-    pub fn field(&self) -> &FieldRef {
-        &self.field
     }
 
     /// The call as SQL-like text, for EXPLAIN and messages.

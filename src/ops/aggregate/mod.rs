@@ -71,10 +71,9 @@ impl HashAggregate {
         self
     }
 
-    /// For tests: lanes spread their table after so many groups.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn with_groups_in_lane(mut self, groups: usize) -> Self {
+    /// Lanes spread their table after so many groups.
+    #[cfg(test)]
+    fn with_groups_in_lane(mut self, groups: usize) -> Self {
         self.groups_in_lane = groups;
         self
     }

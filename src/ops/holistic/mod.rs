@@ -60,10 +60,9 @@ impl HolisticAggregate {
         self
     }
 
-    /// For tests: a worker may use so many bytes for a partition.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn with_share(mut self, bytes: usize) -> Self {
+    /// A worker may use so many bytes for a partition.
+    #[cfg(test)]
+    fn with_share(mut self, bytes: usize) -> Self {
         if let Some(layout) = Arc::get_mut(&mut self.layout) {
             layout.share = Some(bytes);
         }

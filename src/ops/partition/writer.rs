@@ -213,7 +213,7 @@ mod tests {
 
     use super::*;
     use crate::batch::hash::hash_rows;
-    use crate::ops::testing_context;
+    use crate::ops::testing;
 
     fn columns(rows: i64) -> Vec<ArrayRef> {
         let text = |row: i64| (row % 5 != 0).then(|| "x".repeat(row as usize % 30));
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn every_row_comes_back_whole_in_its_partition() {
         for count in [1, 2, 3, 16, 17, 127, 128, 129, 255, 256, 257, 1000] {
-            let context = testing_context(64 << 20, 2, 100);
+            let context = testing::context(64 << 20, 100, 2);
             let whole = columns(5000);
             let fields: Vec<Field> =
                 whole.iter().map(|column| Field::new("c", column.data_type().clone(), true)).collect();

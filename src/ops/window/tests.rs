@@ -403,8 +403,7 @@ fn window(calls: &[TestCall], order: TestOrder, schema: &SchemaRef) -> Window {
         let field = Expr::from(function.clone());
         let (_, field) = datafusion_expr::ExprSchemable::to_field(&field, &logical).expect("a field");
         let field = Arc::new(field.as_ref().clone().with_name(format!("f{index}")));
-        let call =
-            WindowCall::compile(&function, field.clone(), &logical, &Compiler::starting_now()).expect("compiles");
+        let call = WindowCall::compile(&function, &logical, &Compiler::starting_now()).expect("compiles");
         slots.push(WindowSlot { call, partition, order: 1 });
         fields.push(field);
         columns.push(WindowColumn::Function(index));

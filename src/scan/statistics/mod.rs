@@ -17,7 +17,7 @@ use datafusion_common::ScalarValue;
 
 pub use distinct::{Piece, distinct_values, expected};
 pub(crate) use sample::piece;
-pub use sample::{of_batches, of_files, of_source};
+pub use sample::{of_files, of_source};
 
 use crate::scan::ScanSpec;
 use crate::scan::reader;

@@ -52,11 +52,6 @@ pub fn of_source(source: &dyn Source, columns: &[usize]) -> TableStatistics {
     from_samples(rows, &projected.unwrap_or_default(), columns.len())
 }
 
-/// What a table's rows show when `batches`, each from another part of it, stand for all of them.
-pub fn of_batches(rows: f64, batches: &[RecordBatch], columns: usize) -> TableStatistics {
-    from_samples(Some(rows), batches, columns)
-}
-
 fn from_samples(rows: Option<f64>, samples: &[RecordBatch], columns: usize) -> TableStatistics {
     let seen: usize = samples.iter().map(RecordBatch::num_rows).sum();
     let all = rows.unwrap_or(seen as f64);

@@ -204,7 +204,7 @@ impl Lowering<'_> {
         for &number in &order.windows {
             let (call, field) = &windows.calls[number];
             let wanted = wanted(call);
-            let call = WindowCall::compile(call, field.clone(), &travelling_schema, self.compiler)?;
+            let call = WindowCall::compile(call, &travelling_schema, self.compiler)?;
             slots.push(WindowSlot { call, partition: wanted.partition.len(), order: wanted.order.len() });
             given.origins.push(Origin::Call(number));
             given.fields.push((None, Arc::new(field.as_ref().clone().with_name(format!("window value {number}")))));

@@ -42,7 +42,7 @@ fn conditions() -> Expr {
 }
 
 fn optimised(plan: LogicalPlan) -> String {
-    let context = crate::ops::testing_context(1 << 24, 1, 8192);
+    let context = crate::ops::testing::context(1 << 24, 8192, 1);
     optimize(plan, Utc::now(), &context).unwrap().display_indent().to_string()
 }
 
@@ -109,7 +109,7 @@ fn a_left_join_keeps_its_left_side_and_the_conditions_above_it() {
         .and_then(LogicalPlanBuilder::build)
         .unwrap();
     let schema = plan.schema().columns();
-    let context = crate::ops::testing_context(1 << 24, 1, 8192);
+    let context = crate::ops::testing::context(1 << 24, 8192, 1);
     let optimised = optimize(plan, Utc::now(), &context).unwrap();
     let text = optimised.display_indent().to_string();
     assert_eq!(optimised.schema().columns(), schema);
