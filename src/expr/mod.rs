@@ -13,6 +13,7 @@ mod aggregate;
 mod arithmetic;
 mod compiler;
 mod evaluator;
+mod floats;
 mod fold;
 mod functions;
 mod logic;

@@ -14,6 +14,7 @@ use datafusion_physical_expr::expressions::{
 use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 
 use crate::expr::arithmetic::{CheckedArithmetic, CheckedOperator, checked_operator};
+use crate::expr::floats::{CanonicalFloat, comparable};
 use crate::expr::logic::GuardedLogic;
 
 /// `tree` with every wrapping node replaced. `schema` is that of the batches.
@@ -21,6 +22,9 @@ pub(super) fn checked(tree: Arc<dyn PhysicalExpr>, schema: &Schema) -> DataFusio
     let rewritten = tree.transform_up(|node| {
         if let Some(binary) = node.downcast_ref::<BinaryExpr>() {
             return binary_node(&node, binary, schema);
+        }
+        if node.is::<InListExpr>() {
+            return in_list_node(node, schema);
         }
         if let Some(negative) = node.downcast_ref::<NegativeExpr>() {
             let data_type = negative.arg().data_type(schema)?;
@@ -57,12 +61,33 @@ fn binary_node(
             false => Transformed::no(node.clone()),
         });
     }
+    if is_comparison(*binary.op()) && left.data_type(schema)?.is_floating() {
+        let sides = [comparable(left, schema)?, comparable(right, schema)?];
+        return Ok(Transformed::yes(node.clone().with_new_children(sides.to_vec())?));
+    }
     let Some(operator) = CheckedOperator::from_binary(*binary.op()) else { return Ok(Transformed::no(node.clone())) };
     if CheckedOperator::covers(&left.data_type(schema)?, &right.data_type(schema)?) {
         let arguments = vec![left.clone(), right.clone()];
         return Ok(replaced(CheckedArithmetic::new(operator, arguments, binary.data_type(schema)?)));
     }
     Ok(replaced(binary.clone().with_fail_on_overflow(true)))
+}
+
+fn is_comparison(operator: Operator) -> bool {
+    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
+    matches!(operator, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
+}
+
+/// A float among floats is looked for in its canonical form.
+fn in_list_node(node: Arc<dyn PhysicalExpr>, schema: &Schema) -> DataFusionResult<Transformed<Arc<dyn PhysicalExpr>>> {
+    let children: Vec<_> = node.children().into_iter().cloned().collect();
+    match children.first() {
+        Some(value) if value.data_type(schema)?.is_floating() => {
+            let children = children.iter().map(|child| comparable(child, schema));
+            Ok(Transformed::yes(node.with_new_children(children.collect::<DataFusionResult<_>>()?)?))
+        }
+        _ => Ok(Transformed::no(node)),
+    }
 }
 
 /// Whether evaluating `tree` can raise an error for some row. Says yes where it does not know.
@@ -84,6 +109,7 @@ fn is_total(node: &Arc<dyn PhysicalExpr>, schema: &Schema) -> DataFusionResult<b
     }
     Ok(node.is::<Column>()
         || node.is::<Literal>()
+        || node.is::<CanonicalFloat>()
         || node.is::<GuardedLogic>()
         || node.is::<NotExpr>()
         || node.is::<IsNullExpr>()

@@ -15,6 +15,7 @@ use super::gathering::{GatherOrder, Gathering};
 use crate::error::{Code, Error, Result};
 use crate::expr::compiler::Compiler;
 use crate::expr::evaluator::Evaluator;
+use crate::expr::floats;
 use crate::expr::fold::unchecked;
 use crate::expr::functions::CountGroups;
 
@@ -164,6 +165,11 @@ impl AggregateCall {
     pub fn accumulator(&self) -> Result<Box<dyn GroupsAccumulator>> {
         if self.function.fun().name() == "count" && !self.is_distinct() && self.arguments.len() == 1 {
             return Ok(Box::new(CountGroups::default()));
+        }
+        if let [argument] = self.arguments.as_slice()
+            && let Some(extreme) = floats::extreme(self.function.fun().name(), argument.data_type())
+        {
+            return Ok(extreme);
         }
         if self.function.groups_accumulator_supported() {
             let accumulator = self.function.create_groups_accumulator()?;
