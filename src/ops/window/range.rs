@@ -3,6 +3,10 @@
 //!
 //! Keys are compared as integers of 128 bits, where moving cannot overflow, or as floats; dates and times by
 //! microseconds or nanoseconds. A NULL's frame is its peers where the bound is an offset.
+//!
+//! # Known limitation
+//! Ends of months bend the order: March 31st at 5 less a month comes before March 30th at 10 less a month. A bound does not
+//! go back for it, so that rows of the same end of February may be missing from such a frame.
 
 use std::cmp::Ordering;
 

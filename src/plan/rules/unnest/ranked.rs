@@ -58,6 +58,9 @@ fn partitioned(call: Expr, input: &Correlated) -> Result<Expr> {
 
 /// A LIMIT whose rows a subquery counts: the rows numbered, and compared with it.
 pub(super) fn limit(limit: &Limit, names: &mut Names) -> Result<LogicalPlan> {
+    if let Some((above, lower)) = beside_its_order(limit) {
+        return Ok(above.with_new_exprs(above.expressions(), vec![self::limit(&lower, names)?])?);
+    }
     let (order_by, source) = match limit.input.as_ref() {
         LogicalPlan::Sort(sort) if sort.fetch.is_none() => (sort.expr.clone(), sort.input.as_ref()),
         other => (Vec::new(), other),
@@ -73,6 +76,9 @@ pub(super) fn limit(limit: &Limit, names: &mut Names) -> Result<LogicalPlan> {
 
 /// The rows of each key counted, and those within the limit kept.
 pub(super) fn pull_limit(limit: &Limit, outer: &Outer, names: &mut Names) -> Result<Correlated> {
+    if let Some((above, lower)) = beside_its_order(limit) {
+        return pull(&above.with_new_exprs(above.expressions(), vec![LogicalPlan::Limit(lower)])?, outer, names);
+    }
     let (order, source) = match limit.input.as_ref() {
         LogicalPlan::Sort(sort) if sort.fetch.is_none() => (sort.expr.clone(), sort.input.as_ref()),
         other => (Vec::new(), other),
@@ -97,6 +103,29 @@ pub(super) fn pull_limit(limit: &Limit, outer: &Outer, names: &mut Names) -> Res
     input.plan = build::filter(input.plan, vec![kept])?;
     input.single |= bounds.fetches_one();
     Ok(input)
+}
+
+/// The projection or alias that stands between a LIMIT and the ORDER BY whose first rows it wants (which may be by columns
+/// that are no output), and the LIMIT below it.
+fn beside_its_order(limit: &Limit) -> Option<(&LogicalPlan, Limit)> {
+    let leads_to_order = |plan: &LogicalPlan| {
+        let mut plan = plan;
+        loop {
+            match plan {
+                LogicalPlan::Projection(projection) => plan = &projection.input,
+                LogicalPlan::SubqueryAlias(alias) => plan = &alias.input,
+                LogicalPlan::Sort(sort) => return sort.fetch.is_none(),
+                _ => return false,
+            }
+        }
+    };
+    let above = limit.input.as_ref();
+    let input = match above {
+        LogicalPlan::Projection(projection) => &projection.input,
+        LogicalPlan::SubqueryAlias(alias) => &alias.input,
+        _ => return None,
+    };
+    leads_to_order(input).then(|| (above, Limit { input: input.clone(), ..limit.clone() }))
 }
 
 /// Adds the number of each row among those with the same keys, from 1; gives its column.
