@@ -10,6 +10,7 @@ mod format;
 mod hive;
 pub mod infer;
 pub mod json;
+mod masks;
 pub mod options;
 pub mod parquet;
 mod prune;

@@ -1,8 +1,8 @@
 //! CSV: inference, splits and reading, to RFC 4180 and the dialects around it.
 //!
 //! The way of a byte: [`window`] (what of the file is in memory) → [`tokenize`] (where fields begin and end) →
-//! [`columns`] (values). [`boundary`] finds the first record of a split in the middle of a file; [`sniff`] and
-//! [`sample`] find out dialect and types while planning.
+//! [`columns`] (values); [`structure`] does the first step for many records at once. [`boundary`] finds the first
+//! record of a split in the middle of a file; [`sniff`] and [`sample`] find out dialect and types while planning.
 //!
 //! A quote opens a quoted field only at the very start of a field; elsewhere it is a plain character. Empty unquoted
 //! fields are NULL; quoted ones are empty texts, and NULL in columns that are not text.
@@ -19,6 +19,7 @@ mod sample;
 mod settings;
 mod sniff;
 mod split;
+mod structure;
 mod tokenize;
 mod window;
 

@@ -15,6 +15,7 @@ use crate::scan::csv::columns::{ColumnBuilder, Values, fits};
 use crate::scan::csv::head::Head;
 use crate::scan::csv::records::{Records, shown};
 use crate::scan::csv::settings::Settings;
+use crate::scan::csv::structure::Scratch;
 use crate::scan::csv::tokenize::{Field, Tokenizer};
 use crate::scan::csv::window::Window;
 use crate::scan::infer::sql_name;
@@ -22,7 +23,7 @@ use crate::scan::{FileEntry, SplitPlan};
 use crate::store::QueryContext;
 
 /// Fields that are held at once between finding and reading them.
-const TILE_FIELDS: usize = 64 * 1024;
+const TILE_FIELDS: usize = 32 * 1024;
 
 /// Bytes of text after which a batch ends, however few rows it has.
 const BATCH_TEXT_BYTES: usize = 8 << 20;
@@ -92,7 +93,7 @@ impl SplitPlan for CsvSplitPlan {
         });
         let (head, places) = head.as_ref().map_err(Clone::clone)?;
         let mut memory = plan.context.budget.reservation("CsvScan");
-        let fixed = TILE_FIELDS * size_of::<Field>();
+        let fixed = TILE_FIELDS * size_of::<Field>() + Scratch::BYTES;
         memory.grow(fixed)?;
         let columns = Columns::new(plan, places);
         let tokenizer = Tokenizer::new(settings.record_dialect(head.columns), head.columns, &columns.wanted);

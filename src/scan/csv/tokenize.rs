@@ -6,6 +6,7 @@
 use memchr::{memchr, memchr2};
 
 use crate::scan::csv::dialect::Dialect;
+use crate::scan::csv::structure::{STRETCH, Scratch, Structure};
 
 /// A field's bytes within the window (without its quotes) and how it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +23,7 @@ const ESCAPED: u32 = 1 << 30;
 pub const MAX_WINDOW: usize = 1 << 30;
 
 impl Field {
-    fn new(start: usize, end: usize, quoted: bool, escaped: bool) -> Self {
+    pub(super) fn new(start: usize, end: usize, quoted: bool, escaped: bool) -> Self {
         let flags = if quoted { QUOTED } else { 0 } | if escaped { ESCAPED } else { 0 };
         // Both fit: a window has at most MAX_WINDOW bytes.
         let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX >> 2);
@@ -83,7 +84,14 @@ pub struct Tile {
     pub bad: Option<BadRecord>,
     /// The last record goes on behind the window.
     pub incomplete: bool,
+    scratch: Scratch,
 }
+
+/// Records for which it is worth to look at a stretch of many.
+const MANY_RECORDS: usize = 16;
+
+/// Records that are read one by one where a stretch gave little.
+const PATIENCE: usize = 64;
 
 /// Splits records into fields and keeps the wanted ones.
 #[derive(Debug, Clone)]
@@ -94,6 +102,8 @@ pub struct Tokenizer {
     /// For each column of the file, its place among the wanted ones.
     places: Vec<Option<usize>>,
     wanted: usize,
+    /// Reads many records at once, where that is possible.
+    structure: Option<Structure>,
     /// Whether a quote in the middle of an unquoted field is a flaw, as in RFC 4180.
     strict: bool,
 }
@@ -143,17 +153,25 @@ impl Tokenizer {
                 *slot = Some(place);
             }
         }
-        Tokenizer { dialect, columns: Some(columns), places, wanted: wanted.len(), strict: false }
+        let structure = Structure::new(dialect, columns, wanted);
+        Tokenizer { dialect, columns: Some(columns), places, wanted: wanted.len(), structure, strict: false }
+    }
+
+    /// The same without looking at many records at once.
+    #[cfg(test)]
+    pub fn one_by_one(self) -> Self {
+        Tokenizer { structure: None, ..self }
     }
 
     /// Reads records of any number of fields; none is kept by `read`.
     pub fn of_any_width(dialect: Dialect) -> Self {
-        Tokenizer { dialect, columns: None, places: Vec::new(), wanted: 0, strict: false }
+        Tokenizer { dialect, columns: None, places: Vec::new(), wanted: 0, structure: None, strict: false }
     }
 
     /// The same records, of which no field is kept, and quotes only where RFC 4180 has them.
     pub fn strict(&self) -> Self {
-        Tokenizer { dialect: self.dialect, columns: self.columns, places: Vec::new(), wanted: 0, strict: true }
+        let (dialect, columns) = (self.dialect, self.columns);
+        Tokenizer { dialect, columns, places: Vec::new(), wanted: 0, structure: None, strict: true }
     }
 
     /// The fields of the first record at or behind `from`, and where the next one starts.
@@ -185,7 +203,20 @@ impl Tokenizer {
         let mut seeker = Seeker::new(data, self.dialect.delimiter, self.dialect.newline);
         let mut at = bounds.from;
         let absent = Field::new(0, 0, false, false);
+        // Records to read one by one before many at once are tried again.
+        let mut one_by_one = 0usize;
         while tile.rows < bounds.max_rows && at < bounds.stop && at < data.len() {
+            let max_rows = bounds.max_rows - tile.rows;
+            if let Some(structure) = self.structure.as_ref().filter(|_| one_by_one == 0 && max_rows >= MANY_RECORDS) {
+                let bounds = Bounds { from: at, max_rows, ..bounds };
+                let (rows, next) = structure.read(data, bounds, &mut tile.scratch, &mut tile.fields);
+                if next - at < STRETCH / 4 {
+                    one_by_one = PATIENCE;
+                }
+                (tile.rows, at) = (tile.rows + rows, next);
+                continue;
+            }
+            one_by_one = one_by_one.saturating_sub(1);
             let base = tile.fields.len();
             tile.fields.resize(base + self.wanted, absent);
             let slots = &mut tile.fields[base..];

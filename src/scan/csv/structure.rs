@@ -1,0 +1,401 @@
+//! Many records at once: where fields end, from bit masks of the separators and quotes.
+//!
+//! A stretch of the data that begins with a record is turned into masks. Separators between quotes are taken out by the
+//! parity of the quotes before them, which is right as long as every quote opens or closes a field or is one of a
+//! doubled pair; that is checked for all quotes at once. (Langdale and Lemire, "Parsing gigabytes of JSON per second",
+//! 2019; Mühlbauer et al., "Instant loading for main memory databases", 2013.)
+//!
+//! Invariant: what is taken here is what [`Tokenizer`](super::tokenize::Tokenizer) would find record by record; from
+//! the first record on that is not plainly well-formed it is left to that.
+
+use memchr::memchr;
+
+use crate::scan::csv::dialect::Dialect;
+use crate::scan::csv::tokenize::{Bounds, Field};
+use crate::scan::masks::{BLOCK, Finder, running_parity};
+
+/// Bytes that are looked at at once; what is noted of them stays in the cache of the first level.
+pub const STRETCH: usize = 16 * 1024;
+
+/// The three bytes that are looked for.
+const DELIMITER: usize = 0;
+const NEWLINE: usize = 1;
+const QUOTE: usize = 2;
+
+/// Finds records of a known number of fields, and remembers nothing between calls but its memory.
+#[derive(Debug, Clone)]
+pub struct Structure {
+    dialect: Dialect,
+    columns: usize,
+    /// For each field that is kept, its place in the record.
+    wanted: Vec<usize>,
+    finder: Finder<3>,
+    #[cfg(target_arch = "x86_64")]
+    counts_bits: bool,
+}
+
+/// Memory for one stretch.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    blocks: Vec<[u64; 3]>,
+    /// Ends of fields, counted from the beginning of the stretch.
+    field_ends: Positions,
+    /// Those of them that end records too.
+    record_ends: Positions,
+}
+
+impl Scratch {
+    /// Bytes that it takes at most.
+    pub const BYTES: usize = STRETCH / BLOCK * size_of::<[u64; 3]>() + 2 * (STRETCH + BLOCK) * size_of::<u32>();
+}
+
+impl Structure {
+    /// Finds records of `columns` fields and keeps those at `wanted`, in that order. `None` where the dialect has
+    /// something that masks do not tell.
+    pub fn new(dialect: Dialect, columns: usize, wanted: &[usize]) -> Option<Self> {
+        let blank_lines_are_told_apart = columns > 1 || dialect.blank_is_record;
+        if dialect.comment.is_some()
+            || columns == 0
+            || !blank_lines_are_told_apart
+            || wanted.iter().any(|&column| column >= columns)
+        {
+            return None;
+        }
+        // Without quotes the third byte is one that is found anyway, and not looked at.
+        let finder = Finder::new([dialect.delimiter, dialect.newline, dialect.quote.unwrap_or(dialect.newline)]);
+        #[cfg(target_arch = "x86_64")]
+        let counts_bits = is_x86_feature_detected!("popcnt")
+            && is_x86_feature_detected!("lzcnt")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2");
+        Some(Structure {
+            dialect,
+            columns,
+            wanted: wanted.to_vec(),
+            finder,
+            #[cfg(target_arch = "x86_64")]
+            counts_bits,
+        })
+    }
+
+    /// Appends the fields of records of `data` from `bounds.from` on, at most `bounds.max_rows`; gives their number and
+    /// where the next one starts.
+    pub fn read(&self, data: &[u8], bounds: Bounds, scratch: &mut Scratch, fields: &mut Vec<Field>) -> (usize, usize) {
+        let from = bounds.from;
+        let stretch = data.get(from..).unwrap_or_default();
+        let stretch = stretch.get(..STRETCH).unwrap_or(stretch);
+        self.finder.find(stretch, &mut scratch.blocks);
+        #[cfg(target_arch = "x86_64")]
+        if self.counts_bits {
+            // SAFETY: the machine was asked whether it has these instructions.
+            return unsafe { self.records_counting_bits(data, stretch, bounds, scratch, fields) };
+        }
+        self.records(data, stretch, bounds, scratch, fields)
+    }
+
+    /// The same code for machines with instructions that count bits and find the first of them.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "popcnt,lzcnt,bmi1,bmi2")]
+    fn records_counting_bits(
+        &self,
+        data: &[u8],
+        stretch: &[u8],
+        bounds: Bounds,
+        scratch: &mut Scratch,
+        fields: &mut Vec<Field>,
+    ) -> (usize, usize) {
+        self.records(data, stretch, bounds, scratch, fields)
+    }
+
+    #[inline(always)]
+    fn records(
+        &self,
+        data: &[u8],
+        stretch: &[u8],
+        bounds: Bounds,
+        scratch: &mut Scratch,
+        fields: &mut Vec<Field>,
+    ) -> (usize, usize) {
+        let from = bounds.from;
+        let quotes = self.settle_quotes(stretch, &mut scratch.blocks);
+        if self.wanted.is_empty() {
+            return self.count(&scratch.blocks, bounds);
+        }
+        scratch.record_ends.set(scratch.blocks.iter().map(|block| block[NEWLINE]));
+        scratch.field_ends.set(scratch.blocks.iter().map(|block| block[NEWLINE] | block[DELIMITER]));
+        let records = self.well_formed(scratch, bounds);
+        let ends = scratch.field_ends.get();
+        let next = match records.checked_sub(1).and_then(|last| scratch.record_ends.get().get(last)) {
+            Some(&end) => from + end as usize + 1,
+            None => return (0, from),
+        };
+        fields.reserve(records * self.wanted.len());
+        let mut start = from;
+        for record in ends.chunks_exact(self.columns).take(records) {
+            fields.extend(self.wanted.iter().map(|&column| {
+                let begin = match column.checked_sub(1) {
+                    Some(before) => from + record[before] as usize + 1,
+                    None => start,
+                };
+                let is_last = column + 1 == self.columns;
+                self.field(data, begin, from + record[column] as usize, is_last, quotes)
+            }));
+            start = from + record[self.columns - 1] as usize + 1;
+        }
+        (records, next)
+    }
+
+    /// Where no field is wanted: how many records there are, and where the next one starts.
+    #[inline(always)]
+    fn count(&self, blocks: &[[u64; 3]], bounds: Bounds) -> (usize, usize) {
+        let (mut records, mut next, mut before) = (0, bounds.from, 0);
+        let mut base = bounds.from;
+        for &[mut delimiters, mut newlines, _] in blocks {
+            while newlines != 0 {
+                let below = newlines ^ newlines.wrapping_sub(1);
+                let in_record = before + (delimiters & below).count_ones() as usize;
+                let goes_on = records < bounds.max_rows && next < bounds.stop;
+                if in_record + 1 != self.columns || !goes_on {
+                    return (records, next);
+                }
+                (records, before) = (records + 1, 0);
+                next = base + newlines.trailing_zeros() as usize + 1;
+                delimiters &= !below;
+                newlines &= newlines - 1;
+            }
+            before += delimiters.count_ones() as usize;
+            base += BLOCK;
+        }
+        (records, next)
+    }
+
+    /// How many records at the beginning have the right number of fields and may be read.
+    #[inline(always)]
+    fn well_formed(&self, scratch: &Scratch, bounds: Bounds) -> usize {
+        let ends = scratch.record_ends.get();
+        // The first starts before `stop`, and so does each whose predecessor ends before the byte before it.
+        let before = bounds.stop.saturating_sub(bounds.from + 1);
+        let starting = 1 + ends.partition_point(|&end| (end as usize) < before);
+        let most = bounds.max_rows.min(starting).min(ends.len());
+        let lasts = scratch.field_ends.get().chunks_exact(self.columns).map(|record| record[self.columns - 1]);
+        lasts.zip(&ends[..most]).take_while(|(last, end)| last == *end).count()
+    }
+
+    #[inline(always)]
+    fn field(&self, data: &[u8], begin: usize, end: usize, is_last: bool, quotes: Quotes) -> Field {
+        let is = |at: usize, byte: u8| data.get(at) == Some(&byte);
+        let returns = is_last && self.dialect.newline == b'\n' && end > begin && is(end - 1, b'\r');
+        let end = if returns { end - 1 } else { end };
+        match self.dialect.quote {
+            Some(quote) if quotes != Quotes::None && end > begin + 1 && is(begin, quote) => {
+                let within = data.get(begin + 1..end - 1).unwrap_or_default();
+                let escaped = quotes == Quotes::Doubled && memchr(quote, within).is_some();
+                Field::new(begin + 1, end - 1, true, escaped)
+            }
+            _ => Field::new(begin, end, false, false),
+        }
+    }
+
+    #[inline(always)]
+    /// Takes separators between quotes out, and everything from the first quote on that is not where one belongs.
+    fn settle_quotes(&self, stretch: &[u8], blocks: &mut [[u64; 3]]) -> Quotes {
+        let Some(quote) = self.dialect.quote else { return Quotes::None };
+        let Some(first) = blocks.iter().position(|block| block[QUOTE] != 0) else { return Quotes::None };
+        let mut found = Quotes::Single;
+        // What the last byte of the block before was; a record's start is as good as a separator.
+        let (mut inside, mut after_separator, mut after_close) = (0, 1, 0);
+        if let Some(before) = first.checked_sub(1).and_then(|before| blocks.get(before)) {
+            after_separator = (before[DELIMITER] | before[NEWLINE]) >> 63;
+        }
+        for index in first..blocks.len() {
+            let [delimiters, newlines, quotes] = blocks[index];
+            let parity = running_parity(quotes) ^ inside;
+            let (opening, closing) = (quotes & parity, quotes & !parity);
+            let (delimiters, newlines) = (delimiters & !parity, newlines & !parity);
+            let separators = delimiters | newlines;
+            let (behind_separator, behind_close) = (separators << 1 | after_separator, closing << 1 | after_close);
+            let doubled = opening & behind_close;
+            let misplaced = opening & !(behind_separator | behind_close);
+            let text_behind = behind_close & !(separators | opening);
+            let refused = misplaced | self.refused(stretch, index, text_behind);
+            if doubled != 0 {
+                found = Quotes::Doubled;
+            }
+            if doubled != 0 && self.dialect.escape != Some(quote) || refused != 0 || self.has_escape(stretch, index) {
+                // The record that holds it, and what follows, is for others to read.
+                for block in &mut blocks[index..] {
+                    *block = [0; 3];
+                }
+                return found;
+            }
+            blocks[index] = [delimiters, newlines, quotes];
+            (inside, after_separator, after_close) = (0u64.wrapping_sub(parity >> 63), separators >> 63, closing >> 63);
+        }
+        found
+    }
+
+    /// Of the bytes behind closing quotes that are no separators, those that are not a carriage return before a newline
+    /// either.
+    fn refused(&self, stretch: &[u8], index: usize, mut text_behind: u64) -> u64 {
+        let mut refused = 0;
+        while text_behind != 0 {
+            let lowest = text_behind & text_behind.wrapping_neg();
+            let at = index * BLOCK + lowest.trailing_zeros() as usize;
+            let returns = stretch.get(at..at + 2) == Some(&[b'\r', self.dialect.newline]);
+            // What lies behind the stretch ends no record of it.
+            if !returns && at + 1 < stretch.len() {
+                refused |= lowest;
+            }
+            text_behind ^= lowest;
+        }
+        refused
+    }
+
+    /// Whether a block holds an escape that is not the quote.
+    fn has_escape(&self, stretch: &[u8], index: usize) -> bool {
+        let block = stretch.get(index * BLOCK..).unwrap_or_default();
+        let block = block.get(..BLOCK).unwrap_or(block);
+        self.dialect.escape.is_some_and(|escape| Some(escape) != self.dialect.quote && memchr(escape, block).is_some())
+    }
+}
+
+/// What quotes a stretch has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quotes {
+    None,
+    /// Around fields.
+    Single,
+    /// Within them too.
+    Doubled,
+}
+
+/// Where bits are set.
+#[derive(Debug, Default)]
+struct Positions {
+    places: Vec<u32>,
+    count: usize,
+}
+
+impl Positions {
+    /// How many places are written without asking whether there are so many.
+    const GROUP: usize = 8;
+
+    fn get(&self) -> &[u32] {
+        &self.places[..self.count]
+    }
+
+    /// The places of the bits of `blocks`.
+    #[inline(always)]
+    fn set(&mut self, blocks: impl Iterator<Item = u64>) {
+        self.places.resize(STRETCH + BLOCK, 0);
+        self.count = 0;
+        let mut base = 0;
+        for mut bits in blocks {
+            let count = bits.count_ones() as usize;
+            let mut done = 0;
+            while done < count {
+                let Some(group) = self.places.get_mut(self.count + done..).and_then(<[u32]>::first_chunk_mut) else {
+                    break;
+                };
+                let group: &mut [u32; Self::GROUP] = group;
+                for place in group {
+                    *place = base + bits.trailing_zeros();
+                    bits &= bits.wrapping_sub(1);
+                }
+                done += Self::GROUP;
+            }
+            self.count += count;
+            base += BLOCK as u32;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::scan::csv::tokenize::{Tile, Tokenizer};
+
+    /// All records as the windows and calls fall, with what ended each call.
+    fn read(tokenizer: &Tokenizer, data: &[u8], bounds: Bounds) -> Vec<String> {
+        let (mut tile, mut from, mut seen) = (Tile::default(), bounds.from, Vec::new());
+        loop {
+            tokenizer.read(data, Bounds { from, ..bounds }, &mut tile);
+            let flaw = (tile.bad, tile.incomplete);
+            seen.extend(tile.fields.iter().map(|field| format!("{field:?}")));
+            if tile.consumed == from {
+                seen.push(format!("{flaw:?}, next at {from}"));
+                return seen;
+            }
+            if flaw.0.is_some() {
+                seen.push(format!("{flaw:?}, {}", tile.consumed));
+            }
+            from = tile.consumed;
+        }
+    }
+
+    fn dialects() -> impl Strategy<Value = Dialect> {
+        let quote = prop_oneof![
+            Just((Some(b'"'), Some(b'"'))),
+            Just((Some(b'"'), Some(b'\\'))),
+            Just((Some(b'"'), None)),
+            Just((None, None))
+        ];
+        let newline = prop_oneof![4 => Just(b'\n'), 1 => Just(b'\r')];
+        (quote, newline).prop_map(|((quote, escape), newline)| Dialect { quote, escape, newline, ..Dialect::default() })
+    }
+
+    /// Mostly well-formed records of `columns` fields.
+    fn files(columns: usize) -> impl Strategy<Value = Vec<u8>> {
+        let field = prop_oneof![
+            4 => "[a-c]{0,9}",
+            2 => "\"[a-c,\n\r]{0,70}\"",
+            1 => "\"(\"\"|[a-c,\n]|\\\\.){0,9}\"",
+            1 => Just(String::new()),
+        ];
+        let end = prop_oneof![6 => Just("\n"), 3 => Just("\r\n"), 1 => Just("\n\n")];
+        let flaw = prop_oneof![40 => Just(""), 1 => Just("\""), 1 => Just(","), 1 => Just("\n"), 1 => Just("\\"), 1 => Just("\r")];
+        let record =
+            (vec(field, columns), end, flaw).prop_map(|(fields, end, flaw)| format!("{}{flaw}{end}", fields.join(",")));
+        vec(record, 0..120).prop_map(|records| records.concat().into_bytes())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn many_records_at_once_are_those_one_by_one(
+            (columns, data) in (1..5usize).prop_flat_map(|columns| (Just(columns), files(columns))),
+            dialect in dialects(),
+            wanted in vec(0..5usize, 0..4),
+            stop in prop_oneof![2 => Just(usize::MAX), 1 => 0..3_000usize],
+            max_rows in prop_oneof![Just(1usize << 20), Just(20), Just(33)],
+            at_end in any::<bool>(),
+        ) {
+            let dialect = Dialect { blank_is_record: columns == 1, ..dialect };
+            let mut wanted: Vec<usize> = wanted.into_iter().filter(|&column| column < columns).collect();
+            wanted.sort_unstable();
+            wanted.dedup();
+            wanted.reverse();
+            let tokenizer = Tokenizer::new(dialect, columns, &wanted);
+            let bounds = Bounds { from: 0, stop, max_rows, at_end };
+            prop_assert_eq!(read(&tokenizer, &data, bounds), read(&tokenizer.clone().one_by_one(), &data, bounds));
+        }
+    }
+
+    #[test]
+    fn stretches_follow_one_another() {
+        let data: String = (0..20_000).map(|row| format!("{row},\"text, {row}\",\"say \"\"{row}\"\"\"\r\n")).collect();
+        let tokenizer = Tokenizer::new(Dialect::default(), 3, &[0, 1, 2]);
+        let bounds = Bounds { from: 0, stop: usize::MAX, max_rows: usize::MAX, at_end: true };
+        let mut tile = Tile::default();
+        tokenizer.read(data.as_bytes(), bounds, &mut tile);
+        assert_eq!((tile.rows, tile.consumed), (20_000, data.len()));
+        assert_eq!(
+            read(&tokenizer, data.as_bytes(), bounds),
+            read(&tokenizer.clone().one_by_one(), data.as_bytes(), bounds)
+        );
+    }
+}
