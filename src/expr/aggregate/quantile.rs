@@ -234,8 +234,9 @@ fn between_floats(low: f64, high: f64, weight: f64) -> f64 {
 /// The result lies between `low` and `high`, hence is of their type.
 fn between_integers(low: i128, high: i128, weight: f64) -> i128 {
     if weight == 0.5 {
-        // Exact; the halves of two odd numbers make up what is lost.
-        return low / 2 + high / 2 + (low % 2 + high % 2) / 2;
+        // Exact. Only numbers of one sign overflow, and the halves of two odd ones make up what is lost.
+        let halves = || low / 2 + high / 2 + (low % 2 + high % 2) / 2;
+        return low.checked_add(high).map_or_else(halves, |sum| sum / 2);
     }
     const EXACT: u128 = 1 << 53;
     if low.unsigned_abs() < EXACT && high.unsigned_abs() < EXACT {
@@ -253,6 +254,15 @@ mod tests {
 
     const fn at(fraction: f64) -> Fraction {
         Fraction { fraction, descending: false }
+    }
+
+    #[test]
+    fn the_middle_of_two_integers_is_rounded_towards_zero() {
+        for (low, high, middle) in [(-27, 100, 36), (-100, 27, -36), (3, 4, 3), (-4, -3, -3), (-1, 1, 0), (5, 7, 6)] {
+            assert_eq!(between_integers(low, high, 0.5), middle, "{low} and {high}");
+        }
+        assert_eq!(between_integers(i128::MAX - 2, i128::MAX, 0.5), i128::MAX - 1);
+        assert_eq!(between_integers(i128::MIN, i128::MIN + 1, 0.5), i128::MIN + 1);
     }
 
     #[test]
