@@ -14,7 +14,7 @@ use datafusion_expr::{Expr, ExprSchemable, col, lit};
 use proptest::prelude::*;
 
 use super::HolisticAggregate;
-use crate::expr::{AggregateCall, Compiler, functions};
+use crate::expr::{AggregateCall, Compiler, first_row, functions};
 use crate::ops::testing::{self, Strain, strains};
 
 #[derive(Debug, Clone)]
@@ -122,13 +122,12 @@ fn mode(rows: &[&Row]) -> String {
     texts.iter().find(|text| counts[**text] == most).map_or("NULL".to_string(), |text| (*text).clone())
 }
 
-fn sink(schema: &SchemaRef, keys: &[Expr]) -> HolisticAggregate {
+fn sink(schema: &SchemaRef, keys: &[Expr], calls: &[Expr]) -> HolisticAggregate {
     let schema = DFSchema::try_from(schema.as_ref().clone()).unwrap();
     let compiler = Compiler::starting_now();
-    let calls: Vec<Expr> = calls().into_iter().map(|(call, _)| call).collect();
     let evaluators = compiler.compile_all(keys, &schema).unwrap();
     let compiled = calls.iter().map(|call| AggregateCall::compile(call, &schema, &compiler).unwrap()).collect();
-    let fields = keys.iter().chain(&calls).enumerate().map(|(index, expr)| {
+    let fields = keys.iter().chain(calls).enumerate().map(|(index, expr)| {
         let (_, field) = expr.to_field(&schema).unwrap();
         Field::new(format!("c{index}"), field.data_type().clone(), true)
     });
@@ -170,10 +169,14 @@ struct Case {
 }
 
 fn run(case: &Case) -> Vec<Vec<String>> {
+    run_calls(case, &calls().into_iter().map(|(call, _)| call).collect::<Vec<_>>())
+}
+
+fn run_calls(case: &Case, calls: &[Expr]) -> Vec<Vec<String>> {
     let batch = relation(&case.rows);
     let context = testing::context(case.limit, case.batch_size, case.lanes);
     let keys = if case.keyed { vec![col("k")] } else { Vec::new() };
-    let sink = sink(&batch.schema(), &keys);
+    let sink = sink(&batch.schema(), &keys, calls);
     let sink = case.share.into_iter().fold(sink, HolisticAggregate::with_share);
     let cut = vec![case.batch_size; case.rows.len().div_ceil(case.batch_size)];
     let cuts: Vec<Vec<usize>> = cut.chunks(3).map(<[usize]>::to_vec).collect();
@@ -215,6 +218,36 @@ proptest! {
     #[test]
     fn groups_are_those_of_the_reference(case in case()) {
         prop_assert_eq!(run(&case), reference(&case.rows, case.keyed));
+    }
+
+    /// What DISTINCT ON asks for; lanes leave out rows that cannot be the first ones.
+    #[test]
+    fn first_rows_of_groups_are_those_of_the_reference(case in case(), ordered: bool) {
+        let order = if ordered { vec![Sort::new(col("v"), false, false)] } else { Vec::new() };
+        let first = |column: &str| {
+            let order_by = order.clone();
+            let params = AggregateFunctionParams { args: vec![col(column)], distinct: false, filter: None, order_by, null_treatment: None };
+            Expr::AggregateFunction(AggregateFunction { func: first_row(), params })
+        };
+        let mut groups: BTreeMap<Option<i64>, &Row> = BTreeMap::new();
+        for row in &case.rows {
+            let first = groups.entry(row.key.filter(|_| case.keyed)).or_insert(row);
+            // The largest value; of NULLs the first, and no value at all comes last.
+            if ordered && row.value.is_some_and(|value| first.value.is_none_or(|first| value > first)) {
+                *first = row;
+            }
+        }
+        let cells = |(key, row): (Option<i64>, &Row)| {
+            let key = case.keyed.then(|| key.map_or("NULL".to_string(), |key| key.to_string()));
+            let values = [row.text.clone().unwrap_or("NULL".to_string()), text(row.value)];
+            key.into_iter().chain(values).collect::<Vec<String>>()
+        };
+        let mut expected: Vec<Vec<String>> = groups.into_iter().map(cells).collect();
+        if expected.is_empty() && !case.keyed {
+            expected.push(vec!["NULL".to_string(); 2]);
+        }
+        expected.sort();
+        prop_assert_eq!(run_calls(&case, &[first("t"), first("v")]), expected);
     }
 }
 

@@ -124,11 +124,12 @@ proptest! {
         cuts in cuts(),
         schedule in vec(0..10usize, 0..10),
         lanes in 1..4usize,
-        batch_size in prop_oneof![Just(1usize), Just(7)],
+        batch_size in prop_oneof![Just(1usize), Just(7), Just(8192)],
+        limit in prop_oneof![Just(256usize << 10), Just(1 << 20), Just(1 << 30)],
         skip in 0..10usize,
         fetch in 0..20usize,
     ) {
-        let context = context(1 << 20, batch_size, lanes);
+        let context = context(limit, batch_size, lanes);
         let top = TopN::new(sort_keys(&relation, &orders), relation.batch.schema(), skip, fetch).expect("a top-n");
         let output = drive(&top, &context, lanes, splits(&relation.batch, &cuts), &schedule).expect("finds the top");
         assert_same(&whole(&relation.batch.schema(), &output), &expected(&relation, &orders, skip, Some(fetch)));

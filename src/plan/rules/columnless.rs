@@ -6,8 +6,8 @@
 
 use datafusion_common::Result;
 use datafusion_common::tree_node::Transformed;
-use datafusion_expr::utils::split_conjunction;
-use datafusion_expr::{EmptyRelation, Expr, Filter, LogicalPlan};
+use datafusion_expr::utils::{conjunction, split_conjunction};
+use datafusion_expr::{EmptyRelation, Expr, Filter, LogicalPlan, lit};
 use datafusion_optimizer::optimizer::ApplyOrder;
 use datafusion_optimizer::push_down_filter::PushDownFilter;
 use datafusion_optimizer::{OptimizerConfig, OptimizerRule};
@@ -27,6 +27,7 @@ impl OptimizerRule for PushDownFilterWithColumns {
     }
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let plan = merged(plan)?;
         if let LogicalPlan::Filter(filter) = &plan {
             if split_conjunction(&filter.predicate).into_iter().any(never_holds) {
                 let schema = filter.input.schema().clone();
@@ -42,6 +43,22 @@ impl OptimizerRule for PushDownFilterWithColumns {
         }
         self.0.rewrite(plan, config)
     }
+}
+
+/// Filters that stand on each other as one: the optimizer would merge them and go on without asking here.
+fn merged(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let LogicalPlan::Filter(mut filter) = plan else { return Ok(plan) };
+    while let LogicalPlan::Filter(below) = filter.input.as_ref() {
+        let mut conjuncts: Vec<Expr> = split_conjunction(&filter.predicate).into_iter().cloned().collect();
+        for conjunct in split_conjunction(&below.predicate) {
+            if !conjuncts.contains(conjunct) {
+                conjuncts.push(conjunct.clone());
+            }
+        }
+        let predicate = conjunction(conjuncts).unwrap_or_else(|| lit(true));
+        filter = Filter::try_new(predicate, below.input.clone())?;
+    }
+    Ok(LogicalPlan::Filter(filter))
 }
 
 /// FALSE and NULL.
