@@ -63,8 +63,7 @@ pub fn set_operation(union: LogicalPlan, operation: SetOperation, all: bool) -> 
             SetOperation::Intersect => when(left.clone().lt(right.clone()), left).otherwise(right)?,
             SetOperation::Except => left - right,
         };
-        let node = Repeat::new(builder.build()?, times)?;
-        builder = LogicalPlanBuilder::from(LogicalPlan::Extension(Extension { node: Arc::new(node) }));
+        builder = LogicalPlanBuilder::from(Repeat::plan(builder.build()?, times)?);
     }
     let columns = keys.into_iter().zip(union.schema.fields()).map(|(key, field)| key.alias(field.name()));
     builder.project(columns)?.build()
@@ -107,6 +106,11 @@ pub struct Repeat {
 }
 
 impl Repeat {
+    /// The plan of this node over `input`.
+    pub(super) fn plan(input: LogicalPlan, times: Expr) -> PlanResult<LogicalPlan> {
+        Ok(LogicalPlan::Extension(Extension { node: Arc::new(Repeat::new(input, times)?) }))
+    }
+
     fn new(input: LogicalPlan, times: Expr) -> PlanResult<Self> {
         let schema = input.schema().as_ref().clone();
         let schema = schema.with_functional_dependencies(FunctionalDependencies::empty())?;

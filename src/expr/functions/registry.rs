@@ -10,6 +10,7 @@ use datafusion_functions_aggregate::first_last::{first_value_udaf, last_value_ud
 
 use super::average::Average;
 use super::gatherers::gatherers;
+use super::named_cast::named_cast;
 use super::nearest::Nearest;
 use super::series::series;
 use super::sum::Sum;
@@ -37,7 +38,7 @@ impl FunctionRegistry {
         let scalar = datafusion_functions::all_default_functions()
             .into_iter()
             .chain(datafusion_functions_nested::all_default_nested_functions())
-            .chain([Arc::new(ScalarUDF::new_from_impl(Nearest::default()))])
+            .chain([Arc::new(ScalarUDF::new_from_impl(Nearest::default())), named_cast()])
             .chain(series());
         // Own functions come last, so that they take the place of the library's.
         let aggregate = datafusion_functions_aggregate::all_default_aggregate_functions().into_iter().chain([

@@ -4,7 +4,8 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::AsArray;
+use arrow::array::{Array, AsArray, BooleanArray};
+use arrow::compute::nullif;
 use arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
 use datafusion_common::{DataFusionError, Result as DataFusionResult, ScalarValue, internal_err};
 use datafusion_expr::{
@@ -13,7 +14,7 @@ use datafusion_expr::{
 
 use crate::error::{Code, Error};
 
-/// `value`, of a subquery with `count` rows.
+/// `value`, of a subquery with `count` rows; NULL of one without rows, whatever `value` makes of that.
 pub fn single_row(value: Expr, count: Expr) -> Expr {
     static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
         Arc::new(ScalarUDF::new_from_impl(SingleRow { signature: Signature::any(2, Volatility::Volatile) }))
@@ -51,15 +52,29 @@ impl ScalarUDFImpl for SingleRow {
         let Ok([value, count]) = <[ColumnarValue; 2]>::try_from(arguments.args) else {
             return internal_err!("single_row takes two arguments");
         };
-        let several = match &count {
-            ColumnarValue::Scalar(ScalarValue::Int64(count)) => count.is_some_and(|count| count > 1),
+        match &count {
+            ColumnarValue::Scalar(ScalarValue::Int64(Some(1))) => Ok(value),
+            ColumnarValue::Scalar(ScalarValue::Int64(Some(2..))) => Err(several_rows()),
+            ColumnarValue::Scalar(_) => Ok(ColumnarValue::Scalar(ScalarValue::try_from(value.data_type())?)),
             ColumnarValue::Array(counts) => {
-                let counts = counts.as_primitive_opt::<Int64Type>();
-                counts.is_some_and(|counts| counts.iter().flatten().any(|count| count > 1))
+                let Some(counts) = counts.as_primitive_opt::<Int64Type>() else {
+                    return internal_err!("single_row takes a BIGINT");
+                };
+                let (mut several, mut all) = (false, counts.null_count() == 0);
+                for count in counts.iter().flatten() {
+                    several |= count > 1;
+                    all &= count == 1;
+                }
+                match (several, all) {
+                    (true, _) => Err(several_rows()),
+                    (false, true) => Ok(value),
+                    (false, false) => {
+                        let missing: BooleanArray = counts.iter().map(|count| Some(count != Some(1))).collect();
+                        Ok(ColumnarValue::Array(nullif(&value.into_array(counts.len())?, &missing)?))
+                    }
+                }
             }
-            ColumnarValue::Scalar(_) => false,
-        };
-        if several { Err(several_rows()) } else { Ok(value) }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion_common::{DFSchema, JoinType, NullEquality};
 use datafusion_expr::logical_plan::{Join, Projection};
 use datafusion_expr::type_coercion::binary::comparison_coercion;
-use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, Operator, cast};
+use datafusion_expr::{Expr, ExprSchemable, cast};
 
 use super::{Branches, Lowering, with_operator};
 use crate::error::{Error, Result};
@@ -36,17 +36,14 @@ pub(super) fn is_hash_join(join: &Join) -> bool {
     !join.on.is_empty() && !is_beside_unknown(join)
 }
 
-/// Whether `join` is NOT IN beside other conditions.
+/// Whether `join` is NOT IN by several keys or beside other conditions: no hash finds what is only perhaps equal.
 fn is_beside_unknown(join: &Join) -> bool {
     join.null_aware && !join.on.is_empty() && (join.on.len() > 1 || join.filter.is_some())
 }
 
 impl Lowering<'_> {
     pub(super) fn join(&mut self, join: &Join) -> Result<Branches> {
-        if is_beside_unknown(join) {
-            return self.join(&with_unknown_as_condition(join)?);
-        }
-        if join.on.is_empty() {
+        if !is_hash_join(join) {
             return self.nested_join(join);
         }
         let all = (0..join.schema.fields().len()).collect();
@@ -133,23 +130,6 @@ impl Lowering<'_> {
         let columns = columns.collect();
         Ok(Residual { condition: self.compile(filter, &part_of(&both, &used)?)?, columns })
     }
-}
-
-/// NOT IN beside other conditions: a row with an unknown answer is one that matches.
-fn with_unknown_as_condition(join: &Join) -> Result<Join> {
-    let mut join = join.clone();
-    join.null_aware = false;
-    if join.join_type != JoinType::LeftAnti {
-        return Err(Error::not_supported("IN with NULLs beside other conditions"));
-    }
-    let (left, right) = join.on.remove(0);
-    let equal = Expr::BinaryExpr(BinaryExpr::new(Box::new(left.clone()), Operator::Eq, Box::new(right.clone())));
-    let condition = equal.or(left.is_null()).or(right.is_null());
-    join.filter = Some(match join.filter.take() {
-        Some(filter) => condition.and(filter),
-        None => condition,
-    });
-    Ok(join)
 }
 
 /// The index of the column that `expr` is, under whatever name.

@@ -20,6 +20,8 @@ pub(in crate::plan) struct ColumnEstimate {
     pub(in crate::plan) range: Option<(f64, f64)>,
     /// Share of NULLs.
     pub(in crate::plan) nulls: f64,
+    /// Mean and standard deviation, where the values are sums over groups of rows.
+    pub(in crate::plan) normal: Option<(f64, f64)>,
 }
 
 /// Without statistics so many rows are taken to share a value.
@@ -28,7 +30,7 @@ const ROWS_PER_VALUE: f64 = 10.0;
 impl ColumnEstimate {
     /// A column of a relation of `rows` rows of which nothing is known.
     pub(in crate::plan) fn unknown(rows: f64) -> Self {
-        ColumnEstimate { distinct: (rows / ROWS_PER_VALUE).max(1.0), range: None, nulls: 0.0 }
+        ColumnEstimate { distinct: (rows / ROWS_PER_VALUE).max(1.0), range: None, nulls: 0.0, normal: None }
     }
 }
 

@@ -7,6 +7,7 @@
 //! column stays that of the table under conditions on other columns, so that a filtered key table still joins to its
 //! share of the foreign keys.
 
+mod aggregate;
 mod estimate;
 mod node;
 mod selectivity;
@@ -27,6 +28,7 @@ pub(super) use selectivity::{Columns, UNKNOWN, selectivity};
 use super::shared::shared_of;
 use crate::scan::statistics::TableStatistics;
 use crate::store::QueryContext;
+use aggregate::arguments_of_calls;
 
 /// Estimates plans of one query. Statistics of tables are asked for once, and only of columns that the query's
 /// conditions, joins and groups name.
@@ -49,8 +51,7 @@ impl Estimator {
 
     /// What `plan` gives.
     pub(super) fn estimate(&self, plan: &LogicalPlan) -> Estimate {
-        let mut estimate = self.node(plan);
-        estimate.rows = estimate.rows.max(0.0);
+        let estimate = self.node(plan);
         debug_assert_eq!(estimate.columns.len(), plan.schema().fields().len(), "{}", plan.display());
         estimate
     }
@@ -62,7 +63,10 @@ fn names_that_matter(plan: &LogicalPlan) -> HashSet<String> {
     let mut add = |expr: &Expr| names.extend(expr.column_refs().into_iter().map(|column| column.name.clone()));
     let collected = plan.apply_with_subqueries(|node| {
         match node {
-            LogicalPlan::Filter(filter) => add(&filter.predicate),
+            LogicalPlan::Filter(filter) => {
+                add(&filter.predicate);
+                arguments_of_calls(&filter.predicate, &filter.input).into_iter().for_each(&mut add);
+            }
             LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.iter().for_each(&mut add),
             LogicalPlan::Projection(projection) => {
                 projection.expr.iter().filter(|expr| !matches!(expr, Expr::Column(_))).for_each(&mut add);

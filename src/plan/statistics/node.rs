@@ -1,7 +1,7 @@
 //! Estimates of the other plan nodes from those of their inputs.
 
 use datafusion_common::{Column, DFSchema, JoinType, ScalarValue};
-use datafusion_expr::logical_plan::{Aggregate, Distinct, Join, Projection};
+use datafusion_expr::logical_plan::{Distinct, Join, Projection};
 use datafusion_expr::utils::split_conjunction;
 use datafusion_expr::{Expr, LogicalPlan};
 
@@ -15,6 +15,14 @@ const ROUNDS: f64 = 10.0;
 
 impl Estimator {
     pub(super) fn node(&self, plan: &LogicalPlan) -> Estimate {
+        let mut estimate = self.unbounded(plan);
+        // Less than a row is only ever a guess that went too far, and would make whatever is joined with it free.
+        estimate.rows = estimate.rows.max(1.0);
+        estimate.base = estimate.base.max(1.0);
+        estimate
+    }
+
+    fn unbounded(&self, plan: &LogicalPlan) -> Estimate {
         let width = plan.schema().fields().len();
         match plan {
             LogicalPlan::TableScan(scan) => self.scan(scan),
@@ -47,10 +55,7 @@ impl Estimator {
                 Estimate { rows, base: rows, columns: input.columns }
             }
             LogicalPlan::Join(join) => self.join(join),
-            LogicalPlan::Union(union) => {
-                let rows = union.inputs.iter().map(|input| self.node(input).rows).sum();
-                Estimate::unknown(rows, width)
-            }
+            LogicalPlan::Union(union) => self.union(union),
             LogicalPlan::Values(values) => Estimate::unknown(values.values.len() as f64, width),
             LogicalPlan::EmptyRelation(empty) => Estimate::unknown(f64::from(u8::from(empty.produce_one_row)), width),
             LogicalPlan::Unnest(unnest) => Estimate::unknown(self.node(&unnest.input).rows * LIST_LENGTH, width),
@@ -75,18 +80,6 @@ impl Estimator {
         Estimate { columns, ..input }
     }
 
-    fn aggregate(&self, aggregate: &Aggregate) -> Estimate {
-        let input = self.node(&aggregate.input);
-        let schema = aggregate.input.schema();
-        let keys: Vec<ColumnEstimate> = aggregate.group_expr.iter().map(|expr| column(expr, &input, schema)).collect();
-        let rows = if keys.is_empty() { 1.0 } else { groups(&keys, input.rows) };
-        let width = aggregate.schema.fields().len();
-        // Grouping sets have fewer keys than columns; the rest is unknown either way.
-        let more = std::iter::repeat_n(ColumnEstimate::unknown(rows * 10.0), width.saturating_sub(keys.len()));
-        let columns = keys.into_iter().take(width).chain(more).collect();
-        Estimate { rows, base: rows, columns }
-    }
-
     fn join(&self, join: &Join) -> Estimate {
         let (left, right) = (self.node(&join.left), self.node(&join.right));
         let keys: Vec<(ColumnEstimate, ColumnEstimate)> = join
@@ -108,7 +101,12 @@ impl Estimator {
         let lone_left = left.rows * (1.0 - of_left);
         let lone_right = right.rows * (1.0 - of_right);
         let with = |mut columns: Vec<ColumnEstimate>, mark: bool| {
-            columns.extend(mark.then_some(ColumnEstimate { distinct: 2.0, range: Some((0.0, 1.0)), nulls: 0.0 }));
+            columns.extend(mark.then_some(ColumnEstimate {
+                distinct: 2.0,
+                range: Some((0.0, 1.0)),
+                nulls: 0.0,
+                normal: None,
+            }));
             columns
         };
         let (rows, base, columns) = match join.join_type {
@@ -150,23 +148,25 @@ pub(in crate::plan) fn column(expr: &Expr, input: &Estimate, schema: &DFSchema) 
             known.unwrap_or(ColumnEstimate::unknown(input.rows))
         }
         Expr::Alias(alias) => column(&alias.expr, input, schema),
-        Expr::Cast(cast) => ColumnEstimate { range: None, ..column(&cast.expr, input, schema) },
+        Expr::Cast(cast) => ColumnEstimate { range: None, normal: None, ..column(&cast.expr, input, schema) },
         Expr::Literal(value, _) => ColumnEstimate {
             distinct: 1.0,
             range: None,
             nulls: f64::from(u8::from(matches!(value, ScalarValue::Null))),
+            normal: None,
         },
         other => {
             // A function of columns has no more values than these together.
             let refs = other.column_refs();
             let of = refs.iter().map(|name| column(&Expr::Column((*name).clone()), input, schema).distinct);
-            ColumnEstimate { distinct: of.product::<f64>().min(input.rows).max(1.0), range: None, nulls: 0.0 }
+            let distinct = of.product::<f64>().min(input.rows).max(1.0);
+            ColumnEstimate { distinct, range: None, nulls: 0.0, normal: None }
         }
     }
 }
 
 /// How many different rows `rows` rows of these columns are.
-fn groups(columns: &[ColumnEstimate], rows: f64) -> f64 {
+pub(super) fn groups(columns: &[ColumnEstimate], rows: f64) -> f64 {
     let all: f64 = columns.iter().map(|column| column.distinct + f64::from(u8::from(column.nulls > 0.0))).product();
     expected(all, rows).max(rows.min(1.0))
 }
@@ -185,6 +185,12 @@ pub(in crate::plan) fn joint_distinct(keys: &[(ColumnEstimate, ColumnEstimate)],
     distinct.max(1.0)
 }
 
+/// How many of `values` are in `rows` rows of the `base` rows that have all of them.
+fn drawn(values: f64, rows: f64, base: f64) -> f64 {
+    let kept = (rows / base.max(1.0)).clamp(0.0, 1.0);
+    values * (1.0 - (1.0 - kept).powf(base / values.max(1.0)))
+}
+
 /// Which share of the left rows has a match on the right.
 pub(in crate::plan) fn matching_share(
     keys: &[(ColumnEstimate, ColumnEstimate)],
@@ -197,7 +203,7 @@ pub(in crate::plan) fn matching_share(
     }
     let of_left = keys.iter().map(|key| key.0.distinct).product::<f64>().min(left.base).max(1.0);
     let of_right = keys.iter().map(|key| key.1.distinct).product::<f64>().min(right.base);
-    let here = expected(of_right, right.rows);
+    let here = drawn(of_right, right.rows, right.base);
     let share = (here / of_left).min(1.0);
     // With several candidates for each row some other condition is met by one of them more easily.
     let candidates = (right.rows / here.max(1.0)).max(1.0);

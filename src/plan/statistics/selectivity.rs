@@ -4,6 +4,7 @@ use datafusion_common::{Column, ScalarValue};
 use datafusion_expr::utils::split_conjunction;
 use datafusion_expr::{Between, BinaryExpr, Expr, Like, Operator};
 
+use super::aggregate::share_below as below_in;
 use super::{ColumnEstimate, Estimate};
 use crate::scan::statistics::number;
 
@@ -18,6 +19,8 @@ const LIKE_PREFIX: f64 = 0.05;
 const LIKE_INSIDE: f64 = 0.1;
 /// The best condition counts in full, each further one with a power that shrinks by this.
 const DEPENDENCE: f64 = 0.1;
+/// The least share of groups that a condition on what was added up keeps: values are not as regular as all that.
+const LEAST_SHARE: f64 = 1e-5;
 /// No condition counts for less than this power.
 const LEAST_POWER: f64 = 0.5;
 
@@ -85,6 +88,10 @@ fn pinned(conjunct: &Expr, columns: &Columns) -> Option<(usize, usize)> {
 impl ColumnEstimate {
     /// Only values from `low` to `high`; gives the share that stays, `None` when the range is not known.
     fn narrow(&mut self, low: Option<f64>, high: Option<f64>) -> Option<f64> {
+        if let Some(normal) = self.normal {
+            let below = |bound: Option<f64>, otherwise| bound.map_or(otherwise, |bound| below_in(bound, normal));
+            return Some((below(high, 1.0) - below(low, 0.0)).max(LEAST_SHARE));
+        }
         let (old_low, old_high) = self.range?;
         let low = low.map_or(old_low, |low| low.max(old_low));
         let high = high.map_or(old_high, |high| high.min(old_high));

@@ -87,5 +87,6 @@ fn of_statistics(known: &ColumnStatistics, rows: f64) -> ColumnEstimate {
         distinct: known.distinct.unwrap_or(unknown.distinct).max(1.0),
         range: known.range,
         nulls: known.nulls.unwrap_or(0.0),
+        normal: None,
     }
 }

@@ -6,10 +6,11 @@
 
 use std::any::TypeId;
 
-use datafusion_sql::sqlparser::ast::Expr;
+use datafusion_sql::sqlparser::ast::{BinaryOperator, Expr};
 use datafusion_sql::sqlparser::dialect::{Dialect, GenericDialect};
 use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
+use datafusion_sql::sqlparser::tokenizer::Token;
 
 /// How floe's SQL differs from the parser's defaults.
 #[derive(Debug, Default)]
@@ -22,7 +23,11 @@ impl Dialect for FloeDialect {
     }
 
     /// `a IS [NOT] DISTINCT FROM b AND c`: the parser would take all of `b AND c` for the right side.
+    /// `a = ANY ((SELECT …) UNION …)`: the parser would take the inner parentheses for a list.
     fn parse_infix(&self, parser: &mut Parser, left: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
+        if let Some(comparison) = any_of_parentheses(parser, left) {
+            return Some(comparison);
+        }
         let negated = if parser.parse_keywords(&[Keyword::IS, Keyword::DISTINCT, Keyword::FROM]) {
             false
         } else if parser.parse_keywords(&[Keyword::IS, Keyword::NOT, Keyword::DISTINCT, Keyword::FROM]) {
@@ -144,4 +149,44 @@ impl Dialect for FloeDialect {
     fn supports_numeric_literal_underscores(&self) -> bool {
         true
     }
+}
+
+/// `left = ANY ((…`, where a query begins inside of the inner parentheses.
+fn any_of_parentheses(parser: &mut Parser, left: &Expr) -> Option<Result<Expr, ParserError>> {
+    let compare_op = match parser.peek_nth_token_ref(0).token {
+        Token::Eq => BinaryOperator::Eq,
+        Token::Neq => BinaryOperator::NotEq,
+        Token::Lt => BinaryOperator::Lt,
+        Token::LtEq => BinaryOperator::LtEq,
+        Token::Gt => BinaryOperator::Gt,
+        Token::GtEq => BinaryOperator::GtEq,
+        _ => return None,
+    };
+    let keyword = |index: usize| match &parser.peek_nth_token_ref(index).token {
+        Token::Word(word) => word.keyword,
+        _ => Keyword::NoKeyword,
+    };
+    let quantifier = keyword(1);
+    if !matches!(quantifier, Keyword::ANY | Keyword::ALL | Keyword::SOME) {
+        return None;
+    }
+    let open = (2..).take_while(|index| parser.peek_nth_token_ref(*index).token == Token::LParen).count();
+    if open < 2 || !matches!(keyword(2 + open), Keyword::SELECT | Keyword::WITH | Keyword::VALUES | Keyword::FROM) {
+        return None;
+    }
+    let query = parser.maybe_parse(|parser| {
+        (0..3).for_each(|_| parser.advance_token());
+        let query = parser.parse_query()?;
+        parser.expect_token(&Token::RParen)?;
+        Ok(query)
+    });
+    let (left, right) = match query {
+        Ok(Some(query)) => (Box::new(left.clone()), Box::new(Expr::Subquery(query))),
+        Ok(None) => return None,
+        Err(error) => return Some(Err(error)),
+    };
+    Some(Ok(match quantifier {
+        Keyword::ALL => Expr::AllOp { left, compare_op, right },
+        _ => Expr::AnyOp { left, compare_op, right, is_some: quantifier == Keyword::SOME },
+    }))
 }

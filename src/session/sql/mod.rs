@@ -6,6 +6,7 @@
 
 mod asof;
 mod caret;
+mod casts;
 mod copy;
 mod dialect;
 mod errors;
@@ -13,6 +14,7 @@ mod exclude;
 mod fields;
 mod from_first;
 mod functions;
+mod groups;
 mod hints;
 mod marks;
 mod naming;
@@ -94,6 +96,7 @@ impl Prepared {
         relations.replace(&mut statement, &spelling)?;
         naming::name_columns(&mut statement);
         semi::spell_out(&mut statement);
+        groups::spell_out(&mut statement);
         let provider = Provider::new(relations.sources(&spelling), tables.names());
         let labels = Labels::of(&written);
         let (tokens, copy_options) = (tokens.to_vec(), Vec::new());
@@ -106,10 +109,25 @@ impl Prepared {
         rows::make_values(&mut query);
         marks::put(&mut query, &self.hints)?;
         let plan = match self.planned(&query) {
-            Err(error) if rows::make_lateral(&mut query) => self.planned(&query).map_err(|_| error)?,
-            planned => planned?,
+            Ok(plan) if !casts::hide_names(&plan) => plan,
+            planned => self.planned_otherwise(query).map_or(planned, Ok)?,
         };
         self.labels.apply(plan)
+    }
+
+    /// The plan of a query that was or will be refused: with subqueries in FROM that may be lateral, with casts in the names of columns, or both.
+    fn planned_otherwise(&self, query: Query) -> Option<LogicalPlan> {
+        let (mut lateral, mut named) = (query.clone(), query);
+        let lateral = rows::make_lateral(&mut lateral).then_some(lateral);
+        let named = casts::name(&mut named).then_some(named);
+        let both = lateral.clone().filter(|_| named.is_some()).map(|mut query| {
+            casts::name(&mut query);
+            query
+        });
+        [lateral, named, both]
+            .iter()
+            .flatten()
+            .find_map(|query| self.planned(query).ok().filter(|plan| !casts::hide_names(plan)))
     }
 
     fn planned(&self, query: &Query) -> Result<LogicalPlan> {

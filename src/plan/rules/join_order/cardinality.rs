@@ -4,7 +4,7 @@
 //! values in it but the smallest. A divisor counts against the relation that it comes from, and the divisors of one
 //! relation together are at most its rows: two columns that are a key together are not two independent conditions.
 
-use super::graph::{JoinGraph, Set, members, only};
+use super::graph::{JoinGraph, Relation, Set, members, only};
 use crate::plan::statistics::{
     ColumnEstimate, Columns, Estimate, Estimator, UNKNOWN, column, matching_share, selectivity,
 };
@@ -23,6 +23,8 @@ pub(super) struct Model {
     predicates: Vec<(Set, f64)>,
     /// By attached relation: by what the rows are multiplied when it comes.
     attached: Vec<(usize, f64)>,
+    /// The relations that never have more than one row.
+    single_rows: Set,
 }
 
 impl Model {
@@ -40,7 +42,10 @@ impl Model {
         let predicates = graph.predicates.iter().map(|predicate| (predicate.about, known.share(&predicate.expr)));
         let attached = (0..graph.relations.len()).filter_map(|index| Some((index, known.factor(index)?)));
         let (classes, predicates, attached) = (classes.collect(), predicates.collect(), attached.collect());
-        Model { relations, classes, predicates, attached }
+        let single = |relation: &Relation| relation.plan.max_rows().is_some_and(|rows| rows <= 1);
+        let single_rows = graph.relations.iter().enumerate().filter(|(_, relation)| single(relation));
+        let single_rows = single_rows.fold(0, |set, (index, _)| set | only(index));
+        Model { relations, classes, predicates, attached, single_rows }
     }
 
     /// Rows of the join of `set`.
@@ -62,10 +67,9 @@ impl Model {
         (product * attached.map(|(_, factor)| factor).product::<f64>()).max(1.0)
     }
 
-    /// Whether the set is one relation that has never more than one row.
+    /// Whether the set is one relation that has never more than one row, which is not a matter of estimates.
     pub(super) fn is_row(&self, set: Set) -> bool {
-        let relation = usize::try_from(set.trailing_zeros()).ok().and_then(|index| self.relations.get(index));
-        set.is_power_of_two() && relation.is_some_and(|relation| relation.base <= 1.0)
+        set & self.single_rows == set && set.is_power_of_two()
     }
 
     /// Divisors by the relation that they come from.
@@ -119,7 +123,7 @@ impl Known<'_> {
         names.sort();
         let known: Vec<ColumnEstimate> = names.iter().map(|name| self.column(name)).collect();
         let fields = names.iter().map(|name| {
-            let of = |relation: &super::graph::Relation| {
+            let of = |relation: &Relation| {
                 relation.plan.schema().qualified_field_from_column(name).ok().map(|(_, field)| field.clone())
             };
             self.graph.relations.iter().filter(|relation| relation.brings.contains(name)).find_map(of)

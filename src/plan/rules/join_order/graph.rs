@@ -200,6 +200,24 @@ impl JoinGraph {
         JoinGraph { relations: relations.collect(), predicates, classes, ..self }
     }
 
+    /// The relations by which of them conditions connect, over however many joins.
+    pub(super) fn components(&self) -> Vec<Set> {
+        let attached =
+            self.relations.iter().enumerate().filter_map(|(index, relation)| {
+                relation.attached.as_ref().map(|attached| attached.needs | only(index))
+            });
+        let predicates = self.predicates.iter().map(|predicate| predicate.about);
+        let edges = self.classes.iter().map(Class::about).chain(predicates).chain(attached);
+        let mut components: Vec<Set> = (0..self.relations.len()).map(only).collect();
+        for edge in edges.filter(|edge| *edge != 0) {
+            let (met, mut others): (Vec<Set>, Vec<Set>) =
+                components.into_iter().partition(|component| component & edge != 0);
+            others.push(met.into_iter().fold(edge, |all, component| all | component));
+            components = others;
+        }
+        components
+    }
+
     /// The relations whose columns `expr` names; `None` when some column is of none.
     pub(super) fn about(&self, expr: &Expr) -> Option<Set> {
         let owner = |column: &&Column| self.relations.iter().position(|relation| relation.brings.contains(column));

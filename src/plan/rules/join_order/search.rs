@@ -3,7 +3,7 @@
 //! Up to [`EXHAUSTIVE`] relations every connected subset gets its best tree by dynamic programming over all ways to split
 //! it (Vance and Maier, "Rapid bushy join-order optimization with Cartesian products", 1996); beyond, the pair whose join is
 //! the cheapest is joined until one tree is left (Fegaras, "A new heuristic for optimizing large queries", 1998). A cross product
-//! is made only where nothing else connects, or where one side is a single row.
+//! is made only of all that is connected with all else that is, or where one side is a single row.
 
 use super::cardinality::Model;
 use super::graph::{JoinGraph, Set, only};
@@ -41,17 +41,32 @@ impl Tree {
 
 /// The cheapest tree of all relations.
 pub(super) fn best(graph: &JoinGraph, model: &Model) -> Option<Tree> {
-    let search = Search { graph, model };
+    let search = Search { graph, model, components: graph.components() };
     match graph.relations.len() {
         0 => None,
-        count if count <= EXHAUSTIVE => search.exhaustive(false).or_else(|| search.exhaustive(true)),
+        count if count <= EXHAUSTIVE => CROSS_PRODUCTS.into_iter().find_map(|allowed| search.exhaustive(allowed)),
         _ => search.greedy(),
     }
 }
 
+/// Which cross products may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CrossProducts {
+    None,
+    /// Of whole components.
+    Components,
+    /// Any: a condition such as `a.x + b.y = c.z` is met only after one.
+    Any,
+}
+
+/// In the order in which they are tried.
+const CROSS_PRODUCTS: [CrossProducts; 3] = [CrossProducts::None, CrossProducts::Components, CrossProducts::Any];
+
 struct Search<'a> {
     graph: &'a JoinGraph,
     model: &'a Model,
+    /// The sets of relations that conditions connect.
+    components: Vec<Set>,
 }
 
 /// The best known way to join a set.
@@ -64,7 +79,7 @@ struct Best {
 }
 
 impl Search<'_> {
-    fn exhaustive(&self, cross_products: bool) -> Option<Tree> {
+    fn exhaustive(&self, cross_products: CrossProducts) -> Option<Tree> {
         let count = self.graph.relations.len();
         let full: Set = (1 << count) - 1;
         let mut table: Vec<Option<Best>> = vec![None; usize::try_from(full).ok()? + 1];
@@ -106,7 +121,8 @@ impl Search<'_> {
         };
         let mut forest: Vec<(Set, Best, Tree)> = (0..self.graph.relations.len()).map(single).collect();
         while forest.len() > 1 {
-            let (first, second, joined) = self.cheapest(&forest, false).or_else(|| self.cheapest(&forest, true))?;
+            let cheapest = CROSS_PRODUCTS.into_iter().find_map(|allowed| self.cheapest(&forest, allowed));
+            let (first, second, joined) = cheapest?;
             let (one, other) = (forest.get(first)?, forest.get(second)?);
             let (left, _) = joined.sides?;
             let (left, right) = if left == one.0 { (&one.2, &other.2) } else { (&other.2, &one.2) };
@@ -121,7 +137,7 @@ impl Search<'_> {
     }
 
     /// The pair of trees whose join has the fewest rows, then the least cost.
-    fn cheapest(&self, forest: &[(Set, Best, Tree)], cross_products: bool) -> Option<(usize, usize, Best)> {
+    fn cheapest(&self, forest: &[(Set, Best, Tree)], cross_products: CrossProducts) -> Option<(usize, usize, Best)> {
         let mut cheapest: Option<(usize, usize, Best)> = None;
         for (first, one) in forest.iter().enumerate() {
             for (second, other) in forest.iter().enumerate().skip(first + 1) {
@@ -148,16 +164,26 @@ impl Search<'_> {
         relation.attached.as_ref().map(|attached| attached.needs)
     }
 
-    fn may_join(&self, one: Set, other: Set, cross_products: bool) -> bool {
+    fn may_join(&self, one: Set, other: Set, cross_products: CrossProducts) -> bool {
         match (self.needs(one), self.needs(other)) {
             (Some(_), Some(_)) => false,
             (Some(needs), None) => needs & !other == 0,
             (None, Some(needs)) => needs & !one == 0,
             (None, None) => {
                 let is_row = self.model.is_row(one) || self.model.is_row(other);
-                cross_products || is_row || self.has_keys(one, other) || self.meets(one, other)
+                let may_cross = match cross_products {
+                    CrossProducts::None => false,
+                    CrossProducts::Components => self.is_whole(one) && self.is_whole(other),
+                    CrossProducts::Any => true,
+                };
+                may_cross || is_row || self.has_keys(one, other) || self.meets(one, other)
             }
         }
+    }
+
+    /// Whether no condition connects the set with anything outside of it.
+    fn is_whole(&self, set: Set) -> bool {
+        self.components.iter().all(|component| component & set == 0 || component & !set == 0)
     }
 
     /// Whether some equality connects the sets.

@@ -11,6 +11,7 @@ use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
 
 use crate::batch::MemorySource;
 use crate::plan::optimize;
+use crate::plan::statistics::Estimator;
 use crate::plan::table::StoredTable;
 
 /// A table whose columns count modulo the given numbers.
@@ -142,4 +143,79 @@ fn more_relations_than_are_tried_out_are_joined_step_by_step() {
     assert!(!expected.contains("Cross"), "{expected}");
     let turned: Vec<usize> = (0..count).map(|index| (index * 4 + 3) % count).collect();
     assert_eq!(optimised(chain(&turned)), expected);
+}
+
+/// The product of `tables` under equalities of columns.
+fn joined(tables: Vec<LogicalPlan>, equal: &[(&str, &str)], columns: &[&str]) -> LogicalPlan {
+    let tables = tables.into_iter().map(LogicalPlanBuilder::from);
+    let product = tables.reduce(|left, right| left.cross_join(right.build().unwrap()).unwrap());
+    let condition = equal.iter().map(|(left, right)| col(*left).eq(col(*right))).reduce(Expr::and).unwrap();
+    let columns = columns.iter().map(|column| col(*column));
+    product.unwrap().filter(condition).unwrap().project(columns).unwrap().build().unwrap()
+}
+
+#[test]
+fn a_relation_of_which_no_row_is_expected_is_crossed_with_nothing() {
+    let fact = table("fact", 4000, &[("fa", 1000), ("fb", 100)]);
+    let dates = table("dates", 1000, &[("ak", 1000)]);
+    let none = LogicalPlanBuilder::from(table("b", 100, &[("bk", 100)]))
+        .filter(col("bk").gt(lit(5000_i64)))
+        .and_then(|builder| builder.aggregate([col("bk")], Vec::<Expr>::new()))
+        .and_then(LogicalPlanBuilder::build)
+        .unwrap();
+    let text = optimised(joined(vec![dates, none, fact], &[("fa", "ak"), ("fb", "bk")], &["ak", "bk", "fb"]));
+    assert!(!text.contains("Cross"), "{text}");
+}
+
+#[test]
+fn what_is_connected_meets_before_a_cross_product() {
+    let tables = vec![
+        table("w", 2000, &[("wk", 2000)]),
+        table("x", 2, &[("xk", 2)]),
+        table("y", 2000, &[("yk", 2000)]),
+        table("z", 2, &[("zk", 2)]),
+    ];
+    let text = optimised(joined(tables, &[("wk", "xk"), ("yk", "zk")], &["wk", "xk", "yk", "zk"]));
+    let (cross, inner) = (text.find("Cross Join").unwrap(), text.find("Inner Join").unwrap());
+    assert!(cross < inner && text.matches("Inner Join").count() == 2, "{text}");
+}
+
+#[test]
+fn sums_over_groups_lie_around_their_mean() {
+    // 40 rows a group with values from 0 to 9: sums of about 180.
+    let plan = |least: i64| {
+        LogicalPlanBuilder::from(table("x", 4000, &[("xk", 100), ("xv", 10)]))
+            .aggregate([col("xk")], [datafusion_functions_aggregate::expr_fn::sum(col("xv"))])
+            .and_then(|builder| builder.filter(col("sum(x.xv)").gt(lit(least))))
+            .and_then(LogicalPlanBuilder::build)
+            .unwrap()
+    };
+    let rows = |least: i64| {
+        let plan = plan(least);
+        let context = crate::ops::testing_context(1 << 24, 1, 8192);
+        Estimator::new(&plan, context).estimate(&plan).rows
+    };
+    assert!(rows(100) > 90.0, "{}", rows(100));
+    assert!((40.0..60.0).contains(&rows(180)), "{}", rows(180));
+    assert!(rows(400) < 2.0, "{}", rows(400));
+}
+
+#[test]
+fn a_semi_join_of_united_tables_keeps_their_share() {
+    let name = |column: &str, name: &str| col(column).alias(name);
+    let united = LogicalPlanBuilder::from(table("x", 3000, &[("xk", 100)]))
+        .project([name("xk", "k")])
+        .and_then(|builder| {
+            let other = LogicalPlanBuilder::from(table("y", 1000, &[("yk", 100)])).project([name("yk", "k")])?;
+            builder.union(other.build()?)
+        })
+        .and_then(|builder| {
+            builder.join_on(table("z", 50, &[("zk", 50)]), JoinType::LeftSemi, [col("k").eq(col("zk"))])
+        })
+        .and_then(LogicalPlanBuilder::build)
+        .unwrap();
+    let context = crate::ops::testing_context(1 << 24, 1, 8192);
+    let plan = optimize(united, Utc::now(), &context).unwrap();
+    let rows = Estimator::new(&plan, context).estimate(&plan).rows;
+    assert!((1900.0..2100.0).contains(&rows), "{rows} of {}", plan.display_indent());
 }

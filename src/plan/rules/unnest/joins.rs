@@ -104,11 +104,14 @@ fn pull_outer(join: &Join, side: Side, outer: &Outer, names: &mut Names) -> Resu
     kept.fill(outer, names)?;
     other.fill(outer, names)?;
     let mut condition = conditions(join);
-    condition.extend(other.conditions());
-    let needed = outer.columns_of(&condition);
-    if join.null_aware && !needed.is_empty() {
-        return Err(Error::not_supported("NOT IN with this correlated subquery"));
+    let correlation = other.conditions();
+    // NOT IN beside other conditions: a row for which the answer is unknown is one that matches.
+    let null_aware = join.null_aware && condition.len() == 1 && correlation.is_empty();
+    if join.null_aware && !null_aware {
+        condition = condition.into_iter().map(|part| Expr::IsNotFalse(Box::new(part))).collect();
     }
+    condition.extend(correlation);
+    let needed = outer.columns_of(&condition);
     let bound = kept.bind(needed, outer, names)?;
     let condition = condition
         .into_iter()
@@ -119,7 +122,7 @@ fn pull_outer(join: &Join, side: Side, outer: &Outer, names: &mut Names) -> Resu
         Side::Right => (other.plan, kept.plan),
     };
     let multiplies = matches!(join.join_type, JoinType::Left | JoinType::Right);
-    kept.plan = match (join.null_aware, condition.as_slice()) {
+    kept.plan = match (null_aware, condition.as_slice()) {
         (true, [only]) => build::null_aware_anti_join(left, right, only.clone())?,
         _ => build::join(left, right, join.join_type, condition)?,
     };

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use datafusion_common::tree_node::{Transformed, TreeNode};
-use datafusion_common::{DataFusionError, JoinType};
+use datafusion_common::{DFSchema, DataFusionError, JoinType};
 use datafusion_expr::expr::{Exists, InSubquery, SetComparison};
-use datafusion_expr::logical_plan::{Aggregate, Filter, Join, Projection, Sort, Subquery, Window};
+use datafusion_expr::logical_plan::{Aggregate, Filter, Join, Projection, Sort, Subquery, Union, Window};
 use datafusion_expr::utils::split_conjunction;
 use datafusion_expr::{Expr, LogicalPlan};
 
@@ -26,7 +26,11 @@ pub(super) fn rewrite(plan: &LogicalPlan, names: &mut Names) -> Result<LogicalPl
         Ok(Transformed::yes(rewritten))
     })?;
     // A scalar subquery may be NULL where its column may not, which only shows when it is a join.
-    let plan = if changed { plan.data.recompute_schema()? } else { plan.data };
+    let plan = match plan.data {
+        LogicalPlan::Union(union) if changed => LogicalPlan::Union(with_nulls_of_inputs(union)?),
+        plan if changed => plan.recompute_schema()?,
+        plan => plan,
+    };
     let plan = match plan {
         // What it names of the rows beside it is found where it is joined with them.
         LogicalPlan::Subquery(subquery) => return Ok(subquery.subquery.as_ref().clone()),
@@ -48,6 +52,18 @@ pub(super) fn rewrite(plan: &LogicalPlan, names: &mut Names) -> Result<LogicalPl
         LogicalPlan::Values(values) => rewrite(&pull::values_as_union(values)?, names),
         other => Err(Error::not_supported(format!("a subquery in the plan node {}", other.display()))),
     }
+}
+
+/// The union with columns that may be NULL where those of an input may.
+fn with_nulls_of_inputs(union: Union) -> Result<Union> {
+    let nullable = |index: usize| union.inputs.iter().any(|input| input.schema().field(index).is_nullable());
+    let fields = union.schema.iter().enumerate().map(|(index, (qualifier, field))| {
+        let field = field.as_ref().clone();
+        let nullable = field.is_nullable() || nullable(index);
+        (qualifier.cloned(), Arc::new(field.with_nullable(nullable)))
+    });
+    let schema = DFSchema::new_with_metadata(fields.collect(), union.schema.metadata().clone())?;
+    Ok(Union { schema: Arc::new(schema), inputs: union.inputs })
 }
 
 /// Whether `expr` holds a subquery.

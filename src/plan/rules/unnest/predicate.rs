@@ -14,7 +14,7 @@ use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, LogicalPlanB
 use super::build::{self, Names};
 use super::outer::{Outer, has_outer_references};
 use super::pull::pull;
-use super::{node, quantified, scalar};
+use super::{aggregate, node, quantified, scalar};
 use crate::error::Result;
 
 /// The rows of `input` that meet all of `conditions`; columns may be added.
@@ -174,7 +174,7 @@ fn deciding_rows(plan: &LogicalPlan) -> Result<Option<&LogicalPlan>> {
         LogicalPlan::Window(node) => deciding_rows(&node.input),
         LogicalPlan::Distinct(Distinct::All(input)) => deciding_rows(input),
         LogicalPlan::Limit(limit) if keeps_a_row(limit)? => deciding_rows(&limit.input),
-        LogicalPlan::Aggregate(node) if node.group_expr.is_empty() => Ok(None),
+        LogicalPlan::Aggregate(node) if aggregate::has_empty_set(node) => Ok(None),
         LogicalPlan::Aggregate(node) if !node.group_expr.iter().any(|group| matches!(group, Expr::GroupingSet(_))) => {
             deciding_rows(&node.input)
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datafusion_common::{Column, DFSchema};
 use datafusion_expr::logical_plan::{
-    Distinct, EmptyRelation, Filter, Projection, Sort, SubqueryAlias, Union, Unnest, Values,
+    Distinct, EmptyRelation, Extension, Filter, Projection, Sort, SubqueryAlias, Union, Unnest, Values,
 };
 use datafusion_expr::utils::split_conjunction;
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
@@ -15,6 +15,7 @@ use super::correlated::{Correlated, Key};
 use super::outer::{Outer, replace_columns};
 use super::{aggregate, joins, ranked};
 use crate::error::{Error, Result};
+use crate::plan::set_operation::Repeat;
 
 /// `plan` without its references to the outer rows.
 pub(super) fn pull(plan: &LogicalPlan, outer: &Outer, names: &mut Names) -> Result<Correlated> {
@@ -35,8 +36,16 @@ pub(super) fn pull(plan: &LogicalPlan, outer: &Outer, names: &mut Names) -> Resu
         LogicalPlan::Union(union) => pull_union(union, outer, names),
         LogicalPlan::Values(values) => pull(&values_as_union(values)?, outer, names),
         LogicalPlan::Unnest(unnest) => pull_unnest(unnest, outer, names),
-        other => Err(Error::not_supported(format!("a correlated subquery over the plan node {}", other.display()))),
+        LogicalPlan::Extension(Extension { node }) => match node.as_any().downcast_ref::<Repeat>() {
+            Some(repeat) => pull_repeat(repeat, outer, names),
+            None => Err(cannot_pull(plan)),
+        },
+        other => Err(cannot_pull(other)),
     }
+}
+
+fn cannot_pull(plan: &LogicalPlan) -> Error {
+    Error::not_supported(format!("a correlated subquery over the plan node {}", plan.display()))
 }
 
 fn pull_filter(filter: &Filter, outer: &Outer, names: &mut Names) -> Result<Correlated> {
@@ -231,5 +240,14 @@ fn pull_unnest(unnest: &Unnest, outer: &Outer, names: &mut Names) -> Result<Corr
     input.single = false;
     let rebuilt = Unnest::try_new(Arc::new(input.plan), unnest.exec_columns.clone(), unnest.options.clone())?;
     input.plan = LogicalPlan::Unnest(rebuilt);
+    Ok(input)
+}
+
+/// The copies of a row have its keys.
+fn pull_repeat(repeat: &Repeat, outer: &Outer, names: &mut Names) -> Result<Correlated> {
+    let mut input = pull(&repeat.input, outer, names)?;
+    input.fill(outer, names)?;
+    input.single = false;
+    input.plan = Repeat::plan(input.plan, repeat.times.clone())?;
     Ok(input)
 }
