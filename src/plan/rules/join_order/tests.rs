@@ -192,7 +192,7 @@ fn sums_over_groups_lie_around_their_mean() {
     };
     let rows = |least: i64| {
         let plan = plan(least);
-        let context = crate::ops::testing_context(1 << 24, 1, 8192);
+        let context = crate::ops::testing::context(1 << 24, 8192, 1);
         Estimator::new(&plan, context).estimate(&plan).rows
     };
     assert!(rows(100) > 90.0, "{}", rows(100));
@@ -214,7 +214,7 @@ fn a_semi_join_of_united_tables_keeps_their_share() {
         })
         .and_then(LogicalPlanBuilder::build)
         .unwrap();
-    let context = crate::ops::testing_context(1 << 24, 1, 8192);
+    let context = crate::ops::testing::context(1 << 24, 8192, 1);
     let plan = optimize(united, Utc::now(), &context).unwrap();
     let rows = Estimator::new(&plan, context).estimate(&plan).rows;
     assert!((1900.0..2100.0).contains(&rows), "{rows} of {}", plan.display_indent());
