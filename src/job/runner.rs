@@ -42,6 +42,7 @@ impl Runner {
         let metrics = Arc::new(QueryMetrics::new(&plan.pipelines));
         let last = add_pipelines(plan.pipelines, &context, Some(&queue), &metrics, &mut |task| graph.add(task))?;
         graph.want(last);
+        context.budget.note_planned();
         let finished = queue.clone();
         let options = Options::new(on_panic, Error::cancelled)
             .cancel_token(context.cancel.clone())

@@ -14,14 +14,16 @@ use std::sync::{Arc, OnceLock, Weak};
 use parking_lot::{Mutex, RwLock};
 
 use super::allocator::allocated;
+use super::pages::{HUGE_PAGES_FROM, forget_code};
 use super::reservation::Reservation;
+use super::resident::keep_under;
 use crate::error::Result;
 
 /// Unaccounted memory leaves at least `limit / LEAST_SHARE` to those who ask.
 const LEAST_SHARE: usize = 4;
 /// Where the allocator is counted, `limit / ALLOCATOR_SHARE` is left to what it keeps between allocations, and so many
 /// bytes (at most a quarter of the limit) to the threads' caches and stacks.
-const ALLOCATOR_SHARE: usize = 10;
+const ALLOCATOR_SHARE: usize = 16;
 const THREADS_SHARE: usize = 16 << 20;
 
 /// Bytes accounted in all budgets of the process, to be compared with what is allocated.
@@ -90,6 +92,13 @@ impl Budget {
         }
     }
 
+    /// A query has been planned and begins to run: under a small limit what only planning touched is let go.
+    pub fn note_planned(&self) {
+        if (self.limit() as u64) < HUGE_PAGES_FROM && allocated().is_some() {
+            forget_code();
+        }
+    }
+
     /// Bytes reserved and resident now.
     pub fn used(&self) -> usize {
         self.0.used.load(Ordering::Relaxed)
@@ -144,6 +153,7 @@ impl Budget {
     fn note_taken(&self, account: &Account, bytes: usize) {
         account.bytes.fetch_add(bytes, Ordering::Relaxed);
         ACCOUNTED.fetch_add(bytes as isize, Ordering::Relaxed);
+        keep_under(self.limit());
     }
 
     /// Gives back what `account` took.

@@ -8,13 +8,14 @@ mod budget;
 mod jemalloc;
 mod pages;
 mod reservation;
+mod resident;
 mod tally;
 
 #[cfg(test)]
 mod tests;
 
 pub use crate::config::bytes;
-pub use allocator::{CountingAllocator, allocated};
+pub use allocator::{CountingAllocator, allocated, allocation_bytes};
 pub use budget::{Budget, Evict, accounted};
 pub use pages::{HUGE_PAGES_FROM, refuse_huge_pages};
 pub use reservation::Reservation;

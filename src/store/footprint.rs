@@ -8,6 +8,8 @@ use arrow::array::{ByteView, MutableArrayData};
 use arrow::datatypes::DataType;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
+use crate::memory::allocation_bytes;
+
 /// What a column takes besides its buffers.
 const COLUMN_OVERHEAD: usize = 128;
 /// Strings up to this length lie in their view.
@@ -70,7 +72,7 @@ fn collect_regions(data: &ArrayData, regions: &mut Vec<(usize, usize)>) {
 fn sum_of(regions: &mut Vec<(usize, usize)>) -> usize {
     regions.sort_unstable();
     regions.dedup_by_key(|(start, _)| *start);
-    regions.iter().map(|(_, size)| size).sum()
+    regions.iter().map(|(_, size)| allocation_bytes(*size)).sum()
 }
 
 /// Bytes that the rows of `data` need by themselves.

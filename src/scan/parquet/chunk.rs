@@ -33,6 +33,8 @@ struct Shared {
     file: File,
     path: String,
     length: u64,
+    /// Bytes by which a page may go over the limit.
+    slack: usize,
     /// Behind a lock only because the parquet crate reads through `&self`; one split is read by one worker at a time.
     windows: Mutex<Windows>,
 }
@@ -41,8 +43,10 @@ struct Shared {
 struct Windows {
     chunks: Vec<Chunk>,
     window: u64,
-    /// Counts the windows and the pages larger than one; `None` while only a footer is read.
+    /// Counts the pages larger than a window; `None` while only a footer is read.
     reservation: Option<Reservation>,
+    /// The first error of reading, which the parquet crate makes a text of.
+    failure: Option<Error>,
 }
 
 /// A column chunk and what of it has been read ahead.
@@ -59,15 +63,17 @@ impl ChunkSource {
     /// # Errors
     /// `FILE_NOT_FOUND` or `IO_ERROR`, naming the path.
     pub(super) fn open(path: &str) -> Result<Self> {
-        Self::with_chunks(path, Vec::new(), LEAST_WINDOW, None)
+        Self::with_chunks(path, Vec::new(), LEAST_WINDOW, None, 0)
     }
 
-    /// The file at `path`, reading ahead within `ranges`, accounted in `reservation`.
+    /// The file at `path`, reading ahead within `ranges`. Pages larger than a window count in `reservation`, which may go
+    /// `slack` bytes over the limit for them.
     pub(super) fn with_chunks(
         path: &str,
         ranges: Vec<Range<u64>>,
         window: u64,
         reservation: Option<Reservation>,
+        slack: usize,
     ) -> Result<Self> {
         let failed = |error: std::io::Error| Error::from(error).context(format!("file '{path}'"));
         let file = File::open(path).map_err(failed)?;
@@ -75,13 +81,26 @@ impl ChunkSource {
         let mut chunks: Vec<Chunk> =
             ranges.into_iter().map(|range| Chunk { start: range.start, range, bytes: Bytes::new() }).collect();
         chunks.sort_by_key(|chunk| chunk.range.start);
-        let windows = Mutex::new(Windows { chunks, window, reservation });
-        Ok(ChunkSource(Arc::new(Shared { file, path: path.to_owned(), length, windows })))
+        let windows = Mutex::new(Windows { chunks, window, reservation, failure: None });
+        Ok(ChunkSource(Arc::new(Shared { file, path: path.to_owned(), length, slack, windows })))
+    }
+
+    /// Why reading failed, if it did: the error itself.
+    pub(super) fn take_failure(&self) -> Option<Error> {
+        self.0.windows.lock().unwrap_or_else(PoisonError::into_inner).failure.take()
     }
 
     /// Up to `wanted` bytes from `start` on and at least `least`, out of a window where there is one.
     fn fetch(&self, start: u64, least: u64, wanted: u64) -> Result<Bytes> {
         let mut windows = self.0.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let fetched = self.fetch_within(&mut windows, start, least, wanted);
+        if let Err(error) = &fetched {
+            windows.failure.get_or_insert_with(|| error.clone());
+        }
+        fetched
+    }
+
+    fn fetch_within(&self, windows: &mut Windows, start: u64, least: u64, wanted: u64) -> Result<Bytes> {
         let window = windows.window;
         let found = windows.chunks.partition_point(|chunk| chunk.range.start <= start);
         let chunk = found.checked_sub(1).and_then(|index| windows.chunks.get_mut(index));
@@ -99,7 +118,8 @@ impl ChunkSource {
         if size > window
             && let Some(reservation) = &mut windows.reservation
         {
-            reservation.grow(slice_offset(size - window)?)?;
+            // A page cannot be read in part, and what others hold may not shrink before this is read.
+            reservation.grow_with_slack(slice_offset(size - window)?, self.0.slack)?;
         }
         let bytes = self.read(start, size)?;
         if size > window {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, RecordBatchOptions, new_null_array};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -28,6 +29,8 @@ use crate::scan::runtime::passing;
 
 /// What a decoder holds per column besides its batch: a decompressed page and a dictionary.
 const PAGE_BYTES: u64 = 2 << 20;
+/// Under memory that is full all decoders together may go over the limit by one in so many of its bytes.
+const SLACK_SHARE: usize = 8;
 
 /// A part of one file, planned.
 #[derive(Debug)]
@@ -79,9 +82,8 @@ impl SplitPlan for ParquetSplit {
             roots,
             late,
             survivors: None,
-            reader: None,
+            decoder: None,
             left: wanted,
-            reservation: self.scan.context.budget.reservation("Parquet scan"),
             kept: None,
         };
         if split.late.is_none() {
@@ -112,6 +114,25 @@ fn output_columns(scan: &Scan, footer: &Footer) -> Result<Vec<OutputColumn>> {
         .collect()
 }
 
+/// Decodes batches of some columns.
+struct Decoder {
+    reader: ParquetRecordBatchReader,
+    source: ChunkSource,
+    /// What it holds.
+    _reservation: Reservation,
+}
+
+impl Decoder {
+    /// The next batch.
+    fn next(&mut self) -> Result<Option<RecordBatch>> {
+        guard(String::new, || {
+            // An error of reading, such as no room for a page, has become the text of a damaged file on its way here.
+            let own = |error: ArrowError| self.source.take_failure().unwrap_or_else(|| error.into());
+            self.reader.next().transpose().map_err(own)
+        })
+    }
+}
+
 /// What is needed to start a decoder.
 struct Opening<'a> {
     scan: &'a Scan,
@@ -120,12 +141,8 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    /// A decoder of the root columns `roots` over the part (or the rows `selected` of it), and what it holds.
-    fn reader(
-        &self,
-        roots: &[usize],
-        selected: Option<RowSelection>,
-    ) -> Result<(ParquetRecordBatchReader, Reservation)> {
+    /// A decoder of the root columns `roots` over the part (or the rows `selected` of it).
+    fn decoder(&self, roots: &[usize], selected: Option<RowSelection>) -> Result<Decoder> {
         let ranges = self.chunk_ranges(roots);
         let mut reservation = self.scan.context.budget.reservation("Parquet scan");
         let context = &self.scan.context;
@@ -135,11 +152,14 @@ impl Opening<'_> {
         let decoder = usize::try_from(self.decoder_bytes(roots)).unwrap_or(usize::MAX);
         let ahead = reservation.try_grow(decoder.saturating_add(usize::try_from(windows).unwrap_or(usize::MAX)));
         let ranges = if ahead { ranges } else { Vec::new() };
+        // Whoever has reserved all there is must still be able to read on.
+        let slack = context.budget.limit() / SLACK_SHARE / context.threads.max(1);
         if !ahead {
-            reservation.grow(decoder)?;
+            reservation.grow_with_slack(decoder, slack)?;
         }
         let pages = self.scan.context.budget.reservation("Parquet scan");
-        let source = ChunkSource::with_chunks(&self.footer.key.path, ranges, window, Some(pages))?;
+        let source = ChunkSource::with_chunks(&self.footer.key.path, ranges, window, Some(pages), slack)?;
+        let chunks = source.clone();
         let place = || format!("file '{}', row group {}", self.footer.key.path, self.part.groups.start);
         let reader = guard(place, || {
             let selected = match (selected, &self.part.rows) {
@@ -150,7 +170,7 @@ impl Opening<'_> {
             let cut = self.part.rows.as_ref().and_then(|_| self.footer.with_page_index());
             let metadata = cut.unwrap_or(&self.footer.reader).clone();
             let mask = ProjectionMask::roots(metadata.parquet_schema(), roots.iter().copied());
-            let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source, metadata)
+            let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, metadata)
                 .with_projection(mask)
                 .with_row_groups(self.part.groups.clone().collect())
                 .with_batch_size(self.scan.context.batch_size.max(1));
@@ -162,7 +182,7 @@ impl Opening<'_> {
             }
             Ok::<_, Error>(builder.build()?)
         })?;
-        Ok((reader, reservation))
+        Ok(Decoder { reader, source, _reservation: reservation })
     }
 
     /// The byte ranges of the column chunks that will be read.
@@ -213,11 +233,9 @@ struct Decoding {
     /// What passed, once they are decoded.
     survivors: Option<Survivors>,
     /// Decodes all columns, or those that are not among the predicate columns; `None` before the start.
-    reader: Option<ParquetRecordBatchReader>,
+    decoder: Option<Decoder>,
     /// Rows still to give.
     left: u64,
-    /// What the decoder holds.
-    reservation: Reservation,
     /// What the survivors hold.
     kept: Option<Reservation>,
 }
@@ -234,40 +252,41 @@ impl Decoding {
     /// Starts decoding all columns of all rows.
     fn start_plain(&mut self) -> Result<()> {
         self.late = None;
-        let (reader, reservation) = self.opening().reader(&self.roots, None)?;
-        (self.reader, self.reservation) = (Some(reader), reservation);
+        self.decoder = Some(self.opening().decoder(&self.roots, None)?);
         Ok(())
     }
 
     /// Decodes the predicate columns of all rows, then starts decoding the others of the rows that pass. Where there is
     /// no room to keep what passes, all columns are decoded together instead.
     fn start_late(&mut self, late: Late) -> Result<()> {
-        let (mut reader, held) = self.opening().reader(&late.first, None)?;
+        let mut decoder = self.opening().decoder(&late.first, None)?;
         let start = self.part.rows.as_ref().map_or(0, |rows| rows.start);
         let mut gathering = Gathering::new(&late, usize::try_from(start).unwrap_or(usize::MAX));
         let mut kept = self.scan.context.budget.reservation("Parquet scan");
-        while let Some(batch) = self.decode(&mut reader)? {
+        while let Some(batch) = self.decode(&mut decoder)? {
             self.scan.context.cancel.check()?;
             if !gathering.push(&self.scan, &late, &batch, &mut kept)? {
                 return self.start_plain();
             }
         }
-        drop((reader, held));
+        drop(decoder);
         let (selection, survivors) = gathering.finish(&self.scan.gauge)?;
         self.left = survivors.rows as u64;
         if self.left > 0 {
-            let (reader, reservation) = self.opening().reader(&late.rest, Some(selection))?;
-            (self.reader, self.reservation) = (Some(reader), reservation);
+            self.decoder = Some(self.opening().decoder(&late.rest, Some(selection))?);
         }
         (self.late, self.survivors, self.kept) = (Some(late), Some(survivors), Some(kept));
         Ok(())
     }
 
-    /// The next batch of `reader`; an error names row group and column.
-    fn decode(&self, reader: &mut ParquetRecordBatchReader) -> Result<Option<RecordBatch>> {
-        guard(String::new, || reader.next().transpose()).map_err(|error| match self.blame() {
-            Some(column) => error.context(format!("{column} of {}", self.place())),
-            None => error.context(self.place()),
+    /// The next batch of `decoder`; the error of a damaged file names row group and column.
+    fn decode(&self, decoder: &mut Decoder) -> Result<Option<RecordBatch>> {
+        decoder.next().map_err(|error| {
+            let blamed = if error.code() == Code::InvalidData { self.blame() } else { None };
+            match blamed {
+                Some(column) => error.context(format!("{column} of {}", self.place())),
+                None => error.context(self.place()),
+            }
         })
     }
 
@@ -298,8 +317,9 @@ impl Decoding {
         groups.flat_map(|group| self.roots.iter().map(move |root| (group, *root))).find_map(|(group, root)| {
             let part = Part { groups: group..group + 1, rows: self.part.rows.clone(), count: self.part.count };
             let opening = Opening { scan: &self.scan, footer: &self.footer, part: &part };
-            let decoded = opening.reader(&[root], None).and_then(|(reader, _)| {
-                guard(String::new, || reader.into_iter().try_for_each(|batch| batch.map(|_| ())))
+            let decoded = opening.decoder(&[root], None).and_then(|mut decoder| {
+                while decoder.next()?.is_some() {}
+                Ok(())
             });
             let name = self.footer.schema.fields().get(root).map_or("?", |field| field.name());
             decoded.is_err().then(|| format!("row group {group}, column '{name}'"))
@@ -315,11 +335,11 @@ impl Split for Decoding {
         {
             self.start_late(late)?;
         }
-        let Some(mut reader) = self.reader.take_if(|_| self.left > 0) else { return Ok(None) };
-        let Some(batch) = self.decode(&mut reader)? else {
+        let Some(mut decoder) = self.decoder.take_if(|_| self.left > 0) else { return Ok(None) };
+        let Some(batch) = self.decode(&mut decoder)? else {
             return Err(Error::new(Code::InvalidData, format!("{} rows are missing", self.left)).context(self.place()));
         };
-        self.reader = Some(reader);
+        self.decoder = Some(decoder);
         let rows = usize::try_from(self.left).unwrap_or(usize::MAX).min(batch.num_rows());
         let batch = if rows < batch.num_rows() { batch.slice(0, rows) } else { batch };
         self.left -= rows as u64;
