@@ -22,9 +22,9 @@ use crate::error::Result;
 /// Unaccounted memory leaves at least `limit / LEAST_SHARE` to those who ask.
 const LEAST_SHARE: usize = 4;
 /// Where the allocator is counted, `limit / ALLOCATOR_SHARE` is left to what it keeps between allocations, and so many
-/// bytes (at most a quarter of the limit) to the threads' caches and stacks.
+/// bytes (at most an eighth of the limit) to the threads' caches and stacks.
 const ALLOCATOR_SHARE: usize = 16;
-const THREADS_SHARE: usize = 16 << 20;
+const THREADS_SHARE: usize = 8 << 20;
 
 /// Bytes accounted in all budgets of the process, to be compared with what is allocated.
 static ACCOUNTED: AtomicIsize = AtomicIsize::new(0);
@@ -109,7 +109,7 @@ impl Budget {
         let limit = self.limit();
         let Some(unaccounted) = unaccounted() else { return limit };
         limit
-            .saturating_sub(unaccounted + limit / ALLOCATOR_SHARE + THREADS_SHARE.min(limit / 4))
+            .saturating_sub(unaccounted + limit / ALLOCATOR_SHARE + THREADS_SHARE.min(limit / 8))
             .max(limit / LEAST_SHARE)
     }
 

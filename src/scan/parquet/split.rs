@@ -29,6 +29,9 @@ use crate::scan::runtime::passing;
 
 /// What a decoder holds per column besides its batch: a decompressed page and a dictionary.
 const PAGE_BYTES: u64 = 2 << 20;
+/// A batch aims at no more than so many bytes, or than one in so many of the memory of one worker.
+const MOST_BATCH_BYTES: usize = 64 << 20;
+const BATCH_SHARE: usize = 32;
 /// Under memory that is full all decoders together may go over the limit by one in so many of its bytes.
 const SLACK_SHARE: usize = 8;
 
@@ -149,7 +152,8 @@ impl Opening<'_> {
         // All splits that run at once read ahead within a sixteenth of the memory.
         let window = window_bytes(ranges.len(), context.budget.limit() / 16 / context.threads.max(1));
         let windows: u64 = ranges.iter().map(|range| (range.end - range.start).min(window)).sum();
-        let decoder = usize::try_from(self.decoder_bytes(roots)).unwrap_or(usize::MAX);
+        let batch_rows = self.batch_rows(roots);
+        let decoder = usize::try_from(self.decoder_bytes(roots, batch_rows as u64)).unwrap_or(usize::MAX);
         let ahead = reservation.try_grow(decoder.saturating_add(usize::try_from(windows).unwrap_or(usize::MAX)));
         let ranges = if ahead { ranges } else { Vec::new() };
         // Whoever has reserved all there is must still be able to read on.
@@ -173,7 +177,7 @@ impl Opening<'_> {
             let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, metadata)
                 .with_projection(mask)
                 .with_row_groups(self.part.groups.clone().collect())
-                .with_batch_size(self.scan.context.batch_size.max(1));
+                .with_batch_size(batch_rows);
             if let Some(selected) = selected {
                 // Between few rows skipping is cheaper than decoding everything under a mask.
                 let is_sparse = (selected.row_count() as u64).saturating_mul(PASSING_SHARE) <= self.part.count;
@@ -199,15 +203,31 @@ impl Opening<'_> {
         })
     }
 
-    /// A bound, as good as the footer allows, of what decoding holds at a time.
-    fn decoder_bytes(&self, roots: &[usize]) -> u64 {
-        let batch = u64::try_from(self.scan.context.batch_size).unwrap_or(u64::MAX);
+    /// How many rows are decoded at once: fewer than asked for where rows are large, such as long lists.
+    fn batch_rows(&self, roots: &[usize]) -> usize {
+        let context = &self.scan.context;
+        let sizes = self.chunks(roots).map(|column| usize::try_from(column.uncompressed_size()).unwrap_or(0));
+        let bytes: usize = sizes.sum();
+        let rows = usize::try_from(self.group_rows()).unwrap_or(usize::MAX);
+        let most = (context.budget.limit() / BATCH_SHARE / context.threads.max(1)).clamp(1 << 16, MOST_BATCH_BYTES);
+        (most / (bytes / rows.max(1)).max(1)).clamp(1, context.batch_size.max(1))
+    }
+
+    /// Rows of all row groups.
+    fn group_rows(&self) -> u64 {
+        let groups = self.footer.metadata().row_groups().get(self.part.groups.clone()).unwrap_or_default();
+        groups.iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).sum()
+    }
+
+    /// A bound, as good as the footer allows, of what decoding batches of `batch` rows holds at a time.
+    fn decoder_bytes(&self, roots: &[usize], batch: u64) -> u64 {
         let groups = u64::try_from(self.part.groups.len().max(1)).unwrap_or(1);
+        let rows = self.group_rows() / groups;
         let sizes = self.chunks(roots).map(|column| {
             let size = u64::try_from(column.uncompressed_size()).unwrap_or(0);
-            let values = u64::try_from(column.num_values()).unwrap_or(0).max(1);
-            let row = (size / values).max(16);
-            size.min(PAGE_BYTES) / groups + row.saturating_mul(batch.min(values)) / groups
+            // A row of a list has many values.
+            let row = (size / rows.max(1)).max(16);
+            size.min(PAGE_BYTES) / groups + row.saturating_mul(batch.min(rows)) / groups
         });
         sizes.fold(0, u64::saturating_add)
     }
