@@ -359,6 +359,49 @@ fn reading_holds_a_reservation_and_gives_it_back() {
     assert_eq!(scanned.context.budget.used(), 0);
 }
 
+fn under(mut scanned: Scanned, limit: usize, batch_size: usize) -> Scanned {
+    let budget = Budget::new(limit);
+    let store = Store::new(budget.clone());
+    scanned.context = Arc::new(QueryContext { cancel: CancelToken::new(), budget, store, batch_size, threads: 2 });
+    scanned
+}
+
+#[test]
+fn no_room_for_a_page_is_no_damage_of_the_file() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.parquet");
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..30_000).map(|row| format!("{row:0100}"))));
+    write(&path, &batch(vec![("t", texts)]), |p| p.set_dictionary_enabled(false));
+    let scanned = under(Scanned::new(&[path], Options::new()).unwrap(), 4 << 20, 100);
+    let mut split = ParquetReader.splits(&scanned.request, &scanned.context).unwrap()[0].open().unwrap();
+    let budget = &scanned.context.budget;
+    let mut others = budget.reservation("others");
+    others.grow(budget.available()).unwrap();
+    let error = split.next().err().unwrap();
+    assert_eq!(error.code(), Code::OutOfMemory, "{error}");
+    assert!(error.to_string().contains("a.parquet"), "{error}");
+    assert!(error.hint_text().unwrap().contains("memory_limit"), "{error}");
+}
+
+#[test]
+fn long_lists_come_in_batches_of_few_rows() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.parquet");
+    let lists = (0..200).map(|row| Some((0..1000).map(|value| Some(row * 7919 + value)).collect::<Vec<_>>()));
+    let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists));
+    write(&path, &batch(vec![("l", lists.clone())]), |p| p.set_dictionary_enabled(false));
+    let scanned = under(Scanned::new(&[path], Options::new()).unwrap(), 16 << 20, 8192);
+    let mut rows = Vec::new();
+    for split in ParquetReader.splits(&scanned.request, &scanned.context).unwrap() {
+        let mut split = split.open().unwrap();
+        while let Some(batch) = split.next().unwrap() {
+            rows.push(batch.num_rows());
+        }
+    }
+    assert!(rows.iter().all(|rows| *rows <= 50) && rows.iter().sum::<usize>() == 200, "{rows:?}");
+    assert_eq!(scanned.read().unwrap().column(0).as_list::<i32>().values().len(), 200_000);
+}
+
 /// A sorted column in ten row groups of a hundred rows.
 fn sorted(folder: &TempDir) -> std::path::PathBuf {
     let path = folder.path().join("sorted.parquet");
