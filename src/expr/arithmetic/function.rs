@@ -81,9 +81,7 @@ impl ScalarUDFImpl for CheckedFunction {
     fn schema_name(&self, arguments: &[Expr]) -> DataFusionResult<String> {
         // Written here and not by the operator's own, which would need copies of the arguments at each level of a sum.
         match (self.operator.as_binary(), arguments) {
-            (Some(operator), [left, right]) => {
-                Ok(format!("{} {operator} {}", left.schema_name(), right.schema_name()))
-            }
+            (Some(operator), [left, right]) => Ok(format!("{} {operator} {}", left.schema_name(), right.schema_name())),
             (None, [only]) => Ok(format!("(- {})", only.schema_name())),
             _ => Err(wrong_count(self.operator, arguments.len())),
         }
