@@ -122,6 +122,11 @@ impl Evaluator {
         is_volatile(&self.tree)
     }
 
+    /// Whether evaluating it can raise an error for some row. Only conditions are looked at; anything else may.
+    pub fn can_fail(&self) -> bool {
+        self.predicate.as_ref().is_none_or(|predicate| predicate.can_fail())
+    }
+
     /// The expression as SQL-like text, for EXPLAIN and messages.
     pub fn describe(&self) -> String {
         describe_physical(self.tree.as_ref())

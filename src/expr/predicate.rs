@@ -41,6 +41,14 @@ impl Selection {
         }
     }
 
+    /// The rows for which `mask` is true.
+    pub fn of_mask(mask: &BooleanArray) -> Self {
+        match mask.nulls() {
+            Some(nulls) => Selection::from_bits(mask.values() & nulls.inner()),
+            None => Selection::from_bits(mask.values().clone()),
+        }
+    }
+
     /// How many of `rows` rows are selected.
     pub fn count(&self, rows: usize) -> usize {
         match self {
@@ -104,6 +112,10 @@ impl Predicate {
         let mut conjuncts = trees.iter().map(|tree| Conjunct::new(tree, schema)).collect::<Result<Vec<_>>>()?;
         conjuncts.sort_by_key(|conjunct| (conjunct.can_fail, if conjunct.can_fail { 0 } else { conjunct.cost }));
         Ok(Predicate { conjuncts })
+    }
+
+    pub(super) fn can_fail(&self) -> bool {
+        self.conjuncts.iter().any(|conjunct| conjunct.can_fail)
     }
 
     /// The rows of `batch` for which every conjunct is true.

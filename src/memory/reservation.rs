@@ -14,6 +14,11 @@ use crate::memory::tally::Tally;
 /// How many holders an error lists.
 const LISTED_HOLDERS: usize = 3;
 
+/// What is asked for and cannot be done without is small when it is at most one in so many of the limit's bytes, and
+/// may then go over the limit by one in so many.
+const SMALL_SHARE: usize = 256;
+const SMALL_SLACK_SHARE: usize = 16;
+
 /// Bytes that one working set holds. Dropping it gives them back.
 pub struct Reservation {
     budget: Budget,
@@ -45,7 +50,10 @@ impl Reservation {
     /// `OUT_OF_MEMORY`, naming holder, asked, budget and the largest holders; `SPILL_FAILED` when memory could have
     /// been freed but the disk refused.
     pub fn grow(&mut self, additional: usize) -> Result<()> {
-        match self.grow_evicting(additional, 0).map_err(|error| error.context(self.holder))? {
+        // What is allocated but not counted grows and shrinks meanwhile: a query must not fail for want of a few pages.
+        let limit = self.budget.limit();
+        let slack = if additional <= limit / SMALL_SHARE { limit / SMALL_SLACK_SHARE } else { 0 };
+        match self.grow_evicting(additional, slack).map_err(|error| error.context(self.holder))? {
             true => Ok(()),
             false => Err(self.refusal(additional)),
         }

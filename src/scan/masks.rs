@@ -69,30 +69,44 @@ impl<const N: usize> Finder<N> {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn avx512<const N: usize>(data: &[[u8; BLOCK]], wanted: [u8; N], blocks: &mut Vec<[u64; N]>) {
-    use std::arch::x86_64::{_mm512_cmpeq_epi8_mask, _mm512_loadu_si512, _mm512_set1_epi8};
-    let patterns = wanted.map(|byte| _mm512_set1_epi8(byte.cast_signed()));
-    blocks.extend(data.iter().map(|block| {
+    use std::arch::x86_64::{_mm512_cmpeq_epi8_mask, _mm512_loadu_si512, _mm512_set1_epi8, _mm512_setzero_si512};
+    // Loops, not closures: a closure that is not inlined would pass registers through memory.
+    let mut patterns = [_mm512_setzero_si512(); N];
+    for (pattern, byte) in patterns.iter_mut().zip(wanted) {
+        *pattern = _mm512_set1_epi8(byte.cast_signed());
+    }
+    blocks.resize(data.len(), [0; N]);
+    for (masks, block) in blocks.iter_mut().zip(data) {
         // SAFETY: a block has the 64 bytes that are loaded, wherever it lies.
         let bytes = unsafe { _mm512_loadu_si512(block.as_ptr().cast()) };
-        patterns.map(|pattern| _mm512_cmpeq_epi8_mask(bytes, pattern))
-    }));
+        for (mask, pattern) in masks.iter_mut().zip(&patterns) {
+            *mask = _mm512_cmpeq_epi8_mask(bytes, *pattern);
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn avx2<const N: usize>(data: &[[u8; BLOCK]], wanted: [u8; N], blocks: &mut Vec<[u64; N]>) {
-    use std::arch::x86_64::{_mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_set1_epi8};
-    let patterns = wanted.map(|byte| _mm256_set1_epi8(byte.cast_signed()));
-    blocks.extend(data.iter().map(|block| {
+    use std::arch::x86_64::{
+        _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_set1_epi8, _mm256_setzero_si256,
+    };
+    let mut patterns = [_mm256_setzero_si256(); N];
+    for (pattern, byte) in patterns.iter_mut().zip(wanted) {
+        *pattern = _mm256_set1_epi8(byte.cast_signed());
+    }
+    blocks.resize(data.len(), [0; N]);
+    for (masks, block) in blocks.iter_mut().zip(data) {
         let (low, high) = block.split_at(BLOCK / 2);
         // SAFETY: each half has the 32 bytes that are loaded, wherever it lies.
         let (low, high) =
             unsafe { (_mm256_loadu_si256(low.as_ptr().cast()), _mm256_loadu_si256(high.as_ptr().cast())) };
-        patterns.map(|pattern| {
-            let bits = |half| u64::from(_mm256_movemask_epi8(_mm256_cmpeq_epi8(half, pattern)).cast_unsigned());
-            bits(low) | bits(high) << 32
-        })
-    }));
+        for (mask, pattern) in masks.iter_mut().zip(&patterns) {
+            let low = u64::from(_mm256_movemask_epi8(_mm256_cmpeq_epi8(low, *pattern)).cast_unsigned());
+            let high = u64::from(_mm256_movemask_epi8(_mm256_cmpeq_epi8(high, *pattern)).cast_unsigned());
+            *mask = low | high << 32;
+        }
+    }
 }
 
 /// Without vector instructions of a certain machine: eight bytes as a number.

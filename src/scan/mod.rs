@@ -6,6 +6,7 @@
 //! This module must not know operators or plans.
 
 mod csv;
+mod early;
 mod format;
 mod hive;
 pub mod infer;

@@ -84,6 +84,11 @@ impl Watched {
         Ok(Some(mask))
     }
 
+    /// Whether it is worth to look at the column.
+    pub fn is_wanted(&self) -> bool {
+        self.filter.is_known()
+    }
+
     /// Whether it has ruled out a good part of the rows so far; nobody knows at first.
     pub fn has_paid(&self) -> bool {
         let (seen, passed) = (self.seen.load(Ordering::Relaxed), self.passed.load(Ordering::Relaxed));

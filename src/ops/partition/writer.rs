@@ -196,11 +196,8 @@ fn reserve_buffers(
     let mut rows = (share / partitions / row_bytes).clamp(FEWEST_ROWS, MOST_ROWS);
     loop {
         let bytes = rows * row_bytes * partitions;
-        if reservation.try_grow(bytes) {
+        if reservation.try_grow(bytes) || (rows == FEWEST_ROWS && reservation.grow(bytes).map(|()| true)?) {
             return Ok((rows, (rows * row_bytes).max(4096)));
-        }
-        if rows == FEWEST_ROWS {
-            reservation.grow(bytes)?;
         }
         rows = (rows / 2).max(FEWEST_ROWS);
     }

@@ -3,10 +3,12 @@
 //! Invariant: a value that does not fit its column is reported, never changed. In columns whose type was inferred,
 //! numbers with leading zeros or plus signs do not fit (see `infer`).
 
+use std::cell::OnceCell;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, ArrowPrimitiveType, BooleanBuilder, Date32Builder, Decimal128Builder, PrimitiveBuilder,
+    ArrayRef, ArrowPrimitiveType, AsArray, BooleanBuilder, Date32Builder, Decimal128Builder, PrimitiveBuilder,
     StringViewBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{
@@ -22,14 +24,43 @@ use crate::scan::infer::number::{parse_bool, parse_decimal, parse_double, parse_
 use crate::scan::infer::time::{parse_date, parse_timestamp};
 use crate::scan::infer::trim;
 
-/// What is needed to read a field's value.
+/// What is needed to read the values of a tile's fields.
 pub struct Values<'a> {
-    pub data: &'a [u8],
-    pub dialect: &'a Dialect,
-    pub settings: &'a Settings,
+    data: &'a [u8],
+    dialect: &'a Dialect,
+    settings: &'a Settings,
+    /// The bytes of the tile, and whether all of them are UTF-8.
+    tile: Range<usize>,
+    valid: OnceCell<bool>,
 }
 
 impl<'a> Values<'a> {
+    /// The values of fields that lie in `tile`, a range of `data` that begins and ends with records.
+    pub fn new(data: &'a [u8], tile: Range<usize>, dialect: &'a Dialect, settings: &'a Settings) -> Self {
+        Values { data, dialect, settings, tile, valid: OnceCell::new() }
+    }
+
+    /// Whether the whole tile is UTF-8: one look at many bytes is far cheaper than one at every field.
+    fn all_valid(&self) -> bool {
+        let bytes = self.data.get(self.tile.clone());
+        *self.valid.get_or_init(|| bytes.is_some_and(|bytes| std::str::from_utf8(bytes).is_ok()))
+    }
+
+    /// The field's bytes as text; `None` where they are not UTF-8. `trusted` says that the tile is.
+    fn text(&self, field: Field, trusted: bool) -> Option<&'a str> {
+        let raw = self.raw(field);
+        let (start, end) = (field.start(), field.end());
+        if trusted && start >= self.tile.start && end <= self.tile.end {
+            let is_boundary = |at: usize| self.data.get(at).is_none_or(|byte| !is_continuation(*byte));
+            if is_boundary(start) && is_boundary(end) {
+                // SAFETY: the tile as a whole was found to be UTF-8, and a part of such a text that begins and ends
+                // where a character does is UTF-8 too.
+                return Some(unsafe { std::str::from_utf8_unchecked(raw) });
+            }
+        }
+        std::str::from_utf8(raw).ok()
+    }
+
     fn raw(&self, field: Field) -> &'a [u8] {
         self.data.get(field.start()..field.end()).unwrap_or_default()
     }
@@ -46,6 +77,8 @@ pub struct ColumnBuilder {
     builder: Builder,
     /// The type was inferred.
     strict: bool,
+    /// Bytes of texts that do not lie in their views.
+    text_bytes: usize,
 }
 
 enum Builder {
@@ -96,11 +129,17 @@ impl ColumnBuilder {
             DataType::Utf8View => Builder::Text(StringViewBuilder::with_capacity(rows)),
             other => return Err(Error::internal(format!("csv: no column can have the type {other}"))),
         };
-        Ok(ColumnBuilder { builder, strict })
+        Ok(ColumnBuilder { builder, strict, text_bytes: 0 })
     }
 
-    /// Appends the fields' values; gives back the first that does not fit.
-    pub fn append(&mut self, fields: impl Iterator<Item = Field>, values: &Values) -> std::result::Result<(), Field> {
+    /// Appends the fields' values; gives back the first that does not fit. `many` says that they are a good part of
+    /// the tile's.
+    pub fn append(
+        &mut self,
+        fields: impl Iterator<Item = Field>,
+        values: &Values,
+        many: bool,
+    ) -> std::result::Result<(), Field> {
         match &mut self.builder {
             Builder::Int64(builder) if self.strict => each(fields, values, builder, parse_integer_strict),
             Builder::Float64(builder) if self.strict => each(fields, values, builder, parse_double_strict),
@@ -135,12 +174,45 @@ impl ColumnBuilder {
                 }
                 Ok(())
             }
-            Builder::Text(builder) => texts(fields, values, builder),
+            Builder::Text(builder) => texts(fields, values, builder, &mut self.text_bytes, many),
         }
+    }
+
+    /// Appends values that a builder of the same type has made.
+    pub fn append_array(&mut self, array: &ArrayRef) {
+        match &mut self.builder {
+            Builder::Boolean(builder) => builder.append_array(array.as_boolean()),
+            Builder::Int8(builder) => builder.append_array(array.as_primitive()),
+            Builder::Int16(builder) => builder.append_array(array.as_primitive()),
+            Builder::Int32(builder) => builder.append_array(array.as_primitive()),
+            Builder::Int64(builder) => builder.append_array(array.as_primitive()),
+            Builder::UInt8(builder) => builder.append_array(array.as_primitive()),
+            Builder::UInt16(builder) => builder.append_array(array.as_primitive()),
+            Builder::UInt32(builder) => builder.append_array(array.as_primitive()),
+            Builder::UInt64(builder) => builder.append_array(array.as_primitive()),
+            Builder::Float32(builder) => builder.append_array(array.as_primitive()),
+            Builder::Float64(builder) => builder.append_array(array.as_primitive()),
+            Builder::Decimal(builder, ..) => builder.append_array(array.as_primitive()),
+            Builder::Date(builder) => builder.append_array(array.as_primitive()),
+            Builder::Timestamp(builder) => builder.append_array(array.as_primitive()),
+            // Copied, so that the few that are left of many do not keep all in memory.
+            Builder::Text(builder) => {
+                for text in array.as_string_view() {
+                    self.text_bytes += text.map_or(0, bytes_beside_view);
+                    builder.append_option(text);
+                }
+            }
+        }
+    }
+
+    /// Bytes of the texts that were appended, apart from those short enough for their views.
+    pub fn text_bytes(&self) -> usize {
+        self.text_bytes
     }
 
     /// The column, and the builder empty again.
     pub fn finish(&mut self) -> ArrayRef {
+        self.text_bytes = 0;
         match &mut self.builder {
             Builder::Boolean(builder) => Arc::new(builder.finish()),
             Builder::Int8(builder) => Arc::new(builder.finish()),
@@ -193,24 +265,38 @@ where
     each(fields, values, builder, |text| lexical_core::parse(text).ok())
 }
 
-/// Texts; all of the window is checked for UTF-8 at once where possible.
+/// Bytes of a text that its view has no room for.
+fn bytes_beside_view(text: &str) -> usize {
+    const INLINE: usize = 12;
+    if text.len() > INLINE { text.len() } else { 0 }
+}
+
+/// Whether a byte of UTF-8 goes on with a character that began before it.
+fn is_continuation(byte: u8) -> bool {
+    byte & 0b1100_0000 == 0b1000_0000
+}
+
+/// Texts; with many of them the tile is looked at as a whole.
 fn texts(
     fields: impl Iterator<Item = Field>,
     values: &Values,
     builder: &mut StringViewBuilder,
+    text_bytes: &mut usize,
+    many: bool,
 ) -> std::result::Result<(), Field> {
+    let trusted = many && values.all_valid();
     for field in fields {
-        let raw = values.raw(field);
-        if !field.quoted() && values.settings.is_null(raw) {
+        if !field.quoted() && values.settings.is_null(values.raw(field)) {
             builder.append_null();
             continue;
         }
-        let text = std::str::from_utf8(raw).map_err(|_| field)?;
+        let text = values.text(field, trusted).ok_or(field)?;
+        *text_bytes += bytes_beside_view(text);
         if !field.escaped() {
             builder.append_value(text);
             continue;
         }
-        let plain = values.dialect.unescaped(raw, true);
+        let plain = values.dialect.unescaped(text.as_bytes(), true);
         builder.append_value(std::str::from_utf8(&plain).map_err(|_| field)?);
     }
     Ok(())
@@ -219,5 +305,5 @@ fn texts(
 /// Whether the field's value fits a column of this type.
 pub fn fits(data_type: &DataType, strict: bool, field: Field, values: &Values) -> Result<bool> {
     let mut column = ColumnBuilder::new(data_type, strict, 1)?;
-    Ok(column.append(std::iter::once(field), values).is_ok())
+    Ok(column.append(std::iter::once(field), values, false).is_ok())
 }

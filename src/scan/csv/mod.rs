@@ -30,6 +30,7 @@ use crate::io::Compression;
 use crate::scan::csv::boundary::Boundaries;
 use crate::scan::csv::settings::{OPTION_NAMES, Settings};
 use crate::scan::csv::split::{CsvSplitPlan, FilePlan, PlannedColumn, ScanPlan};
+use crate::scan::early::EarlyConditions;
 use crate::scan::{FileEntry, FormatReader, Inferred, Options, ScanRequest, SplitPlan};
 use crate::store::QueryContext;
 
@@ -89,8 +90,10 @@ fn scan_plan(request: &ScanRequest, settings: Settings, context: &Arc<QueryConte
         false => Vec::new(),
     };
     let first_path = spec.files.first().map(|file| file.path.clone()).unwrap_or_default();
+    // Rows with errors are left out, whatever the query asks of them.
+    let conditions = if settings.ignore_errors { EarlyConditions::default() } else { EarlyConditions::new(request)? };
     let (limit, context) = (request.limit, context.clone());
-    Ok(ScanPlan { settings, columns, checked, schema, first_path, limit, context })
+    Ok(ScanPlan { settings, columns, checked, schema, first_path, conditions, limit, context })
 }
 
 /// Where the splits of a file begin. What cannot be cut is one split: streams, and files with comments, in which

@@ -2,12 +2,14 @@
 
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{ArrayRef, new_null_array};
+use arrow::array::{ArrayRef, BooleanArray, new_null_array};
+use arrow::compute::filter;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use crate::batch::Split;
 use crate::error::{Code, Error, Result};
+use crate::expr::Selection;
 use crate::io::{Compression, LocalFile};
 use crate::memory::Reservation;
 use crate::scan::csv::boundary::{Boundaries, LAST_LOOK, Layout};
@@ -16,8 +18,9 @@ use crate::scan::csv::head::Head;
 use crate::scan::csv::records::{Records, shown};
 use crate::scan::csv::settings::Settings;
 use crate::scan::csv::structure::Scratch;
-use crate::scan::csv::tokenize::{Field, Tokenizer};
+use crate::scan::csv::tokenize::{Field, Tile, Tokenizer};
 use crate::scan::csv::window::Window;
+use crate::scan::early::EarlyConditions;
 use crate::scan::infer::sql_name;
 use crate::scan::{FileEntry, SplitPlan};
 use crate::store::QueryContext;
@@ -45,6 +48,8 @@ pub struct ScanPlan {
     pub schema: SchemaRef,
     /// A file that has all columns, for errors.
     pub first_path: String,
+    /// What decides whether a row is read to its end; none with `ignore_errors`.
+    pub conditions: EarlyConditions,
     pub limit: Option<usize>,
     pub context: Arc<QueryContext>,
 }
@@ -162,6 +167,48 @@ impl Columns {
     }
 }
 
+/// Rows of a tile, and what of them was read already.
+struct Rows<'a> {
+    fields: &'a [Field],
+    /// Fields of a row.
+    width: usize,
+    /// Rows of the tile.
+    count: usize,
+    /// Those that are left; `None` for all.
+    chosen: Option<Vec<u32>>,
+    /// Columns of the batch by position, for the rows that are left.
+    read: Vec<(usize, ArrayRef)>,
+}
+
+impl Rows<'_> {
+    fn len(&self) -> usize {
+        self.chosen.as_ref().map_or(self.count, Vec::len)
+    }
+
+    fn already_read(&self, position: usize) -> Option<ArrayRef> {
+        self.read.iter().find(|(read, _)| *read == position).map(|(_, array)| array.clone())
+    }
+
+    /// Keeps the selected of the rows that are left.
+    fn narrow(&mut self, selection: &Selection) -> Result<()> {
+        let mask = match selection {
+            Selection::All => return Ok(()),
+            Selection::None => BooleanArray::new(selection.mask(self.len()), None),
+            Selection::Some(mask) => mask.clone(),
+        };
+        let places = mask.values().set_indices_u32();
+        let chosen = match &self.chosen {
+            None => places.collect(),
+            Some(chosen) => places.filter_map(|place| chosen.get(place as usize).copied()).collect(),
+        };
+        for (_, array) in &mut self.read {
+            *array = filter(array, &mask)?;
+        }
+        self.chosen = Some(chosen);
+        Ok(())
+    }
+}
+
 struct CsvSplit {
     plan: Arc<ScanPlan>,
     file: Arc<FilePlan>,
@@ -186,15 +233,19 @@ impl Split for CsvSplit {
         let new = |column: &PlannedColumn| ColumnBuilder::new(&column.data_type, column.strict, size);
         let mut builders = plan.columns.iter().map(new).collect::<Result<Vec<_>>>()?;
         let (mut rows, mut bytes) = (0, 0);
-        while rows < size && bytes < BATCH_TEXT_BYTES {
+        // Where few rows of a tile are left, a batch is done when another whole tile might be too much for it.
+        let (most, least) = match (TILE_FIELDS / self.columns.wanted.len().max(1)).max(1) {
+            most if plan.conditions.is_empty() => (most, 1),
+            most => (most.min(size.div_ceil(4)), most.min(size.div_ceil(4))),
+        };
+        while rows + least <= size && bytes < BATCH_TEXT_BYTES {
             plan.context.cancel.check()?;
-            let most = (TILE_FIELDS / self.columns.wanted.len().max(1)).max(1);
             if !self.records.next(most.min(size - rows))? {
                 self.finish()?;
                 break;
             }
             rows += self.append_tile(&mut builders)?;
-            bytes += self.tile_bytes();
+            bytes = builders.iter().map(ColumnBuilder::text_bytes).sum();
             if !self.memory.try_resize(self.fixed + size * row_bytes + bytes) {
                 break;
             }
@@ -227,40 +278,82 @@ impl CsvSplit {
         self.file.boundaries.ended(self.index, self.records.place(), &self.file.entry.path)
     }
 
-    /// Bytes of the fields of the last tile.
-    fn tile_bytes(&self) -> usize {
-        self.records.tile().fields.iter().map(|field| field.end() - field.start()).sum()
-    }
-
     /// Appends the records of the last tile to the builders; gives the number of rows.
     fn append_tile(&self, builders: &mut [ColumnBuilder]) -> Result<usize> {
         let tile = self.records.tile();
         let width = self.columns.wanted.len();
-        let values =
-            Values { data: self.records.data(), dialect: self.records.dialect(), settings: &self.plan.settings };
-        let kept: Option<Vec<Field>> =
-            if self.plan.settings.ignore_errors { Some(self.good_rows(&tile.fields, width, &values)?) } else { None };
-        let fields = kept.as_deref().unwrap_or(&tile.fields);
-        for ((builder, slot), column) in builders.iter_mut().zip(&self.columns.read).zip(&self.plan.columns) {
-            let Some(slot) = *slot else { continue };
-            let of_column = fields.iter().skip(slot).step_by(width.max(1)).copied();
-            builder.append(of_column, &values).map_err(|field| self.misfit(field, column))?;
+        let bytes = tile.started..tile.consumed;
+        let values = Values::new(self.records.data(), bytes, self.records.dialect(), &self.plan.settings);
+        let good = if self.plan.settings.ignore_errors { Some(self.good_rows(tile, width, &values)?) } else { None };
+        let mut rows = Rows { fields: &tile.fields, width, count: tile.rows, chosen: good, read: Vec::new() };
+        self.test_early(&mut rows, &values)?;
+        for (position, builder) in builders.iter_mut().enumerate() {
+            self.append(builder, position, &rows, &values)?;
         }
-        Ok(if kept.is_some() && width > 0 { fields.len() / width } else { tile.rows })
+        Ok(rows.len())
     }
 
-    /// The fields of the rows whose values all fit.
-    fn good_rows(&self, fields: &[Field], width: usize, values: &Values) -> Result<Vec<Field>> {
-        let mut good = Vec::with_capacity(fields.len());
-        for row in fields.chunks(width.max(1)) {
+    /// Leaves those of `rows` that pass the scan's conditions.
+    fn test_early(&self, rows: &mut Rows, values: &Values) -> Result<()> {
+        for condition in self.plan.conditions.iter() {
+            let is_there = |position: &usize| self.columns.read.get(*position).is_some_and(Option::is_some);
+            if rows.len() == 0 || !condition.columns().iter().all(is_there) {
+                continue;
+            }
+            let mut arrays = Vec::with_capacity(condition.columns().len());
+            for &position in condition.columns() {
+                let array = match rows.already_read(position) {
+                    Some(array) => array,
+                    None => self.read_column(position, rows, values)?,
+                };
+                arrays.push(array);
+            }
+            let selection = condition.select(arrays, rows.len())?;
+            rows.narrow(&selection)?;
+        }
+        Ok(())
+    }
+
+    /// The values of one column of the batch for `rows`.
+    fn read_column(&self, position: usize, rows: &mut Rows, values: &Values) -> Result<ArrayRef> {
+        let column = self.plan.columns.get(position);
+        let column = column.ok_or_else(|| Error::internal(format!("csv: no column {position}")))?;
+        let mut builder = ColumnBuilder::new(&column.data_type, column.strict, rows.len())?;
+        self.append(&mut builder, position, rows, values)?;
+        let array = builder.finish();
+        rows.read.push((position, array.clone()));
+        Ok(array)
+    }
+
+    fn append(&self, builder: &mut ColumnBuilder, position: usize, rows: &Rows, values: &Values) -> Result<()> {
+        let slot = self.columns.read.get(position).copied().flatten();
+        let (Some(slot), Some(column)) = (slot, self.plan.columns.get(position)) else { return Ok(()) };
+        if let Some(array) = rows.already_read(position) {
+            builder.append_array(&array);
+            return Ok(());
+        }
+        let many = rows.len() * 2 > rows.count;
+        let appended = match &rows.chosen {
+            None => builder.append(rows.fields.iter().skip(slot).step_by(rows.width).copied(), values, many),
+            Some(chosen) => {
+                let field = |&row: &u32| rows.fields.get(row as usize * rows.width + slot).copied();
+                builder.append(chosen.iter().filter_map(field), values, many)
+            }
+        };
+        appended.map_err(|field| self.misfit(field, column))
+    }
+
+    /// The rows of a tile whose values all fit.
+    fn good_rows(&self, tile: &Tile, width: usize, values: &Values) -> Result<Vec<u32>> {
+        let mut good = Vec::with_capacity(tile.rows);
+        for row in 0..tile.rows {
             let mut keep = true;
             for (slot, column) in self.columns.checked.iter().zip(&self.plan.checked) {
-                let Some(field) = slot.and_then(|slot| row.get(slot)) else { continue };
+                let Some(field) = slot.and_then(|slot| tile.fields.get(row * width + slot)) else { continue };
                 keep = keep && fits(&column.data_type, column.strict, *field, values)?;
             }
-            if keep {
-                good.extend_from_slice(row);
-            }
+            // A tile has at most TILE_FIELDS rows.
+            good.extend(u32::try_from(row).ok().filter(|_| keep));
         }
         Ok(good)
     }

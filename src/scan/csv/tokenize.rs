@@ -78,6 +78,8 @@ pub struct Tile {
     pub rows: usize,
     /// Row after row, the wanted columns in their order.
     pub fields: Vec<Field>,
+    /// Where the first record starts, or what is passed over before it.
+    pub started: usize,
     /// Where the next record starts.
     pub consumed: usize,
     /// The flaw that ended the tile, if one did; `consumed` stands behind the bad record.
@@ -197,7 +199,7 @@ impl Tokenizer {
 
     /// Reads records of `data` within `bounds` into `tile`.
     pub fn read(&self, data: &[u8], bounds: Bounds, tile: &mut Tile) {
-        tile.rows = 0;
+        (tile.rows, tile.started) = (0, bounds.from);
         tile.fields.clear();
         (tile.bad, tile.incomplete) = (None, false);
         let mut seeker = Seeker::new(data, self.dialect.delimiter, self.dialect.newline);

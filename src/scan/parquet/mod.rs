@@ -6,12 +6,14 @@
 //!
 //! The files here, in the order of a scan's life: `footer` (read and remember footers), `schema` (one schema for many
 //! files), `plan` (which row groups, cut into splits), `prune` over `range` and `bounds` (what statistics rule out),
-//! `chunk` (reads of column chunks), `split` (decoding), `late` (predicate columns first), `fault` (foreign errors and
+//! `chunk` (reads of column chunks), `flat` (decoding columns without nesting), `split` (decoding the others), `late` (predicate
+//! columns first, for these), `fault` (foreign errors and
 //! panics as ours). `statistics` serves the planner.
 
 mod bounds;
 mod chunk;
 mod fault;
+mod flat;
 mod footer;
 mod late;
 mod plan;

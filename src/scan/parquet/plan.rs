@@ -9,6 +9,7 @@ use arrow::datatypes::{Fields, Schema, SchemaRef};
 use rayon::prelude::*;
 
 use crate::error::{Code, Error, Result};
+use crate::scan::early::EarlyConditions;
 use crate::scan::format::{ScanRequest, SplitPlan};
 use crate::scan::parquet::bounds::ColumnBounds;
 use crate::scan::parquet::footer::{self, FileKey, Footer};
@@ -38,6 +39,8 @@ pub(super) struct Scan {
     pub(super) context: Arc<QueryContext>,
     /// Whether decoding predicate columns first has paid so far.
     pub(super) gauge: Gauge,
+    /// What is asked of a row before all of it is decoded.
+    pub(super) conditions: EarlyConditions,
     /// By runtime filter of the request.
     pub(super) watched: Vec<Watched>,
 }
@@ -68,8 +71,9 @@ pub(super) fn splits(request: &ScanRequest, context: &Arc<QueryContext>) -> Resu
     });
     let watched = watched.collect();
     let (request_copy, gauge) = (request.clone(), Gauge::default());
-    let scan = Arc::new(Scan { request: request_copy, schema, limit, context: context.clone(), gauge, watched });
     let target = split_rows(request.spec.rows, context.threads);
+    let (context, conditions) = (context.clone(), EarlyConditions::new(request)?);
+    let scan = Arc::new(Scan { request: request_copy, schema, limit, context, gauge, conditions, watched });
     let files = 0..request.spec.files.len();
     let planned = files.into_par_iter().map(|file| plan_file(&scan, file, target)).collect::<Result<Vec<_>>>()?;
     let mut splits: Vec<Box<dyn SplitPlan>> = Vec::new();

@@ -21,6 +21,7 @@ use crate::memory::{Reservation, Tally};
 use crate::scan::format::SplitPlan;
 use crate::scan::parquet::chunk::{ChunkSource, window_bytes};
 use crate::scan::parquet::fault::guard;
+use crate::scan::parquet::flat::FlatSplit;
 use crate::scan::parquet::footer::{FileKey, Footer, load_again};
 use crate::scan::parquet::late::{Gathering, Late, PASSING_SHARE, Survivors};
 use crate::scan::parquet::plan::{Part, Scan, file_column};
@@ -76,6 +77,9 @@ impl SplitPlan for ParquetSplit {
         if roots.is_empty() {
             return Ok(Box::new(Nulls(RowCount { scan: self.scan.clone(), left: wanted })));
         }
+        if let Some(flat) = FlatSplit::open(&self.scan, &footer, &self.part, &columns, wanted)? {
+            return Ok(Box::new(flat));
+        }
         let late = Late::plan(&self.scan, &footer, &roots)?;
         let mut split = Decoding {
             scan: self.scan.clone(),
@@ -97,13 +101,13 @@ impl SplitPlan for ParquetSplit {
 }
 
 /// How a column of the scan comes out of a decoded batch.
-#[derive(Debug)]
-struct OutputColumn {
+#[derive(Debug, Clone)]
+pub(super) struct OutputColumn {
     /// The file's root column; `None` when the file does not have it.
-    root: Option<usize>,
-    target: DataType,
+    pub(super) root: Option<usize>,
+    pub(super) target: DataType,
     /// Whether text in it must be checked for UTF-8 here, because the decoder does not.
-    unchecked_text: bool,
+    pub(super) unchecked_text: bool,
 }
 
 fn output_columns(scan: &Scan, footer: &Footer) -> Result<Vec<OutputColumn>> {
@@ -137,15 +141,15 @@ impl Decoder {
 }
 
 /// What is needed to start a decoder.
-struct Opening<'a> {
-    scan: &'a Scan,
-    footer: &'a Footer,
-    part: &'a Part,
+pub(super) struct Opening<'a> {
+    pub(super) scan: &'a Scan,
+    pub(super) footer: &'a Footer,
+    pub(super) part: &'a Part,
 }
 
 impl Opening<'_> {
-    /// A decoder of the root columns `roots` over the part (or the rows `selected` of it).
-    fn decoder(&self, roots: &[usize], selected: Option<RowSelection>) -> Result<Decoder> {
+    /// Where the pages of `roots` are read from, what decoding them holds, and how many rows are decoded at once.
+    pub(super) fn source(&self, roots: &[usize]) -> Result<(ChunkSource, Reservation, usize)> {
         let ranges = self.chunk_ranges(roots);
         let mut reservation = self.scan.context.budget.reservation("Parquet scan");
         let context = &self.scan.context;
@@ -163,6 +167,12 @@ impl Opening<'_> {
         }
         let pages = self.scan.context.budget.reservation("Parquet scan");
         let source = ChunkSource::with_chunks(&self.footer.key.path, ranges, window, Some(pages), slack)?;
+        Ok((source, reservation, batch_rows))
+    }
+
+    /// A decoder of the root columns `roots` over the part (or the rows `selected` of it).
+    fn decoder(&self, roots: &[usize], selected: Option<RowSelection>) -> Result<Decoder> {
+        let (source, reservation, batch_rows) = self.source(roots)?;
         let chunks = source.clone();
         let place = || format!("file '{}', row group {}", self.footer.key.path, self.part.groups.start);
         let reader = guard(place, || {
@@ -370,7 +380,7 @@ impl Split for Decoding {
 }
 
 /// An array in the scan's type, its text checked where the decoder did not.
-fn converted(array: &ArrayRef, column: &OutputColumn) -> Result<ArrayRef> {
+pub(super) fn converted(array: &ArrayRef, column: &OutputColumn) -> Result<ArrayRef> {
     if column.unchecked_text {
         array.to_data().validate_full().map_err(|error| Error::new(Code::InvalidData, error.to_string()))?;
     }
