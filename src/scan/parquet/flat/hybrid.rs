@@ -139,7 +139,7 @@ impl Hybrid {
             // The last run may be cut where its numbers that count end.
             self.at = end.min(self.data.len());
             let bits = (self.at - start).saturating_mul(8);
-            let there = if self.width == 0 { length.saturating_mul(GROUP) } else { bits / self.width };
+            let there = bits.checked_div(self.width).unwrap_or(usize::MAX);
             let count = length.saturating_mul(GROUP).min(there);
             if count == 0 {
                 return Err(damaged(format!("{wanted} more values are expected")));
@@ -277,7 +277,7 @@ mod tests {
         for (packs, values) in runs {
             if *packs {
                 let values: Vec<u32> = values.iter().copied().cycle().take(values.len().div_ceil(8) * 8).collect();
-                header(values.len() / 8 << 1 | 1, &mut bytes);
+                header((values.len() / 8) << 1 | 1, &mut bytes);
                 let mut bits = vec![false; values.len() * width];
                 for (index, value) in values.iter().enumerate() {
                     (0..width).for_each(|bit| bits[index * width + bit] = value >> bit & 1 == 1);
