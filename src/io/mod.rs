@@ -7,15 +7,18 @@
 //! # Known limitation
 //! Local files only: `s3://`, `http://` and other URLs are refused with `NOT_SUPPORTED`.
 
+mod compression;
 mod file;
 mod glob;
+mod lz4;
 mod natural;
 mod stream;
 
+pub use compression::Compression;
 pub use file::LocalFile;
 pub use glob::{DATA_EXTENSIONS, FoundFile, glob};
 pub use natural::natural_order;
-pub use stream::{Compression, open_stream};
+pub use stream::open_stream;
 
 use crate::error::{Code, Error, Result};
 

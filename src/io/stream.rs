@@ -10,39 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Code, Error, Result};
-use crate::io::{local_path, refused};
+use crate::io::{Compression, local_path, refused};
 
 /// Bytes of the compressed file that are read at a time.
 const READ_BYTES: usize = 256 * 1024;
 
-/// How a file is compressed as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Compression {
-    None,
-    Gzip,
-    Zstd,
-}
-
-impl Compression {
-    /// The compression that the end of the name promises, and the name without that end.
-    pub fn split_name(name: &str) -> (Self, &str) {
-        for (suffix, compression) in [(".gz", Compression::Gzip), (".zst", Compression::Zstd)] {
-            let Some(at) = name.len().checked_sub(suffix.len()) else { continue };
-            if name.get(at..).is_some_and(|end| end.eq_ignore_ascii_case(suffix)) {
-                return (compression, &name[..at]);
-            }
-        }
-        (Compression::None, name)
-    }
-
-    /// The compression that the end of the name promises.
-    pub fn of(name: &str) -> Self {
-        Self::split_name(name).0
-    }
-}
-
-/// Opens `path` and inflates it while it is read. Gzip files may have several members, Zstandard files several
-/// frames.
+/// Opens `path` and inflates it while it is read. Compressed files may have several members.
 ///
 /// # Errors
 /// When the file cannot be opened. Later errors come out of `read`; turn them back with `Error::from`.
@@ -53,13 +26,7 @@ pub fn open_stream(path: &str, compression: Compression) -> Result<Box<dyn Read 
     }
     let consumed = Arc::new(AtomicU64::new(0));
     let input = Counted { inner: BufReader::with_capacity(READ_BYTES, file), consumed: consumed.clone() };
-    let inner: Box<dyn Read + Send> = match compression {
-        Compression::None => Box::new(input),
-        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
-        Compression::Zstd => {
-            Box::new(zstd::stream::read::Decoder::with_buffer(input).map_err(|error| refused(path, "inflate", &error))?)
-        }
-    };
+    let inner = compression.inflated(input).map_err(|error| refused(path, "inflate", &error))?;
     Ok(Box::new(Named { inner, path: path.to_string(), compression, consumed, given: false }))
 }
 
@@ -101,11 +68,10 @@ struct Named {
 impl Named {
     fn damaged(&self, error: &std::io::Error) -> Error {
         let (path, at) = (&self.path, self.consumed.load(Ordering::Relaxed));
-        let kind = match self.compression {
-            Compression::None => return refused(path, &format!("read at byte {at} of"), error),
-            Compression::Gzip => "gzip",
-            Compression::Zstd => "zstd",
-        };
+        if self.compression == Compression::None {
+            return refused(path, &format!("read at byte {at} of"), error);
+        }
+        let kind = self.compression.name();
         let what = match error.kind() {
             std::io::ErrorKind::UnexpectedEof => format!("is cut off: the {kind} data ends early"),
             _ => format!("holds damaged {kind} data ({error})"),
@@ -150,6 +116,23 @@ mod tests {
         encoder.finish().unwrap()
     }
 
+    /// `data` compressed in every way there is.
+    fn compressed(data: &[u8]) -> Vec<(Vec<u8>, Compression)> {
+        let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        bzip2.write_all(data).unwrap();
+        let mut xz = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).unwrap();
+        xz.write_all(data).unwrap();
+        let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        lz4.write_all(data).unwrap();
+        vec![
+            (gzip(data), Compression::Gzip),
+            (zstd::encode_all(data, 1).unwrap(), Compression::Zstd),
+            (bzip2.finish().unwrap(), Compression::Bzip2),
+            (xz.finish().unwrap(), Compression::Xz),
+            (lz4.finish().unwrap(), Compression::Lz4),
+        ]
+    }
+
     fn read_all(bytes: &[u8], compression: Compression) -> Result<Vec<u8>> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("data.bin");
@@ -164,40 +147,51 @@ mod tests {
     }
 
     #[test]
-    fn several_gzip_members_are_one_stream() {
-        let bytes = [gzip(b"one,"), gzip(b"two")].concat();
-        assert_eq!(read_all(&bytes, Compression::Gzip).unwrap(), b"one,two");
+    fn several_members_are_one_stream() {
+        for ((one, compression), (two, _)) in compressed(b"one,").into_iter().zip(compressed(b"two")) {
+            assert_eq!(Compression::of_bytes(&one), compression);
+            let bytes = [one, two.clone(), two].concat();
+            assert_eq!(read_all(&bytes, compression).unwrap(), b"one,twotwo", "{compression:?}");
+        }
+        for (nothing, compression) in compressed(b"") {
+            assert_eq!(read_all(&nothing, compression).unwrap(), b"", "{compression:?}");
+        }
     }
 
     #[test]
     fn every_cut_of_a_compressed_file_is_an_error() {
         let data = noise();
-        let zstd = zstd::encode_all(&data[..], 1).unwrap();
-        for (whole, compression) in [(gzip(&data), Compression::Gzip), (zstd, Compression::Zstd)] {
+        for (whole, compression) in compressed(&data) {
             assert_eq!(read_all(&whole, compression).unwrap(), data);
-            let cuts = [0, 1, 5, 9, whole.len() / 2, whole.len() - 9, whole.len() - 1];
+            // LZ4 blocks of 64 kB that do not shrink: cuts between two blocks as well.
+            let block = 7 + 4 + (64 << 10);
+            let cuts =
+                [0, 1, 4, 5, 7, 9, 12, block, whole.len() / 2, whole.len() - 9, whole.len() - 4, whole.len() - 1];
             for cut in cuts {
                 let error = read_all(&whole[..cut], compression).unwrap_err();
                 assert_eq!(error.code(), Code::InvalidData, "{compression:?} {cut} {error}");
                 assert!(error.message().contains("data.bin"), "{error}");
-                assert!(error.message().contains(&format!("byte {cut} ")), "cut at {cut}: {error}");
+                assert!(error.message().contains(&format!("byte {cut} ")), "{compression:?} cut at {cut}: {error}");
+            }
+            // Within a second member.
+            for cut in [1, 5, 20] {
+                let twice = [&whole[..], &whole[..cut]].concat();
+                assert!(read_all(&twice, compression).is_err(), "{compression:?} {cut}");
             }
         }
     }
 
     #[test]
-    fn a_flipped_byte_is_an_error() {
-        let mut bytes = gzip(&noise());
-        let middle = bytes.len() / 2;
-        bytes[middle] ^= 0x55;
-        assert_eq!(read_all(&bytes, Compression::Gzip).unwrap_err().code(), Code::InvalidData);
-        assert!(read_all(b"plain text", Compression::Gzip).is_err());
-    }
-
-    #[test]
-    fn the_name_says_the_compression() {
-        assert_eq!(Compression::split_name("a/b.CSV.GZ"), (Compression::Gzip, "a/b.CSV"));
-        assert_eq!(Compression::split_name("b.json.zst"), (Compression::Zstd, "b.json"));
-        assert_eq!(Compression::of("é"), Compression::None);
+    fn a_changed_byte_is_an_error() {
+        for (whole, compression) in compressed(&noise()) {
+            let mut bytes = whole.clone();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 0x55;
+            // Blocks and frames of LZ4 carry sums only when asked.
+            if compression != Compression::Lz4 && compression != Compression::Zstd {
+                assert_eq!(read_all(&bytes, compression).unwrap_err().code(), Code::InvalidData, "{compression:?}");
+            }
+            assert!(read_all(b"plain text", compression).is_err(), "{compression:?}");
+        }
     }
 }

@@ -20,8 +20,7 @@ use crate::error::{Error, Result};
 use crate::scan::csv::dialect::Dialect;
 use crate::scan::csv::settings::Settings;
 use crate::scan::csv::tokenize::Field;
-use crate::scan::infer::number::{parse_bool, parse_decimal, parse_double, parse_double_strict, parse_integer_strict};
-use crate::scan::infer::time::{parse_date, parse_timestamp};
+use crate::scan::infer::number::{parse_bool, parse_double, parse_double_strict, parse_integer_strict};
 use crate::scan::infer::trim;
 
 /// What is needed to read the values of a tile's fields.
@@ -68,7 +67,7 @@ impl<'a> Values<'a> {
     /// The text of a column that is not text; an empty one is NULL, however it is written.
     fn plain(&self, field: Field) -> Option<&'a [u8]> {
         let raw = self.raw(field);
-        if raw.is_empty() || (!field.quoted() && self.settings.is_null(raw)) { None } else { Some(trim(raw)) }
+        if raw.is_empty() || self.settings.means_null(raw, field.quoted()) { None } else { Some(trim(raw)) }
     }
 }
 
@@ -79,6 +78,8 @@ pub struct ColumnBuilder {
     strict: bool,
     /// Bytes of texts that do not lie in their views.
     text_bytes: usize,
+    /// A text that means NULL elsewhere is a text here.
+    not_null: bool,
 }
 
 enum Builder {
@@ -129,7 +130,13 @@ impl ColumnBuilder {
             DataType::Utf8View => Builder::Text(StringViewBuilder::with_capacity(rows)),
             other => return Err(Error::internal(format!("csv: no column can have the type {other}"))),
         };
-        Ok(ColumnBuilder { builder, strict, text_bytes: 0 })
+        Ok(ColumnBuilder { builder, strict, text_bytes: 0, not_null: false })
+    }
+
+    /// The same, where no text means NULL.
+    #[must_use]
+    pub fn without_null(self) -> Self {
+        ColumnBuilder { not_null: true, ..self }
     }
 
     /// Appends the fields' values; gives back the first that does not fit. `many` says that they are a good part of
@@ -140,8 +147,13 @@ impl ColumnBuilder {
         values: &Values,
         many: bool,
     ) -> std::result::Result<(), Field> {
+        let forms = &values.settings.forms;
         match &mut self.builder {
             Builder::Int64(builder) if self.strict => each(fields, values, builder, parse_integer_strict),
+            Builder::Float64(builder) if forms.comma && self.strict => {
+                each(fields, values, builder, |text| forms.strict_double(text))
+            }
+            Builder::Float64(builder) if forms.comma => each(fields, values, builder, |text| forms.double(text)),
             Builder::Float64(builder) if self.strict => each(fields, values, builder, parse_double_strict),
             Builder::Int8(builder) => integers(fields, values, builder),
             Builder::Int16(builder) => integers(fields, values, builder),
@@ -153,18 +165,18 @@ impl ColumnBuilder {
             Builder::UInt64(builder) => integers(fields, values, builder),
             Builder::Float32(builder) => each(fields, values, builder, |text| {
                 // Narrowing rounds; only what would become infinite does not fit.
-                parse_double(text).map(|wide| wide as f32).filter(|narrow| narrow.is_finite() || !is_number(text))
+                forms.double(text).map(|wide| wide as f32).filter(|narrow| narrow.is_finite() || !is_number(text))
             }),
             Builder::Float64(builder) => each(fields, values, builder, parse_double),
             Builder::Decimal(builder, precision, scale) => {
                 let (precision, scale, strict) = (*precision, *scale, self.strict);
                 each(fields, values, builder, |text| match text {
                     [b'0', b'0'..=b'9', ..] | [b'-', b'0', _, ..] | [b'+', ..] if strict => None,
-                    _ => parse_decimal(text, precision, scale),
+                    _ => forms.decimal(text, precision, scale),
                 })
             }
-            Builder::Date(builder) => each(fields, values, builder, parse_date),
-            Builder::Timestamp(builder) => each(fields, values, builder, parse_timestamp),
+            Builder::Date(builder) => each(fields, values, builder, |text| forms.date(text)),
+            Builder::Timestamp(builder) => each(fields, values, builder, |text| forms.timestamp(text)),
             Builder::Boolean(builder) => {
                 for field in fields {
                     match values.plain(field) {
@@ -174,7 +186,10 @@ impl ColumnBuilder {
                 }
                 Ok(())
             }
-            Builder::Text(builder) => texts(fields, values, builder, &mut self.text_bytes, many),
+            Builder::Text(builder) => {
+                let texts_as = Texts { not_null: self.not_null, many };
+                texts(fields, values, builder, &mut self.text_bytes, texts_as)
+            }
         }
     }
 
@@ -276,17 +291,27 @@ fn is_continuation(byte: u8) -> bool {
     byte & 0b1100_0000 == 0b1000_0000
 }
 
+/// How texts are read.
+#[derive(Debug, Clone, Copy)]
+struct Texts {
+    /// None of them means NULL.
+    not_null: bool,
+    /// They are a good part of the tile's.
+    many: bool,
+}
+
 /// Texts; with many of them the tile is looked at as a whole.
 fn texts(
     fields: impl Iterator<Item = Field>,
     values: &Values,
     builder: &mut StringViewBuilder,
     text_bytes: &mut usize,
-    many: bool,
+    texts_as: Texts,
 ) -> std::result::Result<(), Field> {
-    let trusted = many && values.all_valid();
+    let trusted = texts_as.many && values.all_valid();
     for field in fields {
-        if !field.quoted() && values.settings.is_null(values.raw(field)) {
+        let is_null = || values.settings.means_null(values.raw(field), field.quoted());
+        if field.is_absent() || (!texts_as.not_null && is_null()) {
             builder.append_null();
             continue;
         }

@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::io::{Compression, LocalFile};
 use crate::scan::csv::records::{counted, shown};
 use crate::scan::csv::settings::Settings;
-use crate::scan::csv::tokenize::{BadRecord, FirstRecord, Tokenizer};
+use crate::scan::csv::tokenize::{BadRecord, FirstRecord, Flaw, Tokenizer};
 use crate::scan::csv::window::Window;
 
 /// Bytes that tell what a file is.
@@ -39,7 +39,7 @@ impl Head {
     /// What reading finds, and a header that is no record.
     pub fn read(window: &mut Window, settings: &Settings) -> Result<Head> {
         let mut start = after_preamble(window, settings)?;
-        let tokenizer = Tokenizer::of_any_width(settings.dialect());
+        let tokenizer = Tokenizer::of_any_width(settings.dialect(), settings.rules);
         loop {
             let found = tokenizer.first_record(window.data(), start, window.at_end());
             let (fields, next) = match found {
@@ -53,7 +53,7 @@ impl Head {
                     start = bad.end;
                     continue;
                 }
-                FirstRecord::Bad(bad) => return Err(unmatched_quotes(window, bad)?),
+                FirstRecord::Bad(bad) => return Err(bad_head(window, bad)?),
             };
             if !settings.header.unwrap_or(false) {
                 return Ok(Head { data_start: start as u64, names: None, columns: fields.len() });
@@ -129,13 +129,11 @@ impl Head {
 /// When the file cannot be opened.
 pub fn head_window(path: &str, settings: &Settings) -> Result<Window> {
     let newline = settings.dialect().newline;
-    match settings.compression_of(path) {
-        Compression::None => {
-            let file = Arc::new(LocalFile::open(path)?);
-            Ok(Window::over_file(file, 0, HEAD_BYTES, newline, None))
-        }
-        compression => Window::over_stream(path, compression, newline, None),
+    if settings.is_stream(path) {
+        return Ok(Window::over_stream(path, settings.stream(path)?, newline, None));
     }
+    let file = Arc::new(LocalFile::open(path)?);
+    Ok(Window::over_file(file, 0, HEAD_BYTES, newline, None))
 }
 
 /// Where the text begins behind the byte order mark and the skipped lines.
@@ -150,9 +148,8 @@ pub fn after_preamble(window: &mut Window, settings: &Settings) -> Result<usize>
         [0xef, 0xbb, 0xbf, ..] => UTF8_MARK.len(),
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
             let message = format!("'{}' is encoded as UTF-16", window.path());
-            return Err(
-                Error::new(Code::InvalidData, message).hint("convert it to UTF-8, e.g. iconv -f utf-16 -t utf-8")
-            );
+            return Err(Error::new(Code::InvalidData, message)
+                .hint("encoding => 'utf-16' reads it; files of different encodings are read apart"));
         }
         data => {
             refuse_other_formats(data, window.path())?;
@@ -176,26 +173,31 @@ pub fn after_preamble(window: &mut Window, settings: &Settings) -> Result<usize>
 
 /// Files that are no text at all, by their first bytes.
 fn refuse_other_formats(data: &[u8], path: &str) -> Result<()> {
-    let (what, hint) = match data {
-        [0x1f, 0x8b, 8, ..] => ("gzip", "compression => 'gzip' inflates it"),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => ("zstd", "compression => 'zstd' inflates it"),
-        [b'P', b'A', b'R', b'1', ..] => ("Parquet", "read it with read_parquet(…)"),
-        _ => return Ok(()),
+    let (what, hint) = match (Compression::of_bytes(data), data) {
+        (Compression::None, [b'P', b'A', b'R', b'1', ..]) => ("Parquet", "read it with read_parquet(…)".to_string()),
+        (Compression::None, _) => return Ok(()),
+        (form, _) => (form.name(), format!("compression => '{}' inflates it", form.name())),
     };
     Err(Error::new(Code::InvalidData, format!("'{path}' is no text: it holds {what} data")).hint(hint))
 }
 
-fn unmatched_quotes(window: &Window, bad: BadRecord) -> Result<Error> {
+fn bad_head(window: &Window, bad: BadRecord) -> Result<Error> {
     let (line, path) = (window.line_of(bad.at)?, window.path());
     let text = shown(window.data().get(bad.start..bad.end).unwrap_or_default().trim_ascii_end());
-    let message = format!("'{path}' line {line}: the quotes of the first record do not match: {text}");
-    Ok(Error::new(Code::InvalidData, message).hint("check quote, escape and skip"))
+    let (what, hint) = match bad.flaw {
+        Flaw::Size(bytes) => (
+            format!("the first record has {bytes} bytes, more than max_line_size allows"),
+            "give a larger max_line_size",
+        ),
+        _ => ("the quotes of the first record do not match".to_string(), "check quote, escape and skip"),
+    };
+    Ok(Error::new(Code::InvalidData, format!("'{path}' line {line}: {what}: {text}")).hint(hint))
 }
 
 fn not_utf8(window: &Window, at: usize, bytes: &[u8]) -> Result<Error> {
     let (line, path) = (window.line_of(at)?, window.path());
     let message = format!("'{path}' line {line}: a column name is not UTF-8: {}", shown(bytes));
-    Ok(Error::new(Code::InvalidData, message).hint("convert the file, e.g. iconv -f latin1 -t utf-8"))
+    Ok(Error::new(Code::InvalidData, message).hint("encoding => 'latin-1' or 'windows-1252' may read it"))
 }
 
 /// Names that differ without regard to case: an empty one is called by its position, a repeated one gets a number.

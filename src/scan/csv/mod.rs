@@ -8,11 +8,13 @@
 //! fields are NULL; quoted ones are empty texts, and NULL in columns that are not text.
 //!
 //! # Known limitation
-//! A compressed file is one split. `dateformat` and `timestampformat` are not built yet.
+//! A file that is compressed or not in UTF-8 is one split.
 
 mod boundary;
 mod columns;
 mod dialect;
+mod encoding;
+mod forms;
 mod head;
 mod records;
 mod sample;
@@ -26,7 +28,6 @@ mod window;
 use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, Result};
-use crate::io::Compression;
 use crate::scan::csv::boundary::Boundaries;
 use crate::scan::csv::settings::{OPTION_NAMES, Settings};
 use crate::scan::csv::split::{CsvSplitPlan, FilePlan, PlannedColumn, ScanPlan};
@@ -80,7 +81,8 @@ fn scan_plan(request: &ScanRequest, settings: Settings, context: &Arc<QueryConte
         let index = settings.file_columns.iter().position(|column| column == name);
         let index = index.ok_or_else(|| Error::internal(format!("csv: the column '{name}' is in no file")))?;
         let strict = settings.declared_type(name).is_none();
-        Ok(PlannedColumn { name: name.clone(), data_type: field.data_type().clone(), strict, index })
+        let not_null = settings.not_null.iter().any(|other| other.eq_ignore_ascii_case(name));
+        Ok(PlannedColumn { name: name.clone(), data_type: field.data_type().clone(), strict, not_null, index })
     };
     let schema = Arc::new(spec.schema.project(&request.projection)?);
     let columns = schema.fields().iter().map(planned).collect::<Result<Vec<_>>>()?;
@@ -96,11 +98,11 @@ fn scan_plan(request: &ScanRequest, settings: Settings, context: &Arc<QueryConte
     Ok(ScanPlan { settings, columns, checked, schema, first_path, conditions, limit, context })
 }
 
-/// Where the splits of a file begin. What cannot be cut is one split: streams, and files with comments, in which
-/// quotes mean nothing.
+/// Where the splits of a file begin. What cannot be cut is one split: streams, files with comments, in which quotes mean
+/// nothing, and files whose quotes need not match.
 fn cuts(file: &FileEntry, target: u64, lanes: u64, settings: &Settings) -> Vec<u64> {
-    let whole = settings.compression_of(&file.path) != Compression::None;
-    if whole || !settings.parallel || settings.comment.is_some() {
+    let whole = settings.is_stream(&file.path) || settings.comment.is_some() || settings.rules.lenient;
+    if whole || !settings.parallel {
         return vec![0];
     }
     let least = if file.size > 1 << 20 && lanes > 1 { 4 } else { 1 };

@@ -3,6 +3,8 @@
 //! Invariant: a record belongs to the split in which it starts; the reader stops before the first record that starts
 //! at or behind `stop`.
 
+use memchr::{memchr, memrchr};
+
 use crate::error::{Code, Error, Result};
 use crate::scan::csv::dialect::Dialect;
 use crate::scan::csv::tokenize::{BadRecord, Bounds, Field, Flaw, Tile, Tokenizer};
@@ -53,6 +55,11 @@ impl Records {
             if finished {
                 return Ok(false);
             }
+            let (start, pending) = (window.begin(), window.data().len() - window.begin());
+            if self.tile.incomplete && pending > self.tokenizer.longest() && !self.ignore_errors {
+                let flaw = Flaw::Size(pending);
+                return Err(self.bad_record(BadRecord { start, end: start + pending, at: start, flaw }));
+            }
             if self.tile.incomplete || window.begin() >= window.data().len() {
                 if window.at_end() {
                     return Err(Error::internal(format!(
@@ -89,12 +96,21 @@ impl Records {
         self.window.position() + self.window.begin() as u64
     }
 
-    /// `'path' line n` for something in the window.
+    /// `'path' line n, byte m` for something in the window.
     pub fn location(&self, at: usize) -> String {
+        let (path, byte) = (self.window.path(), self.window.position() + at as u64);
         match self.window.line_of(at) {
-            Ok(line) => format!("'{}' line {line}", self.window.path()),
-            Err(_) => format!("'{}' byte {}", self.window.path(), self.window.position() + at as u64),
+            Ok(line) => format!("'{path}' line {line}, byte {byte}"),
+            Err(_) => format!("'{path}' byte {byte}"),
         }
+    }
+
+    /// The line in which something in the window lies, for an error message.
+    pub fn line_around(&self, at: usize) -> String {
+        let (data, newline) = (self.data(), self.dialect().newline);
+        let start = memrchr(newline, data.get(..at).unwrap_or_default()).map_or(0, |before| before + 1);
+        let end = memchr(newline, data.get(at..).unwrap_or_default()).map_or(data.len(), |length| at + length);
+        shown(data.get(start..end).unwrap_or_default().trim_ascii_end())
     }
 
     /// The text of a field for an error message.
@@ -119,8 +135,16 @@ impl Records {
                     "inside quotes a {quote} is written twice, or with the escape option; quote => '' reads it as it is"
                 ),
             ),
+            Flaw::Size(bytes) => {
+                let longest = self.tokenizer.longest();
+                let what = format!("a record of at least {bytes} bytes, where max_line_size allows {longest}");
+                (what, "is a quote never closed? Otherwise give a larger max_line_size".to_string())
+            }
             Flaw::OpenQuote => (
-                format!("the {quote} opened in {} is never closed", self.location(bad.at)),
+                match self.window.line_of(bad.at) {
+                    Ok(line) => format!("the {quote} opened in line {line} is never closed"),
+                    Err(_) => format!("a {quote} is opened and never closed"),
+                },
                 "quote => '' reads quotes as plain characters".to_string(),
             ),
         };

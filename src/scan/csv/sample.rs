@@ -4,6 +4,7 @@
 //! evenly over each file are looked at, always with its beginning and its end; of a compressed file the beginning.
 //! `sample_size => -1` looks at everything, another number at about so many records of each file.
 
+use std::io::Read;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema};
@@ -11,16 +12,18 @@ use memchr::memchr;
 use rayon::prelude::*;
 
 use crate::error::{Code, Error, Result};
-use crate::io::{Compression, LocalFile};
+use crate::io::{Compression, LocalFile, open_stream};
 use crate::scan::csv::boundary::{Boundaries, Layout, Supposition, near_start};
 use crate::scan::csv::dialect::Dialect;
+use crate::scan::csv::encoding::Encoding;
+use crate::scan::csv::forms::Forms;
 use crate::scan::csv::head::{Head, after_preamble, distinct, head_window};
 use crate::scan::csv::records::Records;
 use crate::scan::csv::settings::{FILE_COLUMNS, QUOTES_SEEN, Settings};
 use crate::scan::csv::sniff::{Sniffed, sniff};
 use crate::scan::csv::tokenize::{Field, Tokenizer};
 use crate::scan::csv::window::Window;
-use crate::scan::infer::{Kind, parse_type, widen};
+use crate::scan::infer::{Kind, parse_type};
 use crate::scan::{FileEntry, Inferred, OptionValue, Options};
 
 /// Inflated bytes up to which everything is looked at.
@@ -34,6 +37,8 @@ const PIECE_BYTES: u64 = 4 << 20;
 const STREAM_BYTES: std::ops::RangeInclusive<u64> = (256 << 10)..=(4 << 20);
 /// Files whose heads are read while planning; of more, so many spread evenly. The others are checked when read.
 const MAX_HEADS: usize = 1024;
+/// Bytes in which marks and zero bytes tell the encoding.
+const ENCODING_BYTES: u64 = 4 << 10;
 /// Files that are tried for one with enough records to sniff.
 const MAX_SNIFFED_FILES: usize = 16;
 
@@ -43,6 +48,10 @@ const MAX_SNIFFED_FILES: usize = 16;
 /// Invalid options, unreadable files, files whose columns differ.
 pub fn infer(files: &[FileEntry], options: &Options) -> Result<Inferred> {
     let mut settings = Settings::new(options)?;
+    if !settings.auto_detect && settings.columns.is_none() {
+        return Err(Error::new(Code::InvalidSetting, "auto_detect => false looks for no columns in the files")
+            .hint("columns => {'name': 'TYPE', …} declares them"));
+    }
     complete_dialect(files, &mut settings)?;
     let looked = evenly(files, MAX_HEADS);
     let heads: Vec<Head> = looked.par_iter().map(|file| Head::open(&file.path, &settings)).collect::<Result<_>>()?;
@@ -58,7 +67,7 @@ pub fn infer(files: &[FileEntry], options: &Options) -> Result<Inferred> {
         let seen = sampled(&looked, &heads, &places, &types, &settings)?;
         settings.quotes_seen = seen.quotes;
         for (data_type, kind) in types.iter_mut().zip(seen.kinds) {
-            data_type.get_or_insert_with(|| kind.data_type());
+            data_type.get_or_insert_with(|| settings.forms.settle(kind).data_type());
         }
     }
     let field = |(name, data_type): (&String, Option<DataType>)| {
@@ -71,7 +80,9 @@ pub fn infer(files: &[FileEntry], options: &Options) -> Result<Inferred> {
 /// The options with everything that was detected filled in.
 fn completed(options: &Options, settings: &Settings) -> Options {
     let mut options = options.clone();
-    options.remove("sep");
+    for name in ["sep", "separator", "delimiter"] {
+        options.remove(name);
+    }
     let dialect = settings.dialect();
     let text = |byte: u8| OptionValue::Text(char::from(byte).to_string());
     options.insert("delim".to_string(), text(dialect.delimiter));
@@ -80,6 +91,7 @@ fn completed(options: &Options, settings: &Settings) -> Options {
     let names = settings.file_columns.iter().cloned().map(OptionValue::Text).collect();
     options.insert(QUOTES_SEEN.to_string(), OptionValue::Bool(settings.quotes_seen));
     options.insert(FILE_COLUMNS.to_string(), OptionValue::List(names));
+    options.insert("encoding".to_string(), OptionValue::Text(settings.encoding().name()));
     options
 }
 
@@ -93,6 +105,13 @@ fn evenly(files: &[FileEntry], count: usize) -> Vec<&FileEntry> {
 
 /// Sniffs what the options leave open, in the first file with two records, else in the first with one.
 fn complete_dialect(files: &[FileEntry], settings: &mut Settings) -> Result<()> {
+    settings.encoding = Some(encoding(files, settings)?);
+    if !settings.auto_detect {
+        settings.delimiter.get_or_insert(b',');
+        settings.header.get_or_insert(false);
+        settings.newline.get_or_insert(b'\n');
+        return Ok(());
+    }
     if files.iter().all(|file| has_tabs(&file.path)) {
         settings.delimiter.get_or_insert(b'\t');
     }
@@ -120,6 +139,24 @@ fn complete_dialect(files: &[FileEntry], settings: &mut Settings) -> Result<()> 
         settings.header.get_or_insert(best.header);
     }
     Ok(())
+}
+
+/// The encoding of all files: as the options say, else as the first file that is not empty shows.
+fn encoding(files: &[FileEntry], settings: &Settings) -> Result<Encoding> {
+    let given = settings.encoding.unwrap_or(Encoding::Utf8);
+    let Some(file) = files.iter().find(|file| file.size > 0) else { return Ok(given) };
+    if matches!(settings.encoding, Some(Encoding::Utf8 | Encoding::Latin1)) {
+        return Ok(given);
+    }
+    let mut first = Vec::new();
+    let stream = open_stream(&file.path, settings.compression_of(&file.path))?;
+    stream.take(ENCODING_BYTES).read_to_end(&mut first)?;
+    if given.is_contradicted(&first) {
+        let (found, path) = (Encoding::of_bytes(&first).name(), &file.path);
+        let message = format!("'{path}' begins with the mark of {found}, not of {}", given.name());
+        return Err(Error::new(Code::InvalidData, message).hint("encoding => 'utf-16' goes by the mark"));
+    }
+    Ok(settings.encoding.map_or_else(|| Encoding::of_bytes(&first), |given| given.settled(&first)))
 }
 
 /// The name promises tabs.
@@ -166,6 +203,11 @@ fn common_columns<'a>(looked: &[&'a FileEntry], heads: &[Head], settings: &Setti
 
 /// The types that the options give.
 fn declared_types(settings: &Settings) -> Result<Vec<Option<DataType>>> {
+    if settings.first_types.len() > settings.file_columns.len() {
+        let (types, columns) = (settings.first_types.len(), settings.file_columns.len());
+        let message = format!("the option types gives {types} types, but there are {columns} columns");
+        return Err(Error::new(Code::InvalidSetting, message));
+    }
     for (name, _) in &settings.types {
         if !settings.file_columns.iter().any(|column| column.eq_ignore_ascii_case(name)) {
             let likeness = |column: &&String| (strsim::jaro_winkler(column, name) * 1000.0) as u64;
@@ -210,8 +252,8 @@ impl Seen {
         Seen { kinds: vec![Kind::Null; columns], quotes: false }
     }
 
-    fn join(self, other: Seen) -> Seen {
-        let kinds = self.kinds.into_iter().zip(other.kinds).map(|(a, b)| a.join(b)).collect();
+    fn join(self, other: Seen, forms: &Forms) -> Seen {
+        let kinds = self.kinds.into_iter().zip(other.kinds).map(|(a, b)| forms.join(a, b)).collect();
         Seen { kinds, quotes: self.quotes || other.quotes }
     }
 }
@@ -244,15 +286,11 @@ fn sampled(
         }
         Ok(seen)
     };
-    blocks(looked, settings).par_iter().map(look).try_reduce(nothing, |a, b| Ok(a.join(b)))
+    blocks(looked, settings).par_iter().map(look).try_reduce(nothing, |a, b| Ok(a.join(b, &settings.forms)))
 }
 
 fn blocks(looked: &[&FileEntry], settings: &Settings) -> Vec<Block> {
-    let inflated = |file: &FileEntry| match settings.compression_of(&file.path) {
-        Compression::None => file.size,
-        Compression::Gzip => file.size.saturating_mul(5),
-        Compression::Zstd => file.size.saturating_mul(6),
-    };
+    let inflated = |file: &FileEntry| file.size.saturating_mul(settings.compression_of(&file.path).expansion());
     let total: u64 = looked.iter().map(|file| inflated(file)).sum();
     let everything = settings.sample_size.map_or(total <= WHOLE_BYTES, |rows| rows < 0);
     let share = SAMPLE_BYTES / (looked.len() as u64).max(1);
@@ -260,7 +298,7 @@ fn blocks(looked: &[&FileEntry], settings: &Settings) -> Vec<Block> {
     for (index, file) in looked.iter().enumerate() {
         let block = |start, stop, max_rows| Block { file: index, start, stop, max_rows, piece: None };
         let rows = settings.sample_size.and_then(|rows| usize::try_from(rows).ok());
-        let compressed = settings.compression_of(&file.path) != Compression::None;
+        let compressed = settings.is_stream(&file.path);
         let size = if compressed { u64::MAX } else { file.size };
         if let Some(rows) = rows {
             let third = rows.div_ceil(3).max(1);
@@ -295,18 +333,15 @@ fn blocks(looked: &[&FileEntry], settings: &Settings) -> Vec<Block> {
 fn in_block(path: &str, head: &Head, block: &Block, wanted: &[usize], settings: &Settings) -> Result<Seen> {
     let mut seen = Seen::nothing(wanted.len());
     let dialect = settings.record_dialect(head.columns);
-    let tokenizer = Tokenizer::new(dialect, head.columns, wanted);
-    let window = match settings.compression_of(path) {
-        Compression::None => {
-            let file = Arc::new(LocalFile::open(path)?);
-            let Some(start) = block_start(&file, head, block, &tokenizer)? else { return Ok(seen) };
-            Window::over_file(file, start, block.stop, dialect.newline, None)
-        }
-        compression => {
-            let mut window = Window::over_stream(path, compression, dialect.newline, None)?;
-            window.skip_to(head.data_start)?;
-            window
-        }
+    let tokenizer = Tokenizer::new(dialect, settings.rules, head.columns, wanted);
+    let window = if settings.is_stream(path) {
+        let mut window = Window::over_stream(path, settings.stream(path)?, dialect.newline, None);
+        window.skip_to(head.data_start)?;
+        window
+    } else {
+        let file = Arc::new(LocalFile::open(path)?);
+        let Some(start) = block_start(&file, head, block, &tokenizer)? else { return Ok(seen) };
+        Window::over_file(file, start, block.stop, dialect.newline, None)
     };
     let mut records = Records::new(window, tokenizer, block.stop, head.columns, true);
     let quote = dialect.quote.unwrap_or_default();
@@ -335,10 +370,10 @@ fn kind_of<'a>(
             break;
         }
         let raw = data.get(field.start()..field.end()).unwrap_or_default();
-        if raw.is_empty() || (!field.quoted() && settings.is_null(raw)) {
+        if raw.is_empty() || settings.means_null(raw, field.quoted()) {
             continue;
         }
-        kind = widen(kind, &dialect.unescaped(raw, field.escaped()));
+        kind = settings.forms.widen(kind, &dialect.unescaped(raw, field.escaped()));
     }
     kind
 }

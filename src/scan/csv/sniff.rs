@@ -9,8 +9,8 @@ use std::collections::HashSet;
 
 use crate::scan::csv::dialect::Dialect;
 use crate::scan::csv::settings::Settings;
-use crate::scan::csv::tokenize::{FirstRecord, Tokenizer};
-use crate::scan::infer::{Kind, classify};
+use crate::scan::csv::tokenize::{FirstRecord, Rules, Tokenizer};
+use crate::scan::infer::Kind;
 
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 const SNIFFED_RECORDS: usize = 1000;
@@ -40,8 +40,8 @@ pub struct Sniffed {
 pub fn sniff(data: &[u8], at_end: bool, settings: &Settings) -> Sniffed {
     let newline = settings.newline.unwrap_or_else(|| newline(data));
     let dialect = Dialect { newline, ..settings.dialect() };
-    let delimiter = settings.delimiter.unwrap_or_else(|| delimiter(data, at_end, dialect));
-    let rows = rows(data, at_end, Dialect { delimiter, ..dialect });
+    let delimiter = settings.delimiter.unwrap_or_else(|| delimiter(data, at_end, dialect, settings));
+    let rows = rows(data, at_end, Dialect { delimiter, ..dialect }, settings.rules);
     let header = settings.header.unwrap_or_else(|| is_header(&rows, settings));
     Sniffed { delimiter, newline, header, records: rows.len() }
 }
@@ -52,24 +52,26 @@ pub fn newline(data: &[u8]) -> u8 {
     if !has(b'\n') && has(b'\r') { b'\r' } else { b'\n' }
 }
 
-fn delimiter(data: &[u8], at_end: bool, dialect: Dialect) -> u8 {
+fn delimiter(data: &[u8], at_end: bool, dialect: Dialect, settings: &Settings) -> u8 {
     let score = |&delimiter: &u8| {
-        let (agreeing, width) = agreement(data, at_end, Dialect { delimiter, ..dialect });
+        let (agreeing, width) = agreement(data, at_end, Dialect { delimiter, ..dialect }, settings.rules);
         if width < 2 { (0, 0) } else { (agreeing, width) }
     };
     // The first of equals.
+    let separates = |delimiter: &&u8| !(settings.forms.comma && **delimiter == b',');
     DELIMITERS
         .iter()
         .rev()
+        .filter(separates)
         .max_by_key(|delimiter| score(delimiter))
         .copied()
         .filter(|best| score(best).1 > 1)
-        .unwrap_or(b',')
+        .unwrap_or(if settings.forms.comma { b';' } else { b',' })
 }
 
 /// How many of a thousand records have the commonest number of fields, and that number.
-fn agreement(data: &[u8], at_end: bool, dialect: Dialect) -> (usize, usize) {
-    let tokenizer = Tokenizer::of_any_width(dialect);
+fn agreement(data: &[u8], at_end: bool, dialect: Dialect, rules: Rules) -> (usize, usize) {
+    let tokenizer = Tokenizer::of_any_width(dialect, rules);
     let mut widths: Vec<usize> = Vec::new();
     let (mut at, mut flaws) = (0, 0);
     while widths.len() + flaws < SNIFFED_RECORDS {
@@ -91,8 +93,8 @@ fn agreement(data: &[u8], at_end: bool, dialect: Dialect) -> (usize, usize) {
     commonest.map_or((0, 0), |group| (group.len() * 1000 / records.max(1), group[0]))
 }
 
-fn rows(data: &[u8], at_end: bool, dialect: Dialect) -> Rows {
-    let tokenizer = Tokenizer::of_any_width(dialect);
+fn rows(data: &[u8], at_end: bool, dialect: Dialect, rules: Rules) -> Rows {
+    let tokenizer = Tokenizer::of_any_width(dialect, rules);
     let mut rows = Vec::new();
     let mut at = 0;
     while rows.len() < SNIFFED_RECORDS {
@@ -115,10 +117,10 @@ fn rows(data: &[u8], at_end: bool, dialect: Dialect) -> Rows {
 }
 
 fn kind(text: &Text, settings: &Settings) -> Kind {
-    if text.bytes.is_empty() || (!text.quoted && settings.is_null(&text.bytes)) {
+    if text.bytes.is_empty() || settings.means_null(&text.bytes, text.quoted) {
         return Kind::Null;
     }
-    classify(&text.bytes)
+    settings.forms.classify(&text.bytes)
 }
 
 fn is_header(rows: &Rows, settings: &Settings) -> bool {
@@ -129,7 +131,7 @@ fn is_header(rows: &Rows, settings: &Settings) -> bool {
         return first.iter().any(named);
     }
     let over_numbers = |(index, text): (usize, &Text)| {
-        let below = column(index).map(|text| kind(text, settings)).fold(Kind::Null, Kind::join);
+        let below = column(index).map(|text| kind(text, settings)).fold(Kind::Null, |a, b| settings.forms.join(a, b));
         kind(text, settings) == Kind::Text && !matches!(below, Kind::Null | Kind::Text)
     };
     if first.iter().enumerate().any(over_numbers) {

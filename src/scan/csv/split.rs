@@ -10,7 +10,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use crate::batch::Split;
 use crate::error::{Code, Error, Result};
 use crate::expr::Selection;
-use crate::io::{Compression, LocalFile};
+use crate::io::LocalFile;
 use crate::memory::Reservation;
 use crate::scan::csv::boundary::{Boundaries, LAST_LOOK, Layout};
 use crate::scan::csv::columns::{ColumnBuilder, Values, fits};
@@ -21,7 +21,6 @@ use crate::scan::csv::structure::Scratch;
 use crate::scan::csv::tokenize::{Field, Tile, Tokenizer};
 use crate::scan::csv::window::Window;
 use crate::scan::early::EarlyConditions;
-use crate::scan::infer::sql_name;
 use crate::scan::{FileEntry, SplitPlan};
 use crate::store::QueryContext;
 
@@ -61,8 +60,17 @@ pub struct PlannedColumn {
     pub data_type: DataType,
     /// The type was inferred.
     pub strict: bool,
+    /// No text means NULL.
+    pub not_null: bool,
     /// Index into `settings.file_columns`.
     pub index: usize,
+}
+
+impl PlannedColumn {
+    fn builder(&self, rows: usize) -> Result<ColumnBuilder> {
+        let builder = ColumnBuilder::new(&self.data_type, self.strict, rows)?;
+        Ok(if self.not_null { builder.without_null() } else { builder })
+    }
 }
 
 /// What the splits of one file share.
@@ -101,7 +109,8 @@ impl SplitPlan for CsvSplitPlan {
         let fixed = TILE_FIELDS * size_of::<Field>() + Scratch::BYTES;
         memory.grow(fixed)?;
         let columns = Columns::new(plan, places);
-        let tokenizer = Tokenizer::new(settings.record_dialect(head.columns), head.columns, &columns.wanted);
+        let dialect = settings.record_dialect(head.columns);
+        let tokenizer = Tokenizer::new(dialect, settings.rules, head.columns, &columns.wanted);
         let stop = self.file.boundaries.stop(self.index);
         let mut window = self.window(head, stop, &tokenizer)?;
         // The window comes first: batches can be smaller, it cannot.
@@ -120,23 +129,20 @@ impl CsvSplitPlan {
         let path = self.file.entry.path.as_str();
         let newline = tokenizer.dialect().newline;
         let mut memory = self.plan.context.budget.reservation("CsvScan");
-        match self.plan.settings.compression_of(path) {
-            Compression::None => {
-                let file = Arc::new(LocalFile::open(path)?);
-                memory.grow(LAST_LOOK)?;
-                let cancel = Some(&self.plan.context.cancel);
-                let quotes_expected = self.plan.settings.quotes_seen;
-                let layout = Layout { file: &file, data_start: head.data_start, tokenizer, quotes_expected };
-                let start = self.file.boundaries.start(self.index, &layout, cancel)?;
-                memory.shrink(LAST_LOOK);
-                Ok(Window::over_file(file, start, stop, newline, Some(memory)))
-            }
-            compression => {
-                let mut window = Window::over_stream(path, compression, newline, Some(memory))?;
-                window.skip_to(head.data_start)?;
-                Ok(window)
-            }
+        let settings = &self.plan.settings;
+        if settings.is_stream(path) {
+            let mut window = Window::over_stream(path, settings.stream(path)?, newline, Some(memory));
+            window.skip_to(head.data_start)?;
+            return Ok(window);
         }
+        let file = Arc::new(LocalFile::open(path)?);
+        memory.grow(LAST_LOOK)?;
+        let cancel = Some(&self.plan.context.cancel);
+        let quotes_expected = settings.quotes_seen;
+        let layout = Layout { file: &file, data_start: head.data_start, tokenizer, quotes_expected };
+        let start = self.file.boundaries.start(self.index, &layout, cancel)?;
+        memory.shrink(LAST_LOOK);
+        Ok(Window::over_file(file, start, stop, newline, Some(memory)))
     }
 }
 
@@ -230,8 +236,7 @@ impl Split for CsvSplit {
         }
         let plan = self.plan.clone();
         let (size, row_bytes) = self.batch_rows()?;
-        let new = |column: &PlannedColumn| ColumnBuilder::new(&column.data_type, column.strict, size);
-        let mut builders = plan.columns.iter().map(new).collect::<Result<Vec<_>>>()?;
+        let mut builders = plan.columns.iter().map(|column| column.builder(size)).collect::<Result<Vec<_>>>()?;
         let (mut rows, mut bytes) = (0, 0);
         // Where few rows of a tile are left, a batch is done when another whole tile might be too much for it.
         let (most, least) = match (TILE_FIELDS / self.columns.wanted.len().max(1)).max(1) {
@@ -318,7 +323,7 @@ impl CsvSplit {
     fn read_column(&self, position: usize, rows: &mut Rows, values: &Values) -> Result<ArrayRef> {
         let column = self.plan.columns.get(position);
         let column = column.ok_or_else(|| Error::internal(format!("csv: no column {position}")))?;
-        let mut builder = ColumnBuilder::new(&column.data_type, column.strict, rows.len())?;
+        let mut builder = column.builder(rows.len())?;
         self.append(&mut builder, position, rows, values)?;
         let array = builder.finish();
         rows.read.push((position, array.clone()));
@@ -360,14 +365,20 @@ impl CsvSplit {
 
     /// The error for a value that does not fit its column.
     fn misfit(&self, field: Field, column: &PlannedColumn) -> Error {
-        let place = self.records.location(field.start());
         let (name, value) = (&column.name, self.records.shown(field));
+        let line = self.records.line_around(field.start());
         if column.data_type == DataType::Utf8View {
-            let message = format!("{place}, column '{name}': the text is not UTF-8: {value}");
-            return Error::new(Code::InvalidData, message).hint("convert the file, e.g. iconv -f latin1 -t utf-8");
+            let text = self.records.data().get(field.start()..field.end()).unwrap_or_default();
+            let valid = std::str::from_utf8(text).map_or_else(|error| error.valid_up_to(), str::len);
+            let place = self.records.location(field.start() + valid);
+            let message = format!("{place}, column '{name}': the text is not UTF-8: {line}");
+            return Error::new(Code::InvalidData, message).hint(
+                "encoding => 'latin-1' or 'windows-1252' may read it; ignore_errors => true leaves such rows out",
+            );
         }
-        let expected = sql_name(&column.data_type);
-        let message = format!("{place}, column '{name}': '{value}' is not a {expected}");
+        let place = self.records.location(field.start());
+        let expected = self.plan.settings.forms.described(&column.data_type);
+        let message = format!("{place}, column '{name}': '{value}' is not a {expected}, in the line: {line}");
         let name = shown(name.replace('\'', "''").as_bytes());
         let text = format!("types => {{'{name}': 'VARCHAR'}} reads the column as text");
         let hint = if column.strict { format!("{text}; sample_size => -1 looks at every value first") } else { text };

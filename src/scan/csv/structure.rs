@@ -316,7 +316,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::scan::csv::tokenize::{Tile, Tokenizer};
+    use crate::scan::csv::tokenize::{Rules, Tile, Tokenizer};
 
     /// All records as the windows and calls fall, with what ended each call.
     fn read(tokenizer: &Tokenizer, data: &[u8], bounds: Bounds) -> Vec<String> {
@@ -379,7 +379,7 @@ mod tests {
             wanted.sort_unstable();
             wanted.dedup();
             wanted.reverse();
-            let tokenizer = Tokenizer::new(dialect, columns, &wanted);
+            let tokenizer = Tokenizer::new(dialect, Rules::default(), columns, &wanted);
             let bounds = Bounds { from: 0, stop, max_rows, at_end };
             prop_assert_eq!(read(&tokenizer, &data, bounds), read(&tokenizer.clone().one_by_one(), &data, bounds));
         }
@@ -388,7 +388,7 @@ mod tests {
     #[test]
     fn stretches_follow_one_another() {
         let data: String = (0..20_000).map(|row| format!("{row},\"text, {row}\",\"say \"\"{row}\"\"\"\r\n")).collect();
-        let tokenizer = Tokenizer::new(Dialect::default(), 3, &[0, 1, 2]);
+        let tokenizer = Tokenizer::new(Dialect::default(), Rules::default(), 3, &[0, 1, 2]);
         let bounds = Bounds { from: 0, stop: usize::MAX, max_rows: usize::MAX, at_end: true };
         let mut tile = Tile::default();
         tokenizer.read(data.as_bytes(), bounds, &mut tile);

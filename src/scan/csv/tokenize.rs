@@ -30,6 +30,16 @@ impl Field {
         Field { start: narrow(start), length: narrow(end - start) | flags }
     }
 
+    /// The field of a column that its record lacks.
+    fn absent() -> Self {
+        Field { start: 0, length: ESCAPED }
+    }
+
+    /// Whether its record lacks it: only quoted fields have escapes.
+    pub fn is_absent(self) -> bool {
+        self.length & (QUOTED | ESCAPED) == ESCAPED
+    }
+
     /// Whether it stood in quotes.
     pub fn quoted(self) -> bool {
         self.length & QUOTED != 0
@@ -60,6 +70,26 @@ pub enum Flaw {
     AfterQuote,
     /// A quote is still open at the end of the file.
     OpenQuote,
+    /// It has more bytes than a record may have.
+    Size(usize),
+}
+
+/// Which records are read although they are not as they should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// Those with too few fields: the others are NULL.
+    pub pads: bool,
+    /// Those with too many fields, of which the last are left out, and fields whose quotes do not match, which are read
+    /// as they are written.
+    pub lenient: bool,
+    /// Bytes that a record may have.
+    pub longest: usize,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Rules { pads: false, lenient: false, longest: usize::MAX }
+    }
 }
 
 /// A record that cannot be read: where it lies in the window and why.
@@ -108,6 +138,7 @@ pub struct Tokenizer {
     structure: Option<Structure>,
     /// Whether a quote in the middle of an unquoted field is a flaw, as in RFC 4180.
     strict: bool,
+    rules: Rules,
 }
 
 /// How far a tile may go.
@@ -148,15 +179,16 @@ enum Step {
 
 impl Tokenizer {
     /// Reads records of exactly `columns` fields and keeps those whose index is in `wanted`, in that order.
-    pub fn new(dialect: Dialect, columns: usize, wanted: &[usize]) -> Self {
+    pub fn new(dialect: Dialect, rules: Rules, columns: usize, wanted: &[usize]) -> Self {
         let mut places = vec![None; columns];
         for (place, &column) in wanted.iter().enumerate() {
             if let Some(slot) = places.get_mut(column) {
                 *slot = Some(place);
             }
         }
-        let structure = Structure::new(dialect, columns, wanted);
-        Tokenizer { dialect, columns: Some(columns), places, wanted: wanted.len(), structure, strict: false }
+        // What many records are read at once from is short enough.
+        let structure = Structure::new(dialect, columns, wanted).filter(|_| rules.longest >= STRETCH);
+        Tokenizer { dialect, columns: Some(columns), places, wanted: wanted.len(), structure, strict: false, rules }
     }
 
     /// The same without looking at many records at once.
@@ -166,14 +198,14 @@ impl Tokenizer {
     }
 
     /// Reads records of any number of fields; none is kept by `read`.
-    pub fn of_any_width(dialect: Dialect) -> Self {
-        Tokenizer { dialect, columns: None, places: Vec::new(), wanted: 0, structure: None, strict: false }
+    pub fn of_any_width(dialect: Dialect, rules: Rules) -> Self {
+        Tokenizer { dialect, columns: None, places: Vec::new(), wanted: 0, structure: None, strict: false, rules }
     }
 
     /// The same records, of which no field is kept, and quotes only where RFC 4180 has them.
     pub fn strict(&self) -> Self {
-        let (dialect, columns) = (self.dialect, self.columns);
-        Tokenizer { dialect, columns, places: Vec::new(), wanted: 0, structure: None, strict: true }
+        let (dialect, columns, rules) = (self.dialect, self.columns, self.rules);
+        Tokenizer { dialect, columns, places: Vec::new(), wanted: 0, structure: None, strict: true, rules }
     }
 
     /// The fields of the first record at or behind `from`, and where the next one starts.
@@ -192,6 +224,11 @@ impl Tokenizer {
         if at_end { FirstRecord::None } else { FirstRecord::Incomplete }
     }
 
+    /// Bytes that a record may have.
+    pub fn longest(&self) -> usize {
+        self.rules.longest
+    }
+
     /// The dialect it reads.
     pub fn dialect(&self) -> &Dialect {
         &self.dialect
@@ -204,7 +241,7 @@ impl Tokenizer {
         (tile.bad, tile.incomplete) = (None, false);
         let mut seeker = Seeker::new(data, self.dialect.delimiter, self.dialect.newline);
         let mut at = bounds.from;
-        let absent = Field::new(0, 0, false, false);
+        let absent = Field::absent();
         // Records to read one by one before many at once are tried again.
         let mut one_by_one = 0usize;
         while tile.rows < bounds.max_rows && at < bounds.stop && at < data.len() {
@@ -263,6 +300,8 @@ impl Tokenizer {
         let mut column = 0;
         let mut at = from;
         let end = loop {
+            // From where the end of an unquoted field is looked for.
+            let mut within = at;
             if dialect.quote.is_some() && data.get(at).copied() == dialect.quote {
                 match self.quoted(data, at, at_end) {
                     Quoted::Field(field, next) => {
@@ -272,13 +311,16 @@ impl Tokenizer {
                             After::Delimiter(next) => at = next,
                             After::End(next) => break next,
                         }
+                        continue;
                     }
                     Quoted::Incomplete => return Step::Incomplete,
+                    Quoted::Flaw(behind, flaw) if self.rules.lenient && !self.strict => {
+                        within = if flaw == Flaw::OpenQuote { at } else { behind };
+                    }
                     Quoted::Flaw(at, flaw) => return self.bad(data, from, at, flaw, at_end),
                 }
-                continue;
             }
-            let end = seeker.next(at);
+            let end = seeker.next(within);
             let is_newline = match end.and_then(|end| data.get(end)) {
                 Some(&byte) => byte == dialect.newline,
                 None if at_end => true,
@@ -296,9 +338,13 @@ impl Tokenizer {
             }
             at = end + 1;
         };
+        let Rules { pads, lenient, longest } = self.rules;
         match self.columns {
-            Some(expected) if expected != column => {
+            Some(expected) if column < expected && !pads || column > expected && !lenient => {
                 Step::Bad(BadRecord { start: from, end, at: from, flaw: Flaw::Columns(column) })
+            }
+            _ if end - from > longest => {
+                Step::Bad(BadRecord { start: from, end, at: from, flaw: Flaw::Size(end - from) })
             }
             _ => Step::Record(end),
         }
@@ -530,7 +576,7 @@ mod tests {
 
     fn rows(dialect: Dialect, columns: usize, data: &[u8]) -> Result<Vec<Vec<String>>, BadRecord> {
         let wanted: Vec<usize> = (0..columns).collect();
-        let tokenizer = Tokenizer::new(dialect, columns, &wanted);
+        let tokenizer = Tokenizer::new(dialect, Rules::default(), columns, &wanted);
         let mut tile = Tile::default();
         let bounds = Bounds { from: 0, stop: usize::MAX, max_rows: usize::MAX, at_end: true };
         tokenizer.read(data, bounds, &mut tile);
@@ -582,6 +628,28 @@ mod tests {
     }
 
     #[test]
+    fn rules_let_records_pass() {
+        let read = |rules: Rules, data: &[u8]| {
+            let tokenizer = Tokenizer::new(Dialect::default(), rules, 2, &[0, 1]);
+            let mut tile = Tile::default();
+            tokenizer.read(data, Bounds { from: 0, stop: usize::MAX, max_rows: 99, at_end: true }, &mut tile);
+            let shown = |field: &Field| match field.is_absent() {
+                true => "∅".to_string(),
+                false => text(&Dialect::default(), data, *field),
+            };
+            (tile.fields.iter().map(shown).collect::<Vec<_>>(), tile.bad.map(|bad| bad.flaw))
+        };
+        let pads = Rules { pads: true, ..Rules::default() };
+        assert_eq!(read(pads, b"a\nb,\"\"\n"), (["a", "∅", "b", ""].map(str::to_string).to_vec(), None));
+        assert_eq!(read(pads, b"a,b,c\n").1, Some(Flaw::Columns(3)));
+        let lenient = Rules { lenient: true, ..Rules::default() };
+        let found = read(lenient, b"a,\"b,\"c\n\"d\"x,e,f\ng,\"h\n").0;
+        assert_eq!(found, ["a", "\"b,\"c", "\"d\"x", "e", "g", "\"h"]);
+        let short = Rules { longest: 5, ..Rules::default() };
+        assert_eq!(read(short, b"a,bb\na,bbb\n").1, Some(Flaw::Size(6)));
+    }
+
+    #[test]
     fn a_blank_line_is_a_value_where_there_is_one_column() {
         let one = Dialect { blank_is_record: true, ..Dialect::default() };
         assert_eq!(rows(one, 1, b"a\n\r\nb\n").unwrap(), [["a"], [""], ["b"]]);
@@ -591,7 +659,7 @@ mod tests {
     #[test]
     fn a_window_that_ends_early_leaves_the_record_for_the_next() {
         let data = b"a,b\r\n\"c\"\"\",\"d\ne\"\r\nf,g\r\n";
-        let tokenizer = Tokenizer::new(Dialect::default(), 2, &[1, 0]);
+        let tokenizer = Tokenizer::new(Dialect::default(), Rules::default(), 2, &[1, 0]);
         for cut in 0..data.len() {
             let mut tile = Tile::default();
             let bounds = Bounds { from: 0, stop: usize::MAX, max_rows: usize::MAX, at_end: false };
@@ -604,7 +672,7 @@ mod tests {
 
     #[test]
     fn only_wanted_fields_are_kept_in_their_order() {
-        let tokenizer = Tokenizer::new(Dialect::default(), 4, &[3, 1]);
+        let tokenizer = Tokenizer::new(Dialect::default(), Rules::default(), 4, &[3, 1]);
         let mut tile = Tile::default();
         let data = b"a,b,c,d\ne,f,g,h\n";
         tokenizer.read(data, Bounds { from: 0, stop: 8, max_rows: 9, at_end: true }, &mut tile);

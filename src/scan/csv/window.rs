@@ -9,7 +9,7 @@ use std::sync::Arc;
 use memchr::memchr_iter;
 
 use crate::error::{Code, Error, Result};
-use crate::io::{Compression, LocalFile, open_stream};
+use crate::io::LocalFile;
 use crate::memory::Reservation;
 use crate::scan::csv::tokenize::MAX_WINDOW;
 
@@ -57,13 +57,9 @@ impl Window {
         Window::new(path, input, start, newline, memory)
     }
 
-    /// A window over the inflated bytes of `path`.
-    ///
-    /// # Errors
-    /// When the file cannot be opened.
-    pub fn over_stream(path: &str, compression: Compression, newline: u8, memory: Option<Reservation>) -> Result<Self> {
-        let stream = open_stream(path, compression)?;
-        Ok(Window::new(path.to_string(), Input::Stream { stream, lines: 0 }, 0, newline, memory))
+    /// A window over `stream`, the text of `path`.
+    pub fn over_stream(path: &str, stream: Box<dyn Read + Send>, newline: u8, memory: Option<Reservation>) -> Self {
+        Window::new(path.to_string(), Input::Stream { stream, lines: 0 }, 0, newline, memory)
     }
 
     fn new(path: String, input: Input, position: u64, newline: u8, reservation: Option<Reservation>) -> Self {

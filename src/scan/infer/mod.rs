@@ -5,6 +5,7 @@
 //! kind converts into the column's type without loss (an integer into DOUBLE beyond 2^53 excepted).
 
 pub mod number;
+pub mod pattern;
 pub mod time;
 
 use std::sync::Arc;

@@ -6,7 +6,7 @@
 
 use crate::scan::infer::Kind;
 
-const DAY_MICROS: i64 = 86_400_000_000;
+pub(super) const DAY_MICROS: i64 = 86_400_000_000;
 
 /// `Date`, `Timestamp` or `Text`.
 pub fn classify(text: &[u8]) -> Kind {
@@ -95,7 +95,7 @@ fn two(tens: u8, ones: u8) -> Option<i32> {
     (tens < 10 && ones < 10).then(|| i32::from(tens) * 10 + i32::from(ones))
 }
 
-fn days_in_month(year: i32, month: i32) -> i32 {
+pub(super) fn days_in_month(year: i32, month: i32) -> i32 {
     match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
         2 => 28,
@@ -105,7 +105,7 @@ fn days_in_month(year: i32, month: i32) -> i32 {
 }
 
 /// Days since 1970-01-01 in the proleptic Gregorian calendar: the year begins in March, so that leap days are last.
-fn days_from_civil(year: i32, month: i32, day: i32) -> i32 {
+pub(super) fn days_from_civil(year: i32, month: i32, day: i32) -> i32 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
     let year_of_era = year.rem_euclid(400);

@@ -108,13 +108,7 @@ fn columns(given: &Options) -> Result<Option<SchemaRef>> {
 
 fn compression(given: &Options) -> Result<Option<Compression>> {
     let Some(name) = options::text(given, "compression")? else { return Ok(None) };
-    match name.to_ascii_lowercase().as_str() {
-        "auto" | "auto_detect" => Ok(None),
-        "none" | "uncompressed" => Ok(Some(Compression::None)),
-        "gzip" | "gz" => Ok(Some(Compression::Gzip)),
-        "zstd" | "zst" => Ok(Some(Compression::Zstd)),
-        _ => Err(refused("compression", name, "'auto', 'none', 'gzip' or 'zstd'")),
-    }
+    Compression::parse(name).ok_or_else(|| refused("compression", name, Compression::NAMES))
 }
 
 fn layout(given: &Options) -> Result<Option<Layout>> {
