@@ -27,7 +27,7 @@ pub(super) struct ParquetWriter<W: Write + Send> {
 
 impl<W: Write + Send> ParquetWriter<W> {
     pub(super) fn new(out: W, options: &WriteOptions, schema: SchemaRef, budget: &Budget) -> Result<Self> {
-        let compression = match options.compression.unwrap_or(WriteCompression::Zstd) {
+        let compression = match options.compression.unwrap_or(WriteCompression::Snappy) {
             WriteCompression::None => Compression::UNCOMPRESSED,
             WriteCompression::Gzip => Compression::GZIP(GzipLevel::default()),
             WriteCompression::Zstd => Compression::ZSTD(ZstdLevel::default()),

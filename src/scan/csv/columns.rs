@@ -8,19 +8,20 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, ArrowPrimitiveType, AsArray, BooleanBuilder, Date32Builder, Decimal128Builder, PrimitiveBuilder,
-    StringViewBuilder, TimestampMicrosecondBuilder,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanBuilder, NullBufferBuilder, PrimitiveArray, StringViewBuilder,
 };
 use arrow::datatypes::{
-    DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
+    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    TimeUnit, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 
 use crate::error::{Error, Result};
 use crate::scan::csv::dialect::Dialect;
 use crate::scan::csv::settings::Settings;
 use crate::scan::csv::tokenize::Field;
-use crate::scan::infer::number::{parse_bool, parse_double, parse_double_strict, parse_integer_strict};
+use crate::scan::infer::number::{
+    parse_bool, parse_double, parse_double_strict, parse_integer, parse_integer_strict,
+};
 use crate::scan::infer::trim;
 
 /// What is needed to read the values of a tile's fields.
@@ -31,12 +32,15 @@ pub struct Values<'a> {
     /// The bytes of the tile, and whether all of them are UTF-8.
     tile: Range<usize>,
     valid: OnceCell<bool>,
+    /// Whether any text but the empty one means NULL.
+    other_nulls: bool,
 }
 
 impl<'a> Values<'a> {
     /// The values of fields that lie in `tile`, a range of `data` that begins and ends with records.
     pub fn new(data: &'a [u8], tile: Range<usize>, dialect: &'a Dialect, settings: &'a Settings) -> Self {
-        Values { data, dialect, settings, tile, valid: OnceCell::new() }
+        let other_nulls = settings.nulls.iter().any(|null| !null.is_empty());
+        Values { data, dialect, settings, tile, valid: OnceCell::new(), other_nulls }
     }
 
     /// Whether the whole tile is UTF-8: one look at many bytes is far cheaper than one at every field.
@@ -67,7 +71,8 @@ impl<'a> Values<'a> {
     /// The text of a column that is not text; an empty one is NULL, however it is written.
     fn plain(&self, field: Field) -> Option<&'a [u8]> {
         let raw = self.raw(field);
-        if raw.is_empty() || self.settings.means_null(raw, field.quoted()) { None } else { Some(trim(raw)) }
+        let is_null = raw.is_empty() || (self.other_nulls && self.settings.means_null(raw, field.quoted()));
+        if is_null { None } else { Some(trim(raw)) }
     }
 }
 
@@ -84,20 +89,58 @@ pub struct ColumnBuilder {
 
 enum Builder {
     Boolean(BooleanBuilder),
-    Int8(PrimitiveBuilder<Int8Type>),
-    Int16(PrimitiveBuilder<Int16Type>),
-    Int32(PrimitiveBuilder<Int32Type>),
-    Int64(PrimitiveBuilder<Int64Type>),
-    UInt8(PrimitiveBuilder<UInt8Type>),
-    UInt16(PrimitiveBuilder<UInt16Type>),
-    UInt32(PrimitiveBuilder<UInt32Type>),
-    UInt64(PrimitiveBuilder<UInt64Type>),
-    Float32(PrimitiveBuilder<Float32Type>),
-    Float64(PrimitiveBuilder<Float64Type>),
-    Decimal(Decimal128Builder, u8, u8),
-    Date(Date32Builder),
-    Timestamp(TimestampMicrosecondBuilder),
+    Int8(Numbers<Int8Type>),
+    Int16(Numbers<Int16Type>),
+    Int32(Numbers<Int32Type>),
+    Int64(Numbers<Int64Type>),
+    UInt8(Numbers<UInt8Type>),
+    UInt16(Numbers<UInt16Type>),
+    UInt32(Numbers<UInt32Type>),
+    UInt64(Numbers<UInt64Type>),
+    Float32(Numbers<Float32Type>),
+    Float64(Numbers<Float64Type>),
+    Decimal(Numbers<Decimal128Type>, u8, u8),
+    Date(Numbers<Date32Type>),
+    Timestamp(Numbers<TimestampMicrosecondType>),
     Text(StringViewBuilder),
+}
+
+/// Values of fixed width, and which of them are NULL.
+struct Numbers<T: ArrowPrimitiveType> {
+    data_type: DataType,
+    values: Vec<T::Native>,
+    nulls: NullBufferBuilder,
+}
+
+impl<T: ArrowPrimitiveType> Numbers<T> {
+    fn new(data_type: &DataType, rows: usize) -> Self {
+        Numbers { data_type: data_type.clone(), values: Vec::with_capacity(rows), nulls: NullBufferBuilder::new(rows) }
+    }
+
+    #[inline(always)]
+    fn push(&mut self, value: T::Native) {
+        self.values.push(value);
+        self.nulls.append_non_null();
+    }
+
+    fn push_null(&mut self) {
+        self.values.push(T::Native::default());
+        self.nulls.append_null();
+    }
+
+    fn append_array(&mut self, array: &PrimitiveArray<T>) {
+        self.values.extend_from_slice(array.values());
+        match array.nulls() {
+            Some(nulls) => self.nulls.append_buffer(nulls),
+            None => self.nulls.append_n_non_nulls(array.len()),
+        }
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        let values = std::mem::take(&mut self.values);
+        let array = PrimitiveArray::<T>::new(values.into(), self.nulls.finish());
+        Arc::new(array.with_data_type(self.data_type.clone()))
+    }
 }
 
 impl ColumnBuilder {
@@ -108,25 +151,21 @@ impl ColumnBuilder {
     pub fn new(data_type: &DataType, strict: bool, rows: usize) -> Result<Self> {
         let builder = match data_type {
             DataType::Boolean => Builder::Boolean(BooleanBuilder::with_capacity(rows)),
-            DataType::Int8 => Builder::Int8(PrimitiveBuilder::with_capacity(rows)),
-            DataType::Int16 => Builder::Int16(PrimitiveBuilder::with_capacity(rows)),
-            DataType::Int32 => Builder::Int32(PrimitiveBuilder::with_capacity(rows)),
-            DataType::Int64 => Builder::Int64(PrimitiveBuilder::with_capacity(rows)),
-            DataType::UInt8 => Builder::UInt8(PrimitiveBuilder::with_capacity(rows)),
-            DataType::UInt16 => Builder::UInt16(PrimitiveBuilder::with_capacity(rows)),
-            DataType::UInt32 => Builder::UInt32(PrimitiveBuilder::with_capacity(rows)),
-            DataType::UInt64 => Builder::UInt64(PrimitiveBuilder::with_capacity(rows)),
-            DataType::Float32 => Builder::Float32(PrimitiveBuilder::with_capacity(rows)),
-            DataType::Float64 => Builder::Float64(PrimitiveBuilder::with_capacity(rows)),
-            DataType::Decimal128(precision, scale) => Builder::Decimal(
-                Decimal128Builder::with_capacity(rows).with_precision_and_scale(*precision, *scale)?,
-                *precision,
-                scale.unsigned_abs(),
-            ),
-            DataType::Date32 => Builder::Date(Date32Builder::with_capacity(rows)),
-            DataType::Timestamp(TimeUnit::Microsecond, zone) => {
-                Builder::Timestamp(TimestampMicrosecondBuilder::with_capacity(rows).with_timezone_opt(zone.clone()))
+            DataType::Int8 => Builder::Int8(Numbers::new(data_type, rows)),
+            DataType::Int16 => Builder::Int16(Numbers::new(data_type, rows)),
+            DataType::Int32 => Builder::Int32(Numbers::new(data_type, rows)),
+            DataType::Int64 => Builder::Int64(Numbers::new(data_type, rows)),
+            DataType::UInt8 => Builder::UInt8(Numbers::new(data_type, rows)),
+            DataType::UInt16 => Builder::UInt16(Numbers::new(data_type, rows)),
+            DataType::UInt32 => Builder::UInt32(Numbers::new(data_type, rows)),
+            DataType::UInt64 => Builder::UInt64(Numbers::new(data_type, rows)),
+            DataType::Float32 => Builder::Float32(Numbers::new(data_type, rows)),
+            DataType::Float64 => Builder::Float64(Numbers::new(data_type, rows)),
+            DataType::Decimal128(precision, scale) => {
+                Builder::Decimal(Numbers::new(data_type, rows), *precision, scale.unsigned_abs())
             }
+            DataType::Date32 => Builder::Date(Numbers::new(data_type, rows)),
+            DataType::Timestamp(TimeUnit::Microsecond, _) => Builder::Timestamp(Numbers::new(data_type, rows)),
             DataType::Utf8View => Builder::Text(StringViewBuilder::with_capacity(rows)),
             other => return Err(Error::internal(format!("csv: no column can have the type {other}"))),
         };
@@ -158,7 +197,7 @@ impl ColumnBuilder {
             Builder::Int8(builder) => integers(fields, values, builder),
             Builder::Int16(builder) => integers(fields, values, builder),
             Builder::Int32(builder) => integers(fields, values, builder),
-            Builder::Int64(builder) => integers(fields, values, builder),
+            Builder::Int64(builder) => each(fields, values, builder, parse_integer),
             Builder::UInt8(builder) => integers(fields, values, builder),
             Builder::UInt16(builder) => integers(fields, values, builder),
             Builder::UInt32(builder) => integers(fields, values, builder),
@@ -230,19 +269,19 @@ impl ColumnBuilder {
         self.text_bytes = 0;
         match &mut self.builder {
             Builder::Boolean(builder) => Arc::new(builder.finish()),
-            Builder::Int8(builder) => Arc::new(builder.finish()),
-            Builder::Int16(builder) => Arc::new(builder.finish()),
-            Builder::Int32(builder) => Arc::new(builder.finish()),
-            Builder::Int64(builder) => Arc::new(builder.finish()),
-            Builder::UInt8(builder) => Arc::new(builder.finish()),
-            Builder::UInt16(builder) => Arc::new(builder.finish()),
-            Builder::UInt32(builder) => Arc::new(builder.finish()),
-            Builder::UInt64(builder) => Arc::new(builder.finish()),
-            Builder::Float32(builder) => Arc::new(builder.finish()),
-            Builder::Float64(builder) => Arc::new(builder.finish()),
-            Builder::Decimal(builder, ..) => Arc::new(builder.finish()),
-            Builder::Date(builder) => Arc::new(builder.finish()),
-            Builder::Timestamp(builder) => Arc::new(builder.finish()),
+            Builder::Int8(builder) => builder.finish(),
+            Builder::Int16(builder) => builder.finish(),
+            Builder::Int32(builder) => builder.finish(),
+            Builder::Int64(builder) => builder.finish(),
+            Builder::UInt8(builder) => builder.finish(),
+            Builder::UInt16(builder) => builder.finish(),
+            Builder::UInt32(builder) => builder.finish(),
+            Builder::UInt64(builder) => builder.finish(),
+            Builder::Float32(builder) => builder.finish(),
+            Builder::Float64(builder) => builder.finish(),
+            Builder::Decimal(builder, ..) => builder.finish(),
+            Builder::Date(builder) => builder.finish(),
+            Builder::Timestamp(builder) => builder.finish(),
             Builder::Text(builder) => Arc::new(builder.finish()),
         }
     }
@@ -256,13 +295,13 @@ fn is_number(text: &[u8]) -> bool {
 fn each<T: ArrowPrimitiveType>(
     fields: impl Iterator<Item = Field>,
     values: &Values,
-    builder: &mut PrimitiveBuilder<T>,
+    builder: &mut Numbers<T>,
     parse: impl Fn(&[u8]) -> Option<T::Native>,
 ) -> std::result::Result<(), Field> {
     for field in fields {
         match values.plain(field) {
-            None => builder.append_null(),
-            Some(text) => builder.append_value(parse(text).ok_or(field)?),
+            None => builder.push_null(),
+            Some(text) => builder.push(parse(text).ok_or(field)?),
         }
     }
     Ok(())
@@ -271,7 +310,7 @@ fn each<T: ArrowPrimitiveType>(
 fn integers<T>(
     fields: impl Iterator<Item = Field>,
     values: &Values,
-    builder: &mut PrimitiveBuilder<T>,
+    builder: &mut Numbers<T>,
 ) -> std::result::Result<(), Field>
 where
     T: ArrowPrimitiveType,

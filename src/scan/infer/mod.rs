@@ -7,6 +7,7 @@
 pub mod number;
 pub mod pattern;
 pub mod time;
+mod word;
 
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 //! Two rules of reading: *strict* (a type was inferred: leading zeros, plus signs and values out of range do not fit)
 //! and *lenient* (the user declared the type: `007` is 7).
 
-use crate::scan::infer::Kind;
+use crate::scan::infer::{Kind, word};
 
 /// `true`/`false` in any case.
 pub fn parse_bool(text: &[u8]) -> Option<bool> {
@@ -87,6 +87,10 @@ fn parse_short_double(text: &[u8]) -> Option<f64> {
         [b'-', rest @ ..] => (true, rest),
         _ => (false, text),
     };
+    if let Some((number, behind_point)) = word::decimal(digits) {
+        let value = f64::from(number) / POWERS.get(behind_point)?;
+        return Some(if negative { -value } else { value });
+    }
     if digits.len() > 16 || !digits.last()?.is_ascii_digit() || !digits[0].is_ascii_digit() {
         return None;
     }
@@ -111,7 +115,15 @@ fn parse_short_double(text: &[u8]) -> Option<f64> {
 
 /// An integer of an inferred column.
 pub fn parse_integer_strict(text: &[u8]) -> Option<i64> {
-    if loses_characters(text) || text == b"-0" { None } else { lexical_core::parse(text).ok() }
+    if loses_characters(text) || text == b"-0" { None } else { parse_integer(text) }
+}
+
+/// An integer of a declared column.
+pub fn parse_integer(text: &[u8]) -> Option<i64> {
+    if let Some(number) = word::integer(text) {
+        return Some(i64::from(number));
+    }
+    lexical_core::parse(text).ok()
 }
 
 /// A decimal with at most `scale` digits after the point and `precision` in all, scaled to an integer. More digits

@@ -4,7 +4,7 @@
 //! Forms: `YYYY-MM-DD`, and the same followed by `T` or a space, `hh:mm[:ss[.fraction]]` and `Z`, `±hh`, `±hhmm` or
 //! `±hh:mm`. Years 0001 to 9999. A fraction finer than a microsecond does not fit (it would be lost).
 
-use crate::scan::infer::Kind;
+use crate::scan::infer::{Kind, word};
 
 pub(super) const DAY_MICROS: i64 = 86_400_000_000;
 
@@ -18,14 +18,40 @@ pub fn classify(text: &[u8]) -> Kind {
 
 /// Days since 1970-01-01 of `YYYY-MM-DD`.
 pub fn parse_date(text: &[u8]) -> Option<i32> {
-    let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text else { return None };
-    let year = two(y1, y2)? * 100 + two(y3, y4)?;
-    let (month, day) = (two(m1, m2)?, two(d1, d2)?);
-    if year < 1 || !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) {
+    let (year, month, day) = word::date(text.try_into().ok()?)?;
+    if !(1..=12).contains(&month) || day < 1 {
         return None;
     }
-    Some(days_from_civil(year, month, day))
+    let (start, end) = month_bounds(year, month)?;
+    let date = start + day.cast_signed() - 1;
+    (date < end).then_some(date)
 }
+
+/// The first day of a month and that of the next one. Those of usual years are remembered: dates are many.
+#[inline(always)]
+fn month_bounds(year: u32, month: u32) -> Option<(i32, i32)> {
+    let place = (year.wrapping_sub(FIRST_YEAR) as usize).checked_mul(12)? + month as usize - 1;
+    if let Some([start, end]) = MONTHS.get(place..).and_then(|months| months.first_chunk()) {
+        return Some((*start, *end));
+    }
+    let (year, month) = (year.cast_signed(), month.cast_signed());
+    let start = days_from_civil(year, month, 1);
+    (year > 0).then(|| (start, start + days_in_month(year, month)))
+}
+
+const FIRST_YEAR: u32 = 1900;
+const YEARS: usize = 200;
+
+/// The first days of the months of two hundred years.
+static MONTHS: [i32; YEARS * 12 + 1] = {
+    let mut months = [0; YEARS * 12 + 1];
+    let mut place = 0;
+    while place < months.len() {
+        months[place] = days_from_civil(FIRST_YEAR as i32 + (place / 12) as i32, (place % 12) as i32 + 1, 1);
+        place += 1;
+    }
+    months
+};
 
 /// Microseconds since 1970-01-01 00:00 UTC; a date alone is its midnight.
 pub fn parse_timestamp(text: &[u8]) -> Option<i64> {
@@ -105,7 +131,7 @@ pub(super) fn days_in_month(year: i32, month: i32) -> i32 {
 }
 
 /// Days since 1970-01-01 in the proleptic Gregorian calendar: the year begins in March, so that leap days are last.
-pub(super) fn days_from_civil(year: i32, month: i32, day: i32) -> i32 {
+pub(super) const fn days_from_civil(year: i32, month: i32, day: i32) -> i32 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
     let year_of_era = year.rem_euclid(400);
