@@ -20,9 +20,11 @@ use crate::scan::csv::dialect::Dialect;
 use crate::scan::csv::settings::Settings;
 use crate::scan::csv::tokenize::Field;
 use crate::scan::infer::number::{
-    parse_bool, parse_double, parse_double_strict, parse_integer, parse_integer_strict,
+    parse_bool, parse_double, parse_double_strict, parse_double_word, parse_integer, parse_integer_strict,
+    parse_integer_word,
 };
 use crate::scan::infer::trim;
+use crate::scan::infer::word::ending_at;
 
 /// What is needed to read the values of a tile's fields.
 pub struct Values<'a> {
@@ -188,12 +190,16 @@ impl ColumnBuilder {
     ) -> std::result::Result<(), Field> {
         let forms = &values.settings.forms;
         match &mut self.builder {
-            Builder::Int64(builder) if self.strict => each(fields, values, builder, parse_integer_strict),
+            Builder::Int64(builder) if self.strict => {
+                each_word(fields, values, builder, parse_integer_word, parse_integer_strict)
+            }
             Builder::Float64(builder) if forms.comma && self.strict => {
                 each(fields, values, builder, |text| forms.strict_double(text))
             }
             Builder::Float64(builder) if forms.comma => each(fields, values, builder, |text| forms.double(text)),
-            Builder::Float64(builder) if self.strict => each(fields, values, builder, parse_double_strict),
+            Builder::Float64(builder) if self.strict => {
+                each_word(fields, values, builder, parse_double_word, parse_double_strict)
+            }
             Builder::Int8(builder) => integers(fields, values, builder),
             Builder::Int16(builder) => integers(fields, values, builder),
             Builder::Int32(builder) => integers(fields, values, builder),
@@ -303,6 +309,32 @@ fn each<T: ArrowPrimitiveType>(
             None => builder.push_null(),
             Some(text) => builder.push(parse(text).ok_or(field)?),
         }
+    }
+    Ok(())
+}
+
+/// The same where texts of up to eight characters can be read as one word.
+#[inline(always)]
+fn each_word<T: ArrowPrimitiveType>(
+    fields: impl Iterator<Item = Field>,
+    values: &Values,
+    builder: &mut Numbers<T>,
+    parse_word: impl Fn(u64, &[u8]) -> Option<T::Native>,
+    parse: impl Fn(&[u8]) -> Option<T::Native>,
+) -> std::result::Result<(), Field> {
+    for field in fields {
+        let Some(text) = values.plain(field) else {
+            builder.push_null();
+            continue;
+        };
+        // Blanks around the text were taken away: then it does not end where the field does.
+        let is_whole = text.len() == field.end() - field.start();
+        let word = if is_whole { ending_at(values.data, field.end(), text.len()) } else { None };
+        let value = match word {
+            Some(word) => parse_word(word, text),
+            None => parse(text),
+        };
+        builder.push(value.ok_or(field)?);
     }
     Ok(())
 }

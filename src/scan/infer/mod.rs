@@ -7,7 +7,7 @@
 pub mod number;
 pub mod pattern;
 pub mod time;
-mod word;
+pub mod word;
 
 use std::sync::Arc;
 
@@ -77,6 +77,7 @@ pub fn classify(text: &[u8]) -> Kind {
 }
 
 /// The text without spaces around it.
+#[inline(always)]
 pub fn trim(text: &[u8]) -> &[u8] {
     match (text.first(), text.last()) {
         (Some(b' '), _) | (_, Some(b' ')) => text.trim_ascii(),

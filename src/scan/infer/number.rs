@@ -57,7 +57,11 @@ pub fn classify(text: &[u8]) -> Kind {
     if parse_double_strict(text).is_some() { Kind::Double } else { Kind::Text }
 }
 
+/// Powers of ten that a double holds exactly, as far as they are needed.
+const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
 /// Whether the text begins with a zero that a number would lose, or with a plus sign.
+#[inline(always)]
 fn loses_characters(text: &[u8]) -> bool {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     matches!(digits, [b'0', b'0'..=b'9', ..] | [b'+', ..])
@@ -82,7 +86,6 @@ pub fn parse_double(text: &[u8]) -> Option<f64> {
 /// A double of at most fifteen digits without exponent: such a number and the power of ten to divide it by are both
 /// exact, hence their quotient is rounded once. (Clinger, "How to read floating point numbers accurately", 1990.)
 fn parse_short_double(text: &[u8]) -> Option<f64> {
-    const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
         _ => (false, text),
@@ -111,6 +114,24 @@ fn parse_short_double(text: &[u8]) -> Option<f64> {
     }
     let value = number as f64 / POWERS.get(behind_point)?;
     Some(if negative { -value } else { value })
+}
+
+/// As `parse_double_strict`, of a text that is a word already (see [`word::ending_at`]).
+#[inline(always)]
+pub fn parse_double_word(word: u64, text: &[u8]) -> Option<f64> {
+    match word::decimal_of(word, text.len()) {
+        Some((number, behind_point)) if !loses_characters(text) => Some(f64::from(number) / POWERS.get(behind_point)?),
+        _ => parse_double_strict(text),
+    }
+}
+
+/// As `parse_integer_strict`, of a text that is a word already.
+#[inline(always)]
+pub fn parse_integer_word(word: u64, text: &[u8]) -> Option<i64> {
+    match word::integer_of(word) {
+        Some(number) if text.len() == 1 || text.first() != Some(&b'0') => Some(i64::from(number)),
+        _ => parse_integer_strict(text),
+    }
 }
 
 /// An integer of an inferred column.

@@ -31,6 +31,19 @@ fn right_aligned(text: &[u8]) -> Option<u64> {
     Some(word | before)
 }
 
+/// A text of one to eight characters that ends at `end` of `data`, as `right_aligned` would have it. What stands before
+/// it in the data is read along and masked, so that texts of all lengths take the same way.
+#[inline(always)]
+pub fn ending_at(data: &[u8], end: usize, length: usize) -> Option<u64> {
+    if !(1..=8).contains(&length) {
+        return None;
+    }
+    let word = data.get(end.checked_sub(8)?..end)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))?;
+    let shift = 8 * (8 - length);
+    let before = bytes(b'0') & !(u64::MAX << shift);
+    Some(word & u64::MAX << shift | before)
+}
+
 /// The number that eight digits are.
 #[inline(always)]
 fn eight_digits(word: u64) -> Option<u32> {
@@ -53,10 +66,21 @@ pub fn integer(digits: &[u8]) -> Option<u32> {
     eight_digits(right_aligned(digits)?)
 }
 
+/// The same of a text that is a word already.
+#[inline(always)]
+pub fn integer_of(word: u64) -> Option<u32> {
+    eight_digits(word)
+}
+
 /// The digits of one to eight characters, with or without a point between two of them, and how many stand behind it.
 #[inline(always)]
 pub fn decimal(text: &[u8]) -> Option<(u32, usize)> {
-    let word = right_aligned(text)?;
+    decimal_of(right_aligned(text)?, text.len())
+}
+
+/// The same of a text of `length` characters that is a word already.
+#[inline(always)]
+pub fn decimal_of(word: u64, length: usize) -> Option<(u32, usize)> {
     let differs = word ^ bytes(b'.');
     // The lowest zero byte; false ones can only stand above it.
     let points = differs.wrapping_sub(bytes(1)) & !differs & bytes(0x80);
@@ -66,7 +90,7 @@ pub fn decimal(text: &[u8]) -> Option<(u32, usize)> {
     let behind = points.leading_zeros() as usize / 8;
     let point = points.trailing_zeros() as usize / 8;
     // Only one, and a digit on either side of it.
-    if point + behind != 7 || behind == 0 || behind + 1 >= text.len() {
+    if point + behind != 7 || behind == 0 || behind + 1 >= length {
         return None;
     }
     let upper = if point == 7 { 0 } else { word & u64::MAX << (8 * (point + 1)) };
@@ -128,6 +152,15 @@ mod tests {
                 _ => None,
             };
             prop_assert_eq!(decimal(bytes), expected, "{}", text);
+        }
+
+        #[test]
+        fn a_word_is_the_same_wherever_its_text_stands(before in "[ -~]{0,12}", text in "[ -~]{0,9}", after in "[ -~]{0,3}") {
+            let data = format!("{before}{text}{after}");
+            let end = before.len() + text.len();
+            if let Some(word) = ending_at(data.as_bytes(), end, text.len()) {
+                prop_assert_eq!(Some(word), right_aligned(text.as_bytes()));
+            }
         }
 
         #[test]
