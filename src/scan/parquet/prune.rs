@@ -200,6 +200,9 @@ pub(super) fn exact_literal(value: &ScalarValue, target: &DataType) -> Option<Sc
 fn value(expr: &Expr, column: &dyn Fn(&str) -> Typed) -> Typed {
     match expr {
         Expr::Column(name) => plain(column(&name.name)),
+        // Every NaN is one value to the filter, and the greatest; here they would be ordered by sign.
+        Expr::Literal(ScalarValue::Float64(Some(value)), _) if value.is_nan() => Typed::unknown(),
+        Expr::Literal(ScalarValue::Float32(Some(value)), _) if value.is_nan() => Typed::unknown(),
         Expr::Literal(value, _) => {
             plain(Typed { range: Range::point(value.clone()), data_type: Some(value.data_type()) })
         }
