@@ -18,7 +18,7 @@ pub use compression::Compression;
 pub use file::LocalFile;
 pub use glob::{DATA_EXTENSIONS, FoundFile, glob};
 pub use natural::natural_order;
-pub use stream::open_stream;
+pub use stream::{CountedStream, open_counted_stream, open_stream};
 
 use crate::error::{Code, Error, Result};
 

@@ -20,6 +20,14 @@ const READ_BYTES: usize = 256 * 1024;
 /// # Errors
 /// When the file cannot be opened. Later errors come out of `read`; turn them back with `Error::from`.
 pub fn open_stream(path: &str, compression: Compression) -> Result<Box<dyn Read + Send>> {
+    Ok(Box::new(open_counted_stream(path, compression)?))
+}
+
+/// As [`open_stream`], and tells how many bytes of the file are used up.
+///
+/// # Errors
+/// As `open_stream`.
+pub fn open_counted_stream(path: &str, compression: Compression) -> Result<CountedStream> {
     let file = File::open(local_path(path)?).map_err(|error| refused(path, "open", &error))?;
     if file.metadata().map_err(|error| refused(path, "read", &error))?.is_dir() {
         return Err(Error::new(Code::Io, format!("'{path}' is a directory, not a file")));
@@ -27,7 +35,33 @@ pub fn open_stream(path: &str, compression: Compression) -> Result<Box<dyn Read 
     let consumed = Arc::new(AtomicU64::new(0));
     let input = Counted { inner: BufReader::with_capacity(READ_BYTES, file), consumed: consumed.clone() };
     let inner = compression.inflated(input).map_err(|error| refused(path, "inflate", &error))?;
-    Ok(Box::new(Named { inner, path: path.to_string(), compression, consumed, given: false }))
+    let named = Named { inner, path: path.to_string(), compression, consumed: consumed.clone(), given: false };
+    Ok(CountedStream { inner: Box::new(named), consumed })
+}
+
+/// A stream that knows how many bytes of the file the decoder has used up.
+pub struct CountedStream {
+    inner: Box<dyn Read + Send>,
+    consumed: Arc<AtomicU64>,
+}
+
+impl CountedStream {
+    /// Bytes of the (compressed) file that are used up.
+    pub fn consumed(&self) -> u64 {
+        self.consumed.load(Ordering::Relaxed)
+    }
+
+    /// The same file, read through something else.
+    #[must_use]
+    pub fn through(self, reader: impl FnOnce(Box<dyn Read + Send>) -> Box<dyn Read + Send>) -> Self {
+        CountedStream { inner: reader(self.inner), consumed: self.consumed }
+    }
+}
+
+impl Read for CountedStream {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.inner.read(buffer)
+    }
 }
 
 /// Counts the bytes that the decoder has used up.

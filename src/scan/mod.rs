@@ -5,6 +5,7 @@
 //!
 //! This module must not know operators or plans.
 
+mod chunks;
 mod csv;
 mod early;
 mod format;
@@ -14,6 +15,7 @@ pub mod json;
 mod masks;
 pub mod options;
 pub mod parquet;
+mod parts;
 mod prune;
 mod resolve;
 mod runtime;
@@ -23,6 +25,7 @@ pub mod statistics;
 
 pub use csv::CsvReader;
 pub use format::{FormatReader, Inferred, ScanRequest, SplitPlan};
+pub use parts::Parts;
 pub use resolve::resolve;
 pub use runtime::{ScanFilter, Told};
 pub use source::source;

@@ -8,9 +8,10 @@
 //! fields are NULL; quoted ones are empty texts, and NULL in columns that are not text.
 //!
 //! # Known limitation
-//! A file that is compressed or not in UTF-8 is one split.
+//! A file that is compressed or not in UTF-8 is read from front to back, though parsed side by side.
 
 mod boundary;
+mod chunks;
 mod columns;
 mod dialect;
 mod encoding;
@@ -28,6 +29,7 @@ mod window;
 use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, Result};
+use crate::scan::chunks::{SharedStream, shares};
 use crate::scan::csv::boundary::Boundaries;
 use crate::scan::csv::settings::{OPTION_NAMES, Settings};
 use crate::scan::csv::split::{CsvSplitPlan, FilePlan, PlannedColumn, ScanPlan};
@@ -60,11 +62,14 @@ impl FormatReader for CsvReader {
         let lanes = context.threads.max(1) as u64;
         let target = (total / (lanes * 4)).clamp(SMALLEST_SPLIT, SPLIT_BYTES);
         let mut splits: Vec<Box<dyn SplitPlan>> = Vec::new();
-        for (file_index, entry) in files.iter().enumerate() {
+        let shares = shares_of(files, &plan.settings, context.threads);
+        for ((file_index, entry), share) in files.iter().enumerate().zip(shares) {
             let cuts = cuts(entry, target, lanes, &plan.settings);
-            let count = cuts.len();
+            let count = share.unwrap_or(cuts.len());
+            let newline = plan.settings.dialect().newline;
+            let stream = share.map(|_| Arc::new(SharedStream::new(&entry.path, entry.size, newline, context)));
             let (entry, boundaries) = (entry.clone(), Boundaries::new(cuts));
-            let file = Arc::new(FilePlan { entry, boundaries, head: OnceLock::new() });
+            let file = Arc::new(FilePlan { entry, boundaries, stream, head: OnceLock::new() });
             splits.extend((0..count).map(|index| {
                 let (plan, file) = (plan.clone(), file.clone());
                 Box::new(CsvSplitPlan { plan, file, file_index, index }) as Box<dyn SplitPlan>
@@ -108,6 +113,15 @@ fn cuts(file: &FileEntry, target: u64, lanes: u64, settings: &Settings) -> Vec<u
     let least = if file.size > 1 << 20 && lanes > 1 { 4 } else { 1 };
     let count = (file.size / target).max(least).max(1);
     (0..count).map(|index| file.size / count * index).collect()
+}
+
+/// Into how many splits a file is cut that can only be read from front to back; `None` for the others and where that
+/// does not pay.
+fn shares_of(files: &[FileEntry], settings: &Settings, threads: usize) -> Vec<Option<usize>> {
+    let is_stream = |file: &FileEntry| settings.is_stream(&file.path);
+    let sizes: Vec<u64> = files.iter().map(|file| if is_stream(file) { file.size } else { file.size / 4 }).collect();
+    let shares = shares(&sizes, if settings.parallel { threads } else { 1 });
+    files.iter().zip(shares).map(|(file, share)| share.filter(|_| is_stream(file))).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::Read;
 
 use crate::error::{Code, Error, Result};
-use crate::io::{Compression, open_stream};
+use crate::io::{Compression, CountedStream, open_counted_stream};
 use crate::scan::csv::dialect::Dialect;
 use crate::scan::csv::encoding::{DecodedStream, Encoding};
 use crate::scan::csv::forms::Forms;
@@ -243,10 +243,18 @@ impl Settings {
     /// # Errors
     /// When the file cannot be opened.
     pub fn stream(&self, path: &str) -> Result<Box<dyn Read + Send>> {
-        let stream = open_stream(path, self.compression_of(path))?;
+        Ok(Box::new(self.counted_stream(path)?))
+    }
+
+    /// The same, with how much of the file is used up.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn counted_stream(&self, path: &str) -> Result<CountedStream> {
+        let stream = open_counted_stream(path, self.compression_of(path))?;
         Ok(match self.encoding() {
             Encoding::Utf8 => stream,
-            encoding => Box::new(DecodedStream::new(stream, path, encoding)),
+            encoding => stream.through(|inner| Box::new(DecodedStream::new(inner, path, encoding))),
         })
     }
 

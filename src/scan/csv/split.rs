@@ -12,7 +12,9 @@ use crate::error::{Code, Error, Result};
 use crate::expr::Selection;
 use crate::io::LocalFile;
 use crate::memory::Reservation;
+use crate::scan::chunks::{Begin, Beginning, SharedStream};
 use crate::scan::csv::boundary::{Boundaries, LAST_LOOK, Layout};
+use crate::scan::csv::chunks::RecordCutter;
 use crate::scan::csv::columns::{ColumnBuilder, Values, fits};
 use crate::scan::csv::head::Head;
 use crate::scan::csv::records::{Records, shown};
@@ -77,11 +79,13 @@ impl PlannedColumn {
 pub struct FilePlan {
     pub entry: FileEntry,
     pub boundaries: Boundaries,
+    /// What the splits of a compressed file share, where it has several.
+    pub stream: Option<Arc<SharedStream>>,
     /// Read by whichever split comes first.
     pub head: OnceLock<Result<(Head, Vec<Option<usize>>)>>,
 }
 
-/// A byte range of a file, or all of a compressed one.
+/// A byte range of a file, or all or some chunks of a compressed one.
 pub struct CsvSplitPlan {
     pub plan: Arc<ScanPlan>,
     pub file: Arc<FilePlan>,
@@ -129,6 +133,9 @@ impl CsvSplitPlan {
         let path = self.file.entry.path.as_str();
         let newline = tokenizer.dialect().newline;
         let mut memory = self.plan.context.budget.reservation("CsvScan");
+        if let Some(stream) = &self.file.stream {
+            return Ok(Window::over_chunks(path, stream.reader(self.index, self.beginning(head, tokenizer)), newline));
+        }
         let settings = &self.plan.settings;
         if settings.is_stream(path) {
             let mut window = Window::over_stream(path, settings.stream(path)?, newline, Some(memory));
@@ -143,6 +150,18 @@ impl CsvSplitPlan {
         let start = self.file.boundaries.start(self.index, &layout, cancel)?;
         memory.shrink(LAST_LOOK);
         Ok(Window::over_file(file, start, stop, newline, Some(memory)))
+    }
+}
+
+impl CsvSplitPlan {
+    /// How the stream of a shared file begins.
+    fn beginning(&self, head: &Head, tokenizer: &Tokenizer) -> Begin {
+        let (path, plan) = (self.file.entry.path.clone(), self.plan.clone());
+        let (skip, tokenizer) = (head.data_start, tokenizer.keeping_none());
+        Box::new(move || {
+            let stream = plan.settings.counted_stream(&path)?;
+            Ok(Beginning { stream, skip, cutter: Box::new(RecordCutter::new(tokenizer.clone())) })
+        })
     }
 }
 

@@ -340,6 +340,42 @@ fn compressed_files_are_read_and_cut_ones_are_errors() {
 }
 
 #[test]
+fn a_large_compressed_file_feeds_many_splits() {
+    let mut data = String::from("\u{feff}# skipped \"\n\"id\",\"te,xt\"\r\n");
+    let mut state = 1_u64;
+    for row in 0..60_000 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        match row % 5 {
+            0 => data.push_str(&format!("{row},\"{state}\n{}, \"\"{}\"\"\"\r\n", state >> 7, state >> 9)),
+            1 => data.push_str(&format!("{row},5\" {state}{}\n", state >> 13)),
+            _ => data.push_str(&format!("{row},x{state}{}\n", state >> 11)),
+        }
+    }
+    let bad = format!("{data}oops\n");
+    let folder = Folder::new(&[
+        ("x.csv", data.as_bytes()),
+        ("x.csv.gz", &gzip(data.as_bytes())),
+        ("x.csv.zst", &zstd::encode_all(data.as_bytes(), 1).unwrap()),
+        ("bad.csv.gz", &gzip(bad.as_bytes())),
+    ]);
+    let options = [("skip", OptionValue::Int(1)), ("header", YES)];
+    let expected = read(folder.spec("x.csv", &options).unwrap()).unwrap();
+    assert_eq!(expected.len(), 60_000);
+    for name in ["x.csv.gz", "x.csv.zst"] {
+        let spec = folder.spec(name, &options).unwrap();
+        let projection = vec![0, 1];
+        let (filters, runtime_filters) = (Vec::new(), Vec::new());
+        let request = ScanRequest { spec: Arc::new(spec), projection, filters, limit: None, runtime_filters };
+        let source = source(request, &context(4, 1000)).unwrap();
+        assert!(source.split_count() > 3);
+        assert!(lines(&batches(&source).unwrap()) == expected);
+    }
+    let error = read(folder.spec("bad.csv.gz", &options).unwrap()).unwrap_err();
+    let line = bad.matches('\n').count();
+    assert!(error.message().contains(&format!("line {line}")) && error.message().contains("bad.csv.gz"), "{error}");
+}
+
+#[test]
 fn columns_are_matched_by_header_names() {
     let folder = Folder::new(&[("1.csv", b"a,b\n1,x\n"), ("2.csv", b"B,A\ny,2\n"), ("3.csv", b"c,a\n2013-01-01,3\n")]);
     assert_eq!(read(folder.spec("[12].csv", &[]).unwrap()).unwrap(), ["1|x", "2|y"]);
@@ -420,7 +456,7 @@ fn read_cut(path: &str, spec: &ScanSpec, cuts: Vec<u64>, backwards: bool) -> Res
     let plan = Arc::new(scan_plan(&request, settings, &context(1, 100))?);
     let entry = FileEntry { path: path.to_string(), size: 0, hive_values: Vec::new() };
     let count = cuts.len();
-    let file = Arc::new(FilePlan { entry, boundaries: Boundaries::new(cuts), head: OnceLock::new() });
+    let file = Arc::new(FilePlan { entry, boundaries: Boundaries::new(cuts), stream: None, head: OnceLock::new() });
     let mut parts = vec![Vec::new(); count];
     let order: Vec<usize> = if backwards { (0..count).rev().collect() } else { (0..count).collect() };
     for index in order {

@@ -208,6 +208,14 @@ impl Tokenizer {
         Tokenizer { dialect, columns, places: Vec::new(), wanted: 0, structure: None, strict: true, rules }
     }
 
+    /// The same records, of which no field is kept.
+    pub fn keeping_none(&self) -> Self {
+        match self.columns {
+            Some(columns) => Tokenizer { strict: self.strict, ..Tokenizer::new(self.dialect, self.rules, columns, &[]) },
+            None => self.clone(),
+        }
+    }
+
     /// The fields of the first record at or behind `from`, and where the next one starts.
     pub fn first_record(&self, data: &[u8], from: usize, at_end: bool) -> FirstRecord {
         let mut seeker = Seeker::new(data, self.dialect.delimiter, self.dialect.newline);

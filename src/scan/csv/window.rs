@@ -1,4 +1,5 @@
-//! A moving window over a file's bytes: positioned reads of a plain file, or the stream of a compressed one.
+//! A moving window over a file's bytes: positioned reads of a plain file, the stream of a compressed one, or one chunk
+//! after the other of a compressed one that is shared.
 //!
 //! Invariant: what has not been consumed stays, at the front of the window when more is read; the window grows only
 //! when a single record fills it, and its memory is reserved before it grows.
@@ -11,6 +12,7 @@ use memchr::memchr_iter;
 use crate::error::{Code, Error, Result};
 use crate::io::LocalFile;
 use crate::memory::Reservation;
+use crate::scan::chunks::{Chunk, ChunkReader};
 use crate::scan::csv::tokenize::MAX_WINDOW;
 
 /// Bytes of a window to begin with.
@@ -29,6 +31,11 @@ enum Input {
     Stream {
         stream: Box<dyn Read + Send>,
         lines: u64,
+    },
+    /// The window is the chunk.
+    Chunks {
+        reader: ChunkReader,
+        chunk: Option<Chunk>,
     },
 }
 
@@ -62,6 +69,11 @@ impl Window {
         Window::new(path.to_string(), Input::Stream { stream, lines: 0 }, 0, newline, memory)
     }
 
+    /// A window over the chunks of one split; each holds whole records.
+    pub fn over_chunks(path: &str, reader: ChunkReader, newline: u8) -> Self {
+        Window::new(path.to_string(), Input::Chunks { reader, chunk: None }, 0, newline, None)
+    }
+
     fn new(path: String, input: Input, position: u64, newline: u8, reservation: Option<Reservation>) -> Self {
         let (buffer, filled, begin, at_end) = (Vec::new(), 0, 0, false);
         Window { path, input, buffer, filled, begin, position, at_end, newline, reservation }
@@ -74,7 +86,10 @@ impl Window {
 
     /// All data in the window, also what is consumed already.
     pub fn data(&self) -> &[u8] {
-        self.buffer.get(..self.filled).unwrap_or_default()
+        match &self.input {
+            Input::Chunks { chunk, .. } => chunk.as_deref().unwrap_or_default(),
+            _ => self.buffer.get(..self.filled).unwrap_or_default(),
+        }
     }
 
     /// Where the unconsumed data begins in `data`.
@@ -102,6 +117,9 @@ impl Window {
     /// # Errors
     /// What reading finds; `OUT_OF_MEMORY` when one record needs more than the budget has.
     pub fn fill(&mut self) -> Result<()> {
+        if matches!(self.input, Input::Chunks { .. }) {
+            return self.next_chunk();
+        }
         self.drop_consumed();
         if self.filled == self.buffer.len() {
             self.grow()?;
@@ -121,8 +139,25 @@ impl Window {
                 self.at_end = count < free.len();
                 count
             }
+            Input::Chunks { .. } => 0,
         };
         self.filled += count;
+        Ok(())
+    }
+
+    fn next_chunk(&mut self) -> Result<()> {
+        if self.begin < self.filled {
+            return Err(Error::internal(format!("csv: a record of '{}' goes on behind its chunk", self.path)));
+        }
+        let Input::Chunks { reader, chunk } = &mut self.input else { return Ok(()) };
+        // The old one's memory is free before the new one's is asked for.
+        *chunk = None;
+        (self.begin, self.filled) = (0, 0);
+        *chunk = reader.next()?;
+        match chunk {
+            Some(chunk) => (self.filled, self.position, self.at_end) = (chunk.len(), chunk.offset, chunk.at_end),
+            None => self.at_end = true,
+        }
         Ok(())
     }
 
@@ -184,6 +219,7 @@ impl Window {
         let before = memchr_iter(self.newline, self.data().get(..at).unwrap_or_default()).count() as u64;
         match &self.input {
             Input::Stream { lines, .. } => Ok(lines + before + 1),
+            Input::Chunks { chunk, .. } => Ok(chunk.as_ref().map_or(0, |chunk| chunk.lines) + before + 1),
             Input::File { file, .. } => Ok(lines_before(file, self.position, self.newline)? + before + 1),
         }
     }

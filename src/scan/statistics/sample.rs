@@ -15,7 +15,7 @@ use crate::batch::hash::hash_rows;
 use crate::error::Result;
 use crate::io::{Compression, open_stream};
 use crate::scan::statistics::{ColumnStatistics, Piece, TableStatistics, distinct_values, number, step};
-use crate::scan::{self, ScanRequest, ScanSpec};
+use crate::scan::{self, FileEntry, ScanRequest, ScanSpec};
 use crate::store::QueryContext;
 
 /// Rows of one split that are looked at.
@@ -37,9 +37,14 @@ pub fn of_files(spec: &Arc<ScanSpec>, columns: &[usize], context: &Arc<QueryCont
         limit: None,
         runtime_filters: Vec::new(),
     };
+    // Splits that share a stream would inflate all of it for a look at its end.
+    let is_compressed = |file: &FileEntry| Compression::of(&file.path) != Compression::None;
+    let may_share = spec.options.contains_key("compression") || spec.files.iter().any(is_compressed);
+    let threads = if may_share { 1 } else { context.threads };
+    let context = Arc::new(QueryContext { threads, ..QueryContext::clone(context) });
     let samples = match columns.is_empty() {
         true => None,
-        false => scan::source(request, context).and_then(|source| samples(source.as_ref())).ok(),
+        false => scan::source(request, &context).and_then(|source| samples(source.as_ref())).ok(),
     };
     from_samples(rows, &samples.unwrap_or_default(), columns.len())
 }
