@@ -182,6 +182,7 @@ impl SharedStream {
     }
 
     fn next(&self, split: usize, begin: &Begin) -> Result<Option<Chunk>> {
+        self.context.cancel.check()?;
         if let Some(chunk) = self.parked(split)? {
             return Ok(Some(chunk));
         }
@@ -262,7 +263,7 @@ impl SharedStream {
             }
             self.context.cancel.check()?;
             searched = bytes.len();
-            goal = bytes.len() * 2;
+            goal = (bytes.len() * 2).min(inflating.cutter.longest().saturating_add(STEP)).max(bytes.len() + STEP);
             let more = (goal + STEP).saturating_sub(bytes.capacity());
             if more > 0 {
                 // Old and new bytes live side by side for a moment.
