@@ -211,7 +211,9 @@ impl Tokenizer {
     /// The same records, of which no field is kept.
     pub fn keeping_none(&self) -> Self {
         match self.columns {
-            Some(columns) => Tokenizer { strict: self.strict, ..Tokenizer::new(self.dialect, self.rules, columns, &[]) },
+            Some(columns) => {
+                Tokenizer { strict: self.strict, ..Tokenizer::new(self.dialect, self.rules, columns, &[]) }
+            }
             None => self.clone(),
         }
     }
