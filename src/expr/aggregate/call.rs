@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::compute::SortOptions;
-use arrow::datatypes::FieldRef;
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::expr::{AggregateFunction, NullTreatment};
 use datafusion_expr::{Expr, ExprSchemable, GroupsAccumulator};
@@ -17,7 +17,7 @@ use crate::expr::compiler::Compiler;
 use crate::expr::evaluator::Evaluator;
 use crate::expr::floats;
 use crate::expr::fold::unchecked;
-use crate::expr::functions::CountGroups;
+use crate::expr::functions::{CountGroups, TextExtreme};
 
 /// An aggregate function with its arguments, e.g. `sum(DISTINCT a + 1) FILTER (WHERE b > 0)`. Immutable, shared.
 #[derive(Debug, Clone)]
@@ -170,6 +170,11 @@ impl AggregateCall {
             && let Some(extreme) = floats::extreme(self.function.fun().name(), argument.data_type())
         {
             return Ok(extreme);
+        }
+        if let ("min" | "max", [argument]) = (self.function.fun().name(), self.arguments.as_slice())
+            && argument.data_type() == &DataType::Utf8View
+        {
+            return Ok(Box::new(TextExtreme::new(self.function.fun().name() == "max")));
         }
         if self.function.groups_accumulator_supported() {
             let accumulator = self.function.create_groups_accumulator()?;

@@ -1,6 +1,6 @@
 //! Every function by name: the library's, with floe's own where the library's would wrap or be slow.
 //!
-//! Own: `sum` (widens, exact or an error), `avg` of integers (exact sum), and the aggregates of all values of a group
+//! Own: `sum` (widens, exact or an error), `avg` of integers (exact sum), `min` and `max` of texts, and the aggregates of all values of a group
 //! (`median`, quantiles, `mode`, `string_agg`).
 
 mod average;
@@ -15,6 +15,7 @@ mod series;
 mod single_row;
 mod sum;
 mod sum_accumulators;
+mod text_extreme;
 mod totals;
 
 pub(super) use count::CountGroups;
@@ -24,4 +25,5 @@ pub use named_cast::NAMED_CAST;
 pub use registry::{FunctionRegistry, functions};
 pub use single_row::single_row;
 pub(super) use sum_accumulators::overflow;
+pub(super) use text_extreme::TextExtreme;
 pub(super) use totals::{Addend, Compensated, InputType, SumType};
