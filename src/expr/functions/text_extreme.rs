@@ -13,6 +13,23 @@ use super::groups::{counted, for_each};
 
 /// A view's first bytes stand above its length.
 const PREFIX_SHIFT: u32 = 32;
+/// Texts of so many bytes lie in their views.
+const INLINE: u32 = 12;
+
+/// A number by which views can be compared: exactly where both texts lie in their views, else by its `prefix`.
+fn key(view: u128) -> u128 {
+    // What a short text leaves of its view is zero; of two that differ in that alone the shorter one is the lesser.
+    let length = view as u32;
+    (view >> PREFIX_SHIFT << PREFIX_SHIFT).swap_bytes() << PREFIX_SHIFT | u128::from(length)
+}
+
+fn is_inline(key: u128) -> bool {
+    key as u32 <= INLINE
+}
+
+fn prefix(key: u128) -> u32 {
+    (key >> 96) as u32
+}
 
 /// The least or greatest text of each group.
 #[derive(Debug)]
@@ -27,7 +44,7 @@ pub(in crate::expr) struct TextExtreme {
 /// A group's text so far.
 #[derive(Debug, Default, Clone)]
 struct Best {
-    prefix: u32,
+    key: u128,
     /// `None` before the first.
     text: Option<Vec<u8>>,
 }
@@ -54,10 +71,10 @@ impl TextExtreme {
         let counted = counted(texts.nulls(), filter);
         for_each(groups, &numbers, counted.as_ref(), |group, row| {
             let (Some(best), Some(view)) = (best.get_mut(group), views.get(row as usize)) else { return };
-            // Shorter texts are filled up with zeros, which are no greater than what others have there.
-            let prefix = ((*view >> PREFIX_SHIFT) as u32).swap_bytes();
-            let order = prefix.cmp(&best.prefix);
-            if order != replaces && order != Ordering::Equal && best.text.is_some() {
+            let key = key(*view);
+            let is_told = is_inline(key) && is_inline(best.key);
+            let order = if is_told { key.cmp(&best.key) } else { prefix(key).cmp(&prefix(best.key)) };
+            if order != replaces && (is_told || order != Ordering::Equal) && best.text.is_some() {
                 return;
             }
             let text = texts.value(row as usize).as_bytes();
@@ -68,7 +85,7 @@ impl TextExtreme {
             *bytes = *bytes + text.len() - known.len();
             known.clear();
             known.extend_from_slice(text);
-            best.prefix = prefix;
+            best.key = key;
         });
         Ok(())
     }
