@@ -110,13 +110,15 @@ struct Inner {
     span: Option<Span>,
     excerpt: Option<String>,
     hint: Option<String>,
+    of_inferred_type: bool,
 }
 
 impl Error {
     /// A new error of class `code` with one sentence `message`.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         let message = message.into();
-        Error(Box::new(Inner { code, message, context: Vec::new(), span: None, excerpt: None, hint: None }))
+        let (context, span, excerpt, hint) = (Vec::new(), None, None, None);
+        Error(Box::new(Inner { code, message, context, span, excerpt, hint, of_inferred_type: false }))
     }
 
     /// A defect of floe: something that its own invariants rule out.
@@ -132,6 +134,18 @@ impl Error {
     /// The query was cancelled.
     pub fn cancelled() -> Self {
         Error::new(Code::Cancelled, "the query was cancelled")
+    }
+
+    /// Marks the error of a value that does not fit a type which was inferred from a sample.
+    #[must_use]
+    pub(crate) fn of_inferred_type(mut self) -> Self {
+        self.0.of_inferred_type = true;
+        self
+    }
+
+    /// Whether a value does not fit a type which was inferred: with another type the statement may succeed.
+    pub(crate) fn is_of_inferred_type(&self) -> bool {
+        self.0.of_inferred_type
     }
 
     /// Adds where it happened, innermost first: an operator, a file, a row.

@@ -19,4 +19,4 @@ mod tests;
 
 pub use metrics::{QueryMetrics, Usage};
 pub use runner::Runner;
-pub use stream::BatchStream;
+pub use stream::{BatchStream, Waited};

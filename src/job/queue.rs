@@ -9,6 +9,7 @@ use std::time::Duration;
 use arrow::record_batch::RecordBatch;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use super::stream::Waited;
 use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
 use crate::sched::Gate;
@@ -120,6 +121,26 @@ impl ResultQueue {
             }
             if state.outcome.is_some() {
                 return None;
+            }
+            self.changed.wait_for(&mut state, LONGEST_WAIT);
+        }
+    }
+
+    /// Waits until the query has ended or holds its producers back.
+    pub(super) fn wait(&self, cancel: &CancelToken, end: impl Fn()) -> Waited {
+        let mut state = self.state.lock();
+        let mut ended = false;
+        loop {
+            if cancel.is_cancelled() && state.outcome.is_none() && !ended {
+                ended = true;
+                MutexGuard::unlocked(&mut state, &end);
+                continue;
+            }
+            match &state.outcome {
+                Some(Ok(())) => return Waited::Ended,
+                Some(Err(error)) => return Waited::Failed(error.clone()),
+                None if state.bytes > self.bound => return Waited::Full,
+                None => {}
             }
             self.changed.wait_for(&mut state, LONGEST_WAIT);
         }

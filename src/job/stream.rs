@@ -13,6 +13,16 @@ use crate::error::{Error, Result};
 use crate::sched::GraphHandle;
 use crate::store::QueryContext;
 
+/// What a query that nobody reads comes to.
+#[derive(Debug)]
+pub enum Waited {
+    /// All of its rows wait.
+    Ended,
+    Failed(Error),
+    /// It is held back until its first rows are taken.
+    Full,
+}
+
 /// Arrow batches of a running query, in order. Ends after the first error. Dropping it cancels the query.
 pub struct BatchStream {
     schema: SchemaRef,
@@ -47,6 +57,11 @@ impl BatchStream {
     /// What the query's operators have done so far; complete once the stream has ended.
     pub fn metrics(&self) -> Arc<QueryMetrics> {
         self.metrics.clone()
+    }
+
+    /// Waits until the query has ended, or more rows wait than should. Takes none of them.
+    pub fn wait(&self) -> Waited {
+        self.queue.wait(&self.context.cancel, || self.handle.cancel())
     }
 
     fn load(&self, handle: crate::store::Handle) -> Result<RecordBatch> {

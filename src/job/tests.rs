@@ -93,6 +93,7 @@ fn rows_held_back_pass_the_operators_behind_theirs_and_only_those() {
         let plan = PhysicalPlan {
             pipelines: vec![Pipeline { branches, sink: None, after: Vec::new() }],
             schema: schema.clone(),
+            uncertain: Vec::new(),
         };
         // 2 + 1 is odd and passes the second; 4 + 100 is what the second holds to the end.
         assert_eq!(run(plan, threads).expect("runs"), [1, 3, 5, 3, 104]);
@@ -131,7 +132,7 @@ fn a_query_that_fails_tells_why_and_not_that_it_was_cancelled() {
         let source: SourceRef = Arc::new(Failing(schema.clone(), Mutex::new(0)));
         let branches = vec![Branch { input: Input::Source(source), operators: Vec::new() }];
         let pipelines = vec![Pipeline { branches, sink: None, after: Vec::new() }];
-        let error = run(PhysicalPlan { pipelines, schema }, 2).expect_err("split 7 fails");
+        let error = run(PhysicalPlan { pipelines, schema, uncertain: Vec::new() }, 2).expect_err("split 7 fails");
         assert_eq!(error.code(), Code::InvalidData, "{error}");
     }
 }

@@ -25,7 +25,7 @@ use crate::store::{QueryContext, Store};
 pub fn context(limit: usize, batch_size: usize, threads: usize) -> Arc<QueryContext> {
     let budget = Budget::new(limit);
     let store = Store::new(budget.clone());
-    Arc::new(QueryContext { cancel: CancelToken::new(), budget, store, batch_size, threads })
+    Arc::new(QueryContext { cancel: CancelToken::new(), budget, store, batch_size, threads, side: None })
 }
 
 /// What is still held of the budget once the store's background threads have let go of what they had in hand.

@@ -19,7 +19,7 @@ mod unnest;
 pub use explain::explain;
 pub use lower::lower;
 pub use optimize::{analyze, optimize};
-pub use physical::{Branch, Input, PhysicalPlan, Pipeline, PlanNode, RecursiveTerm, Rounds};
+pub use physical::{Branch, Input, PhysicalPlan, Pipeline, PlanNode, RecursiveTerm, Rounds, UncertainScan};
 pub use pipelines::{PipelineLine, pipeline_lines};
 #[cfg(test)]
 pub(crate) use rules::unnest;

@@ -7,6 +7,7 @@ use arrow::datatypes::SchemaRef;
 use crate::batch::SourceRef;
 use crate::error::Result;
 use crate::ops::{DynSink, Operator};
+use crate::scan::ScanSpec;
 
 /// A query as pipelines. Every pipeline but the last ends in a sink that a later one reads; the last one's batches are
 /// the query's result.
@@ -15,7 +16,12 @@ pub struct PhysicalPlan {
     pub pipelines: Vec<Pipeline>,
     /// The schema of the result.
     pub schema: SchemaRef,
+    /// Scans of columns whose types rest on samples.
+    pub uncertain: Vec<UncertainScan>,
 }
+
+/// Files, and the columns of them (indexes into the schema) that are read although their types rest on samples.
+pub type UncertainScan = (Arc<ScanSpec>, Vec<usize>);
 
 /// A place in a physical plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

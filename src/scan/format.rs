@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion_expr::Expr;
 
 use crate::batch::Split;
+use crate::cancel::CancelToken;
 use crate::error::Result;
 use crate::scan::runtime::ScanFilter;
 use crate::scan::spec::{FileEntry, Options, ScanSpec};
@@ -52,6 +53,15 @@ pub trait FormatReader: Send + Sync {
     /// nothing and samples have to.
     fn statistics(&self, _spec: &ScanSpec, _columns: &[usize]) -> Result<Option<TableStatistics>> {
         Ok(None)
+    }
+
+    /// The types of the columns `columns` (indexes into `spec.schema`), by name, after looking at all of their values.
+    ///
+    /// # Errors
+    /// What reading finds.
+    fn prove(&self, spec: &ScanSpec, columns: &[usize], _cancel: &CancelToken) -> Result<Vec<(String, DataType)>> {
+        let fields = columns.iter().filter_map(|&column| spec.schema.fields().get(column));
+        Ok(fields.map(|field| (field.name().clone(), field.data_type().clone())).collect())
     }
 
     /// Whether the splits apply the request's runtime filters themselves.

@@ -16,6 +16,7 @@ mod masks;
 pub mod options;
 pub mod parquet;
 mod parts;
+mod prove;
 mod prune;
 mod resolve;
 mod runtime;
@@ -23,9 +24,12 @@ mod source;
 mod spec;
 pub mod statistics;
 
-pub use csv::CsvReader;
+#[doc(hidden)]
+pub use csv::read_cut;
+pub use csv::{CsvReader, sniff_csv};
 pub use format::{FormatReader, Inferred, ScanRequest, SplitPlan};
 pub use parts::Parts;
+pub use prove::UNPROVEN;
 pub use resolve::resolve;
 pub use runtime::{ScanFilter, Told};
 pub use source::source;

@@ -11,16 +11,17 @@ use datafusion_expr::LogicalPlan;
 use parking_lot::{Mutex, RwLock};
 
 use super::catalog::Catalog;
+use super::learned::Learned;
 use super::relation::arrow_schema;
 use super::stream::ResultStream;
 use crate::cancel::CancelToken;
 use crate::config::Settings;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::expr::Compiler;
-use crate::job::Runner;
+use crate::job::{BatchStream, Runner, Waited};
 use crate::memory::Budget;
-use crate::plan::{self, PhysicalPlan};
-use crate::store::{QueryContext, Store};
+use crate::plan::{self, PhysicalPlan, UncertainScan};
+use crate::store::{QueryContext, SideTables, Store};
 
 /// The inside of a session.
 pub(crate) struct Engine {
@@ -29,6 +30,10 @@ pub(crate) struct Engine {
     store: Store,
     runner: RwLock<Arc<Runner>>,
     pub(crate) catalog: Catalog,
+    /// What scans write down beside their rows.
+    pub(crate) side: Arc<SideTables>,
+    /// Types of files' columns that took more than a sample to find out.
+    pub(crate) learned: Learned,
     /// The tokens of the queries that may still run.
     running: Mutex<Vec<CancelToken>>,
 }
@@ -38,8 +43,11 @@ impl Engine {
         let budget = Budget::new(usize::try_from(settings.memory_limit).unwrap_or(usize::MAX));
         let store = Store::with_spill(budget.clone(), &settings.spill_dir, settings.max_spill_size);
         let runner = RwLock::new(Arc::new(Runner::new(settings.threads)?));
+        let side = Arc::new(SideTables::new(store.clone()));
         Ok(Engine {
             settings: RwLock::new(settings),
+            side,
+            learned: Learned::default(),
             budget,
             store,
             runner,
@@ -106,6 +114,7 @@ impl Engine {
             store: self.store.clone(),
             batch_size: settings.batch_size,
             threads: settings.threads,
+            side: Some(self.side.clone()),
         })
     }
 
@@ -124,13 +133,49 @@ impl Engine {
         &self.store
     }
 
-    /// Begins to run a plan.
+    /// Begins to run a plan. Where types of its columns rest on samples, this returns when they are certain: when every
+    /// value was read, or, once more rows wait than should, looked at.
+    ///
+    /// # Errors
+    /// Those of planning; and where a type did not hold an error that [says so](Error::is_of_inferred_type): the
+    /// statement has to be planned anew, with the types that were [learned].
+    ///
+    /// [learned]: super::learned
     pub(crate) fn run(&self, logical: &LogicalPlan) -> Result<ResultStream> {
         let context = self.context();
         let (_, physical) = self.lower(logical, &context)?;
-        let schema = promised(logical, &physical);
+        let (schema, uncertain) = (promised(logical, &physical), physical.uncertain.clone());
         let runner = self.runner.read().clone();
-        Ok(ResultStream::new(runner.run(physical, context)?, schema))
+        let stream = runner.run(physical, context.clone())?;
+        if !uncertain.is_empty() {
+            self.settle(&stream, &uncertain, &context)?;
+        }
+        Ok(ResultStream::new(stream, schema))
+    }
+
+    /// Makes sure of the types that rest on samples, before any row is given out.
+    fn settle(&self, stream: &BatchStream, scans: &[UncertainScan], context: &QueryContext) -> Result<()> {
+        let misfit = match stream.wait() {
+            Waited::Ended => return Ok(()),
+            Waited::Failed(error) if !error.is_of_inferred_type() => return Ok(()),
+            Waited::Failed(error) => Some(error),
+            Waited::Full => None,
+        };
+        // A query that failed has cancelled its token.
+        let cancel = if misfit.is_some() { self.context().cancel.clone() } else { context.cancel.clone() };
+        let mut held = true;
+        for (spec, columns) in scans {
+            let types = spec.prove(columns, &cancel)?;
+            held = self.learned.learn(spec, &types) && held;
+        }
+        match misfit {
+            // None of them holds the value that did not fit: the file changed meanwhile, and the stream says it.
+            Some(_) if held => Ok(()),
+            Some(error) => Err(error),
+            None if held => Ok(()),
+            None => Err(Error::new(Code::InvalidData, "the types of some columns did not hold all of their values")
+                .of_inferred_type()),
+        }
     }
 
     /// The plan as text, before and after lowering.
@@ -148,8 +193,12 @@ impl Engine {
         let lines = plan::pipeline_lines(&physical);
         let planned = begin.elapsed();
         let runner = self.runner.read().clone();
-        let mut stream = runner.run(physical, context)?;
+        let uncertain = physical.uncertain.clone();
+        let mut stream = runner.run(physical, context.clone())?;
         let metrics = stream.metrics();
+        if !uncertain.is_empty() {
+            self.settle(&stream, &uncertain, &context)?;
+        }
         stream.try_for_each(|batch| batch.map(drop))?;
         let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
         let total = begin.elapsed();

@@ -18,6 +18,7 @@ mod catalog;
 mod engine;
 pub mod format;
 mod frame;
+mod learned;
 mod read;
 mod relation;
 mod rows;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datafusion_expr::LogicalPlanBuilder;
 
-use super::sql::FileCall;
+use super::sql::{About, FileCall};
 use super::{DataFrame, Session};
 use crate::error::Result;
 use crate::plan::FileTable;
@@ -175,8 +175,9 @@ impl Session {
     }
 
     fn read(&self, paths: impl IntoPaths, format: Format, options: ReadOptions) -> Result<DataFrame> {
-        let call = FileCall { patterns: paths.into_paths(), format: Some(format), options: options.0 };
-        let spec = resolve(&call.patterns, call.format, &call.options)?;
+        let (patterns, about) = (paths.into_paths(), About::Rows);
+        let call = FileCall { patterns, format: Some(format), options: options.0, about };
+        let spec = self.engine().learned.apply(resolve(&call.patterns, call.format, &call.options)?);
         let source = FileTable::new(Arc::new(spec));
         let plan = LogicalPlanBuilder::scan(call.alias(), Arc::new(source), None)?.build()?;
         Ok(DataFrame::new(self.clone(), plan))

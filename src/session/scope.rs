@@ -11,6 +11,7 @@ use super::relation::{Relation, with_column_names};
 use super::sql::relations::Tables;
 use super::sql::{FileCall, Prepared, with_excerpt};
 use crate::error::{Code, Error, Result};
+use crate::plan::StoredTable;
 use crate::scan::{ScanSpec, resolve};
 
 /// The catalog as a statement, or a view within it, sees it.
@@ -54,7 +55,10 @@ impl<'a> Scope<'a> {
 
 impl Tables for Scope<'_> {
     fn table(&self, name: &str) -> Option<Result<Relation>> {
-        let entry = self.engine.catalog.get(name)?;
+        let Some(entry) = self.engine.catalog.get(name) else {
+            let rows = self.engine.side.rows(name)?;
+            return Some(Ok(Relation::Stored(StoredTable::new(Arc::new(rows)))));
+        };
         Some(match entry {
             Entry::Table(table) => Ok(Relation::Stored(table.snapshot())),
             Entry::Frame(plan) => Ok(Relation::Query(plan)),
@@ -70,10 +74,12 @@ impl Tables for Scope<'_> {
     }
 
     fn names(&self) -> Vec<String> {
-        self.engine.catalog.names()
+        let mut names = self.engine.catalog.names();
+        names.extend(self.engine.side.names());
+        names
     }
 
     fn files(&self, call: &FileCall) -> Result<ScanSpec> {
-        resolve(&call.patterns, call.format, &call.options)
+        resolve(&call.patterns, call.format, &call.options).map(|spec| self.engine.learned.apply(spec))
     }
 }

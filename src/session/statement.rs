@@ -21,12 +21,31 @@ use crate::batch::MemorySource;
 use crate::error::{Code, Error, Result};
 use crate::plan::StoredTable;
 
+/// How often a statement is planned anew because types that rest on samples did not hold: each time, all values of the
+/// columns that it uses are looked at, and another plan may use others.
+const TRIES: usize = 3;
+
+/// Does what `attempt` does, again where types that rest on samples did not hold; they are known better then.
+pub(super) fn with_certain_types<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    for _ in 1..TRIES {
+        match attempt() {
+            Err(error) if error.is_of_inferred_type() => {}
+            result => return result,
+        }
+    }
+    attempt()
+}
+
 /// Runs `sql`, one statement.
 pub(super) fn run(session: &Session, sql: &str) -> Result<DataFrame> {
+    with_certain_types(|| run_once(session, sql))
+}
+
+fn run_once(session: &Session, sql: &str) -> Result<DataFrame> {
     let prepared = Prepared::new(sql, &Scope::new(session.engine()))?;
     let statement = Running { session, sql, prepared: &prepared };
     match &prepared.statement {
-        Statement::Query(query) => Ok(DataFrame::new(session.clone(), prepared.plan(query)?)),
+        Statement::Query(query) => Ok(DataFrame::new(session.clone(), prepared.plan(query)?).with_sql(sql)),
         Statement::CreateTable(create) => statement.create_table(create),
         Statement::CreateView(create) => statement.create_view(create),
         Statement::Insert(insert) => statement.insert(insert),

@@ -3,6 +3,7 @@
 mod plans;
 mod running;
 mod subqueries;
+mod types;
 
 use super::*;
 use crate::session::prelude::*;

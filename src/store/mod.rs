@@ -21,6 +21,7 @@ mod reader;
 mod rows;
 mod segment;
 mod shelves;
+mod side;
 mod spiller;
 
 #[cfg(test)]
@@ -32,3 +33,4 @@ pub use disk::{OsDisk, SpillDisk, SpillFile};
 pub use footprint::{batch_bytes, compact};
 pub use handle::{Handle, Loaded, Store, StoreMetrics, UseOrder};
 pub use rows::{StoredRows, StoredRowsBuilder};
+pub use side::SideTables;

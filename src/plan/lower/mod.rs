@@ -28,7 +28,7 @@ use datafusion_common::DFSchema;
 use datafusion_expr::{Expr, LogicalPlan};
 
 use self::runtime_filters::RuntimeFilters;
-use super::physical::{Branch, Input, PhysicalPlan, Pipeline};
+use super::physical::{Branch, Input, PhysicalPlan, Pipeline, UncertainScan};
 use super::statistics::Estimator;
 use crate::error::{Error, Result};
 use crate::expr::{Compiler, Evaluator};
@@ -45,7 +45,8 @@ pub fn lower(plan: &LogicalPlan, context: &Arc<QueryContext>, compiler: &Compile
     let mut lowering = Lowering::new(plan, context, compiler);
     let branches = lowering.node(plan)?;
     lowering.add_pipeline(branches, None);
-    Ok(PhysicalPlan { pipelines: lowering.pipelines, schema: plan.schema().inner().clone() })
+    let (pipelines, uncertain) = (lowering.pipelines, lowering.uncertain);
+    Ok(PhysicalPlan { pipelines, schema: plan.schema().inner().clone(), uncertain })
 }
 
 struct Lowering<'a> {
@@ -59,6 +60,8 @@ struct Lowering<'a> {
     runtime_filters: RuntimeFilters,
     /// Below a sample: files are cut into the same splits whatever the threads.
     samples: bool,
+    /// Scans of columns whose types rest on samples.
+    uncertain: Vec<UncertainScan>,
     /// Within a recursive term: what its rounds read.
     bound: Bound,
 }
@@ -89,6 +92,7 @@ impl<'a> Lowering<'a> {
             join_share: Arc::default(),
             runtime_filters: RuntimeFilters::default(),
             samples: false,
+            uncertain: Vec::new(),
             bound: Bound::default(),
         }
     }

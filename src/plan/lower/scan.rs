@@ -46,6 +46,10 @@ impl Lowering<'_> {
             request.runtime_filters.push(ScanFilter { column, filter: told.filter });
             after.extend(told.after);
         }
+        let unproven = request.spec.unproven(&request.projection);
+        if !unproven.is_empty() {
+            self.uncertain.push((request.spec.clone(), unproven));
+        }
         let source = scan::source(request, &self.scan_context())?;
         Ok(Branches { after, ..Branches::over(Input::Source(source)) })
     }

@@ -65,7 +65,7 @@ impl File {
 fn context(memory: usize) -> Arc<QueryContext> {
     let budget = Budget::new(memory);
     let store = Store::new(budget.clone());
-    Arc::new(QueryContext { cancel: CancelToken::new(), budget, store, batch_size: 1024, threads: 4 })
+    Arc::new(QueryContext { cancel: CancelToken::new(), budget, store, batch_size: 1024, threads: 4, side: None })
 }
 
 /// Lines of digits that hardly compress.

@@ -3,7 +3,7 @@
 //! Invariant: bytes that are no text in their encoding are an error with file, line and byte, never replaced.
 //!
 //! # Known limitation
-//! A file in another encoding than UTF-8 is one split. UTF-16 is told from its byte order mark or from its zero bytes;
+//! UTF-16 is told from its byte order mark or from its zero bytes;
 //! any other encoding has to be named, since nothing in the bytes proves it.
 
 use std::io::Read;

@@ -13,11 +13,15 @@
 mod boundary;
 mod chunks;
 mod columns;
+mod cut;
 mod dialect;
 mod encoding;
 mod forms;
 mod head;
+mod prove;
 mod records;
+mod rejects;
+mod report;
 mod sample;
 mod settings;
 mod sniff;
@@ -26,15 +30,22 @@ mod structure;
 mod tokenize;
 mod window;
 
+pub use cut::read_cut;
+pub use report::sniff_csv;
+
 use std::sync::{Arc, OnceLock};
 
+use arrow::datatypes::DataType;
+
+use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
 use crate::scan::chunks::{SharedStream, shares};
 use crate::scan::csv::boundary::Boundaries;
+use crate::scan::csv::rejects::Rejects;
 use crate::scan::csv::settings::{OPTION_NAMES, Settings};
 use crate::scan::csv::split::{CsvSplitPlan, FilePlan, PlannedColumn, ScanPlan};
 use crate::scan::early::EarlyConditions;
-use crate::scan::{FileEntry, FormatReader, Inferred, Options, ScanRequest, SplitPlan};
+use crate::scan::{FileEntry, FormatReader, Inferred, Options, ScanRequest, ScanSpec, SplitPlan};
 use crate::store::QueryContext;
 
 /// Bytes of a split where there are enough of them.
@@ -54,6 +65,10 @@ impl FormatReader for CsvReader {
         sample::infer(files, options)
     }
 
+    fn prove(&self, spec: &ScanSpec, columns: &[usize], cancel: &CancelToken) -> Result<Vec<(String, DataType)>> {
+        prove::prove(spec, columns, cancel)
+    }
+
     fn splits(&self, request: &ScanRequest, context: &Arc<QueryContext>) -> Result<Vec<Box<dyn SplitPlan>>> {
         let settings = Settings::new(&request.spec.options)?;
         let plan = Arc::new(scan_plan(request, settings, context)?);
@@ -69,7 +84,8 @@ impl FormatReader for CsvReader {
             let newline = plan.settings.dialect().newline;
             let stream = share.map(|_| Arc::new(SharedStream::new(&entry.path, entry.size, newline, context)));
             let (entry, boundaries) = (entry.clone(), Boundaries::new(cuts));
-            let file = Arc::new(FilePlan { entry, boundaries, stream, head: OnceLock::new() });
+            let (head, lines) = (OnceLock::new(), Arc::default());
+            let file = Arc::new(FilePlan { entry, boundaries, stream, head, lines });
             splits.extend((0..count).map(|index| {
                 let (plan, file) = (plan.clone(), file.clone());
                 Box::new(CsvSplitPlan { plan, file, file_index, index }) as Box<dyn SplitPlan>
@@ -96,11 +112,19 @@ fn scan_plan(request: &ScanRequest, settings: Settings, context: &Arc<QueryConte
         true => spec.schema.fields().iter().take(in_files).map(planned).collect::<Result<Vec<_>>>()?,
         false => Vec::new(),
     };
+    let rejects = match settings.rejects.as_ref().zip(context.side.as_ref()) {
+        Some((names, side)) => {
+            let types: Vec<_> = spec.schema.fields().iter().map(|field| field.data_type().clone()).collect();
+            let rejects = Rejects::new(names, side, &spec.files, &settings, &types, &spec.options)?;
+            Some(Arc::new(rejects))
+        }
+        None => None,
+    };
     let first_path = spec.files.first().map(|file| file.path.clone()).unwrap_or_default();
     // Rows with errors are left out, whatever the query asks of them.
     let conditions = if settings.ignore_errors { EarlyConditions::default() } else { EarlyConditions::new(request)? };
     let (limit, context) = (request.limit, context.clone());
-    Ok(ScanPlan { settings, columns, checked, schema, first_path, conditions, limit, context })
+    Ok(ScanPlan { settings, columns, checked, schema, first_path, conditions, limit, context, rejects })
 }
 
 /// Where the splits of a file begin. What cannot be cut is one split: streams, files with comments, in which quotes mean

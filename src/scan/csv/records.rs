@@ -7,7 +7,8 @@ use memchr::{memchr, memrchr};
 
 use crate::error::{Code, Error, Result};
 use crate::scan::csv::dialect::Dialect;
-use crate::scan::csv::tokenize::{BadRecord, Bounds, Field, Flaw, Tile, Tokenizer};
+use crate::scan::csv::rejects::{Reject, kind_of};
+use crate::scan::csv::tokenize::{BadRecord, Bounds, Field, FirstRecord, Flaw, Rules, Tile, Tokenizer};
 use crate::scan::csv::window::Window;
 
 /// Characters of a bad line that an error shows.
@@ -24,12 +25,25 @@ pub struct Records {
     ignore_errors: bool,
     /// Columns that every record must have, for the error.
     columns: usize,
+    /// Bad records that were passed over, where somebody wants to know them.
+    passed: Option<Vec<Reject>>,
 }
 
 impl Records {
     /// Reads the records that start before `stop`, from where the window stands.
     pub fn new(window: Window, tokenizer: Tokenizer, stop: u64, columns: usize, ignore_errors: bool) -> Self {
-        Records { window, tokenizer, stop, tile: Tile::default(), ignore_errors, columns }
+        Records { window, tokenizer, stop, tile: Tile::default(), ignore_errors, columns, passed: None }
+    }
+
+    /// Remembers the bad records that are passed over.
+    #[must_use]
+    pub fn remembering(self) -> Self {
+        Records { passed: Some(Vec::new()), ..self }
+    }
+
+    /// The bad records that were passed over since it was last asked.
+    pub fn take_passed(&mut self) -> Vec<Reject> {
+        self.passed.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Reads at most `max_rows` records, mostly at least one; none where many bad ones are passed over. False after
@@ -46,6 +60,10 @@ impl Records {
             window.consume_to(self.tile.consumed);
             if let Some(bad) = self.tile.bad.filter(|_| !self.ignore_errors) {
                 return Err(self.bad_record(bad));
+            }
+            if let (Some(bad), true) = (self.tile.bad, self.passed.is_some()) {
+                let reject = self.passed_over(bad)?;
+                self.passed.get_or_insert_default().push(reject);
             }
             if self.tile.rows > 0 {
                 return Ok(true);
@@ -118,13 +136,72 @@ impl Records {
         shown(self.data().get(field.start()..field.end()).unwrap_or_default())
     }
 
+    /// A place in the window as one in the file, from 0.
+    pub fn place_of(&self, at: usize) -> u64 {
+        self.window.position() + at as u64
+    }
+
+    /// The line of something in the window, from 1, and where it begins in the window.
+    ///
+    /// # Errors
+    /// What reading finds.
+    pub fn line_of(&self, at: usize) -> Result<(u64, usize)> {
+        let before = self.data().get(..at).unwrap_or_default();
+        let start = memrchr(self.dialect().newline, before).map_or(0, |before| before + 1);
+        Ok((self.window.line_of(at)?, start))
+    }
+
+    /// What is written down of a bad record.
+    fn passed_over(&self, bad: BadRecord) -> Result<Reject> {
+        let data = self.data();
+        let text = data.get(bad.start..bad.end).unwrap_or_default();
+        let at = match bad.flaw {
+            Flaw::Columns(found) if found > self.columns => self.surplus(bad).unwrap_or(bad.at),
+            Flaw::Columns(_) => bad.start + text.trim_ascii_end().len(),
+            _ => bad.at,
+        };
+        let column = match bad.flaw {
+            Flaw::Columns(found) if found > self.columns => Some(self.columns as u64 + 1),
+            Flaw::Columns(found) => Some(found as u64),
+            _ => None,
+        };
+        let (what, _) = self.described(bad);
+        Ok(Reject {
+            line: self.window.line_of(bad.start)?,
+            record: self.place_of(bad.start),
+            at: self.place_of(at),
+            column,
+            name: None,
+            kind: kind_of(bad.flaw, self.columns),
+            text: String::from_utf8_lossy(text.trim_ascii_end()).into_owned(),
+            message: what,
+        })
+    }
+
+    /// Where the first field begins that a record has too many.
+    fn surplus(&self, bad: BadRecord) -> Option<usize> {
+        let tokenizer = Tokenizer::of_any_width(*self.dialect(), Rules::default());
+        let FirstRecord::Found { fields, .. } = tokenizer.first_record(self.data().get(..bad.end)?, bad.start, true)
+        else {
+            return None;
+        };
+        let field = fields.get(self.columns)?;
+        field.start().checked_sub(if field.quoted() { 2 } else { 1 })
+    }
+
     fn bad_record(&self, bad: BadRecord) -> Error {
         let place = self.location(bad.start);
-        let dialect = self.tokenizer.dialect();
         let line = self.data().get(bad.start..bad.end).unwrap_or_default();
         let line = shown(line.trim_ascii_end());
+        let (what, hint) = self.described(bad);
+        Error::new(Code::InvalidData, format!("{place}: {what}: {line}")).hint(hint)
+    }
+
+    /// What is wrong with a record, and what to try.
+    fn described(&self, bad: BadRecord) -> (String, String) {
+        let dialect = self.tokenizer.dialect();
         let quote = char::from(dialect.quote.unwrap_or(b'"'));
-        let (what, hint) = match bad.flaw {
+        match bad.flaw {
             Flaw::Columns(found) => (
                 format!("{} expected, {found} found", counted(self.columns)),
                 "check delim, quote and skip, or leave such rows out with ignore_errors => true".to_string(),
@@ -147,8 +224,7 @@ impl Records {
                 },
                 "quote => '' reads quotes as plain characters".to_string(),
             ),
-        };
-        Error::new(Code::InvalidData, format!("{place}: {what}: {line}")).hint(hint)
+        }
     }
 }
 

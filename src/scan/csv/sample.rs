@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, Schema};
 use memchr::memchr;
 use rayon::prelude::*;
 
+use crate::cancel::CancelToken;
 use crate::error::{Code, Error, Result};
 use crate::io::{Compression, LocalFile, open_stream};
 use crate::scan::csv::boundary::{Boundaries, Layout, Supposition, near_start};
@@ -24,6 +25,7 @@ use crate::scan::csv::sniff::{Sniffed, sniff};
 use crate::scan::csv::tokenize::{Field, Tokenizer};
 use crate::scan::csv::window::Window;
 use crate::scan::infer::{Kind, parse_type};
+use crate::scan::prove::UNPROVEN;
 use crate::scan::{FileEntry, Inferred, OptionValue, Options};
 
 /// Inflated bytes up to which everything is looked at.
@@ -53,19 +55,17 @@ pub fn infer(files: &[FileEntry], options: &Options) -> Result<Inferred> {
             .hint("columns => {'name': 'TYPE', …} declares them"));
     }
     complete_dialect(files, &mut settings)?;
-    let looked = evenly(files, MAX_HEADS);
+    // Any file may have a column that no other has.
+    let looked = evenly(files, if settings.union_by_name { usize::MAX } else { MAX_HEADS });
     let heads: Vec<Head> = looked.par_iter().map(|file| Head::open(&file.path, &settings)).collect::<Result<_>>()?;
     let (first, columns) = common_columns(&looked, &heads, &settings)?;
     settings.file_columns = columns;
-    let places: Vec<_> = looked
-        .iter()
-        .zip(&heads)
-        .map(|(file, head)| if head.columns == 0 { Ok(Vec::new()) } else { head.places(&file.path, first, &settings) })
-        .collect::<Result<_>>()?;
+    let places = places_of(&looked, &heads, first, &settings)?;
     let mut types = declared_types(&settings)?;
     if types.iter().any(Option::is_none) {
-        let seen = sampled(&looked, &heads, &places, &types, &settings)?;
+        let seen = sampled(&looked, &heads, &places, &types, &settings, None)?;
         settings.quotes_seen = seen.quotes;
+        settings.unproven = unproven(files, looked.len(), &types, &seen, &settings);
         for (data_type, kind) in types.iter_mut().zip(seen.kinds) {
             data_type.get_or_insert_with(|| settings.forms.settle(kind).data_type());
         }
@@ -75,6 +75,41 @@ pub fn infer(files: &[FileEntry], options: &Options) -> Result<Inferred> {
     };
     let fields: Vec<_> = settings.file_columns.iter().zip(types).map(field).collect();
     Ok(Inferred { schema: Arc::new(Schema::new(fields)), rows: None, options: completed(options, &settings) })
+}
+
+/// The inferred columns whose types rest on a sample. Any value is a text; and with `ignore_errors` what does not fit is
+/// left out.
+fn unproven(
+    files: &[FileEntry],
+    looked: usize,
+    types: &[Option<DataType>],
+    seen: &Seen,
+    settings: &Settings,
+) -> Vec<String> {
+    if settings.ignore_errors || (looked == files.len() && looks_at_everything(files.iter(), settings)) {
+        return Vec::new();
+    }
+    let kinds = seen.kinds.iter().map(|kind| settings.forms.settle(*kind));
+    let columns = settings.file_columns.iter().zip(types).zip(kinds);
+    let rests = columns.filter(|((_, given), kind)| given.is_none() && kind.data_type() != DataType::Utf8View);
+    rests.map(|((name, _), _)| name.clone()).collect()
+}
+
+/// For every file that is looked at, where the scan's columns are in it.
+///
+/// # Errors
+/// Files whose columns differ.
+pub fn places_of(
+    looked: &[&FileEntry],
+    heads: &[Head],
+    first: &str,
+    settings: &Settings,
+) -> Result<Vec<Vec<Option<usize>>>> {
+    let places = |(file, head): (&&FileEntry, &Head)| match head.columns {
+        0 => Ok(Vec::new()),
+        _ => head.places(&file.path, first, settings),
+    };
+    looked.iter().zip(heads).map(places).collect()
 }
 
 /// The options with everything that was detected filled in.
@@ -87,10 +122,18 @@ fn completed(options: &Options, settings: &Settings) -> Options {
     let text = |byte: u8| OptionValue::Text(char::from(byte).to_string());
     options.insert("delim".to_string(), text(dialect.delimiter));
     options.insert("new_line".to_string(), text(dialect.newline));
+    let optional =
+        |byte: Option<u8>| OptionValue::Text(byte.map_or(String::new(), |byte| char::from(byte).to_string()));
+    options.insert("quote".to_string(), optional(dialect.quote));
+    options.insert("escape".to_string(), optional(dialect.escape));
+    options.insert("comment".to_string(), optional(dialect.comment));
+    options.insert("skip".to_string(), OptionValue::Int(i64::try_from(settings.skip).unwrap_or(i64::MAX)));
     options.insert("header".to_string(), OptionValue::Bool(settings.header.unwrap_or(false)));
     let names = settings.file_columns.iter().cloned().map(OptionValue::Text).collect();
     options.insert(QUOTES_SEEN.to_string(), OptionValue::Bool(settings.quotes_seen));
     options.insert(FILE_COLUMNS.to_string(), OptionValue::List(names));
+    let unproven = settings.unproven.iter().cloned().map(OptionValue::Text).collect();
+    options.insert(UNPROVEN.to_string(), OptionValue::List(unproven));
     options.insert("encoding".to_string(), OptionValue::Text(settings.encoding().name()));
     options
 }
@@ -137,6 +180,9 @@ fn complete_dialect(files: &[FileEntry], settings: &mut Settings) -> Result<()> 
         settings.delimiter.get_or_insert(best.delimiter);
         settings.newline.get_or_insert(best.newline);
         settings.header.get_or_insert(best.header);
+        (settings.quote, settings.escape) = (best.quote, best.escape);
+        settings.comment = best.comment;
+        settings.skip += best.skip;
     }
     Ok(())
 }
@@ -240,9 +286,9 @@ struct Block {
 }
 
 /// What samples show.
-struct Seen {
+pub struct Seen {
     /// By column.
-    kinds: Vec<Kind>,
+    pub kinds: Vec<Kind>,
     /// Whether there was any quote.
     quotes: bool,
 }
@@ -259,12 +305,16 @@ impl Seen {
 }
 
 /// What the values of each column look like; columns with a type are not looked at.
-fn sampled(
+///
+/// # Errors
+/// What reading finds.
+pub fn sampled(
     looked: &[&FileEntry],
     heads: &[Head],
     places: &[Vec<Option<usize>>],
     types: &[Option<DataType>],
     settings: &Settings,
+    cancel: Option<&CancelToken>,
 ) -> Result<Seen> {
     let nothing = || Seen::nothing(types.len());
     let look = |block: &Block| -> Result<Seen> {
@@ -277,7 +327,10 @@ fn sampled(
         let (targets, wanted): (Vec<usize>, Vec<usize>) = (places.iter().zip(types).enumerate())
             .filter_map(|(column, (place, data_type))| Some((column, place.filter(|_| data_type.is_none())?)))
             .unzip();
-        let of_block = in_block(&file.path, head, block, &wanted, settings)?;
+        if wanted.is_empty() && cancel.is_some() {
+            return Ok(nothing());
+        }
+        let of_block = in_block(&file.path, head, block, &wanted, settings, cancel)?;
         let mut seen = Seen { quotes: of_block.quotes, ..nothing() };
         for (target, kind) in targets.into_iter().zip(of_block.kinds) {
             if let Some(slot) = seen.kinds.get_mut(target) {
@@ -289,10 +342,17 @@ fn sampled(
     blocks(looked, settings).par_iter().map(look).try_reduce(nothing, |a, b| Ok(a.join(b, &settings.forms)))
 }
 
-fn blocks(looked: &[&FileEntry], settings: &Settings) -> Vec<Block> {
+/// Whether every value of these files is looked at.
+fn looks_at_everything<'a>(files: impl Iterator<Item = &'a FileEntry>, settings: &Settings) -> bool {
     let inflated = |file: &FileEntry| file.size.saturating_mul(settings.compression_of(&file.path).expansion());
-    let total: u64 = looked.iter().map(|file| inflated(file)).sum();
-    let everything = settings.sample_size.map_or(total <= WHOLE_BYTES, |rows| rows < 0);
+    match settings.sample_size {
+        Some(rows) => rows < 0,
+        None => files.map(inflated).fold(0, u64::saturating_add) <= WHOLE_BYTES,
+    }
+}
+
+fn blocks(looked: &[&FileEntry], settings: &Settings) -> Vec<Block> {
+    let everything = looks_at_everything(looked.iter().copied(), settings);
     let share = SAMPLE_BYTES / (looked.len() as u64).max(1);
     let mut blocks = Vec::new();
     for (index, file) in looked.iter().enumerate() {
@@ -330,7 +390,14 @@ fn blocks(looked: &[&FileEntry], settings: &Settings) -> Vec<Block> {
 }
 
 /// What the values of the `wanted` fields look like in one block. Bad records are passed over: reading names them.
-fn in_block(path: &str, head: &Head, block: &Block, wanted: &[usize], settings: &Settings) -> Result<Seen> {
+fn in_block(
+    path: &str,
+    head: &Head,
+    block: &Block,
+    wanted: &[usize],
+    settings: &Settings,
+    cancel: Option<&CancelToken>,
+) -> Result<Seen> {
     let mut seen = Seen::nothing(wanted.len());
     let dialect = settings.record_dialect(head.columns);
     let tokenizer = Tokenizer::new(dialect, settings.rules, head.columns, wanted);
@@ -347,6 +414,7 @@ fn in_block(path: &str, head: &Head, block: &Block, wanted: &[usize], settings: 
     let quote = dialect.quote.unwrap_or_default();
     let mut rows = 0;
     while rows < block.max_rows && records.next((block.max_rows - rows).min(4096))? {
+        cancel.map_or(Ok(()), CancelToken::check)?;
         rows += records.tile().rows;
         seen.quotes = seen.quotes || (dialect.quote.is_some() && memchr(quote, records.data()).is_some());
         for (index, kind) in seen.kinds.iter_mut().enumerate() {

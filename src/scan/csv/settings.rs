@@ -11,6 +11,7 @@ use crate::scan::csv::forms::Forms;
 use crate::scan::csv::tokenize::Rules;
 use crate::scan::infer::pattern::Pattern;
 use crate::scan::options::{character, flag, integer, invalid, pairs, text, texts};
+use crate::scan::prove::UNPROVEN;
 use crate::scan::{OptionValue, Options};
 
 /// Every option a user can give.
@@ -90,6 +91,11 @@ pub struct Settings {
     pub header: Option<bool>,
     /// Lines before the header or the first record that are passed over.
     pub skip: u64,
+    /// What the options say is not questioned.
+    pub quote_given: bool,
+    pub escape_given: bool,
+    pub comment_given: bool,
+    pub skip_given: bool,
     /// Unquoted texts that mean NULL.
     pub nulls: Vec<Vec<u8>>,
     /// Names by position, whatever the header says.
@@ -112,6 +118,8 @@ pub struct Settings {
     pub file_columns: Vec<String>,
     /// Whether the files may hold quotes.
     pub quotes_seen: bool,
+    /// The columns whose types rest on a sample.
+    pub unproven: Vec<String>,
     /// How values are written.
     pub forms: Forms,
     /// `None` until the first file has been looked at.
@@ -125,7 +133,6 @@ pub struct Settings {
     /// False: what the options do not say is not looked for.
     pub auto_detect: bool,
     /// Where rows that are left out are written down.
-    #[expect(dead_code, reason = "the tables come next")]
     pub rejects: Option<RejectNames>,
 }
 
@@ -162,6 +169,10 @@ impl Settings {
             comment,
             header: flag(options, "header")?,
             skip: skip(options)?,
+            quote_given: options.contains_key("quote"),
+            escape_given: options.contains_key("escape"),
+            comment_given: options.contains_key("comment"),
+            skip_given: options.contains_key("skip"),
             nulls: nulls(options)?,
             names: texts(options, "names")?,
             columns: pairs(options, "columns")?,
@@ -174,6 +185,7 @@ impl Settings {
             compression: compression(options)?,
             parallel: flag(options, "parallel")?.unwrap_or(true),
             file_columns: texts(options, FILE_COLUMNS)?.unwrap_or_default(),
+            unproven: texts(options, UNPROVEN)?.unwrap_or_default(),
             quotes_seen: flag(options, QUOTES_SEEN)?.unwrap_or(true),
             forms: forms(options)?,
             encoding: encoding(options)?,

@@ -1,15 +1,26 @@
 //! Finding out a file's dialect from its first records.
 //!
-//! The delimiter is the one of `,` `;` tab `|` under which most records have the same number (more than one) of
-//! fields; where two are equal, the one with more fields. The first record is a header when
+//! Every delimiter of `,` `;` tab `|` is tried; the one under which most records have the same number (more than one) of
+//! fields wins; where two are equal, the one with more fields, and then the commoner one. Other ways of quoting than
+//! doubled double quotes are taken only if they explain every record and that one does not.
+//!
+//! A *preamble* is skipped: lines before the first record that have one field where all records behind them have the
+//! same number of several, or that begin with `#`. Where such lines also stand among the records, they are comments.
+//!
+//! The first record is a header when
 //! * some column of it is text while all other values of the column are numbers, dates or booleans, or else
 //! * all of its values are distinct texts that are not empty and do not occur again in their columns.
+//!
+//! # Known limitation
+//! A preamble whose lines have as many delimiters as the records is not told from a header.
 
 use std::collections::HashSet;
 
+use memchr::{memchr, memchr_iter, memmem};
+
 use crate::scan::csv::dialect::Dialect;
 use crate::scan::csv::settings::Settings;
-use crate::scan::csv::tokenize::{FirstRecord, Rules, Tokenizer};
+use crate::scan::csv::tokenize::{Field, FirstRecord, Rules, Tokenizer};
 use crate::scan::infer::Kind;
 
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
@@ -17,6 +28,18 @@ const SNIFFED_RECORDS: usize = 1000;
 
 /// A name is shorter than this.
 const LONGEST_NAME: usize = 128;
+
+/// Records that must follow a preamble.
+const BEHIND_PREAMBLE: usize = 3;
+
+/// Lines of a preamble at most.
+const LONGEST_PREAMBLE: usize = 100;
+
+/// Begins a comment, where there are any.
+const COMMENT: u8 = b'#';
+
+/// What columns of numbers write where they have none.
+const NULLS: [&str; 11] = ["NA", "N/A", "n/a", "NULL", "null", "None", "none", "nil", "\\N", "-", "?"];
 
 /// Records with their fields' texts.
 type Rows = Vec<Vec<Text>>;
@@ -30,7 +53,12 @@ struct Text {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sniffed {
     pub delimiter: u8,
+    pub quote: Option<u8>,
+    pub escape: Option<u8>,
+    pub comment: Option<u8>,
     pub newline: u8,
+    /// Lines before the header or the first record, beyond those that the options skip.
+    pub skip: u64,
     pub header: bool,
     /// Records that were seen.
     pub records: usize,
@@ -39,81 +67,234 @@ pub struct Sniffed {
 /// Looks at the text behind byte order mark and skipped lines. What `settings` gives is not questioned.
 pub fn sniff(data: &[u8], at_end: bool, settings: &Settings) -> Sniffed {
     let newline = settings.newline.unwrap_or_else(|| newline(data));
+    let sample = Sample { data, at_end, settings };
+    let quotings = quotings(data, settings);
+    let mut best: Option<Reading> = None;
+    for &(quote, escape) in &quotings {
+        for &delimiter in delimiters(settings).iter() {
+            let dialect = Dialect { delimiter, quote, escape, newline, ..settings.dialect() };
+            let reading = sample.read(dialect);
+            let better = |best: &Reading| match (quote, escape) == (best.dialect.quote, best.dialect.escape) {
+                true => reading.score() > best.score(),
+                // Another way of quoting has to explain everything that the common one does not.
+                false => best.agreeing < 1000 && reading.agreeing == 1000 && reading.width > 1,
+            };
+            if best.as_ref().is_none_or(better) {
+                best = Some(reading);
+            }
+        }
+    }
     let dialect = Dialect { newline, ..settings.dialect() };
-    let delimiter = settings.delimiter.unwrap_or_else(|| delimiter(data, at_end, dialect, settings));
-    let rows = rows(data, at_end, Dialect { delimiter, ..dialect }, settings.rules);
+    let mut reading = best.filter(|best| best.width > 1).unwrap_or_else(|| {
+        let delimiter = settings.delimiter.unwrap_or(if settings.forms.comma { b';' } else { b',' });
+        Reading { start: 0, skip: 0, comment: dialect.comment, ..sample.read(Dialect { delimiter, ..dialect }) }
+    });
+    if !settings.quote_given && sample.has_quoted_columns(&reading, b'\'') {
+        reading.dialect = Dialect { quote: Some(b'\''), escape: Some(b'\''), ..reading.dialect };
+    }
+    let dialect = Dialect { comment: reading.comment, ..reading.dialect };
+    let rows = sample.rows(reading.start, dialect);
     let header = settings.header.unwrap_or_else(|| is_header(&rows, settings));
-    Sniffed { delimiter, newline, header, records: rows.len() }
+    let Dialect { delimiter, quote, escape, comment, .. } = dialect;
+    Sniffed { delimiter, quote, escape, comment, newline, skip: reading.skip, header, records: rows.len() }
+}
+
+/// Spellings of NULL in columns whose other values are numbers, dates or booleans. The text begins with the header, if
+/// `settings` has one, or the records.
+pub fn null_spellings(data: &[u8], at_end: bool, settings: &Settings) -> Vec<&'static str> {
+    let rows = Sample { data, at_end, settings }.rows(0, settings.dialect());
+    let rows = rows.get(usize::from(settings.header.unwrap_or(false))..).unwrap_or_default();
+    let columns = rows.first().map_or(0, Vec::len);
+    let is_null = |null: &&str, index: usize| {
+        let mut found = false;
+        let mut others = Kind::Null;
+        for text in rows.iter().filter_map(|row| row.get(index)) {
+            match text.bytes == null.as_bytes() {
+                true => found = true,
+                false => others = settings.forms.join(others, kind(text, settings)),
+            }
+        }
+        found && !matches!(others, Kind::Null | Kind::Text)
+    };
+    NULLS.iter().filter(|null| (0..columns).any(|index| is_null(null, index))).copied().collect()
 }
 
 /// A lone `\r` ends lines only in files without any `\n`.
 pub fn newline(data: &[u8]) -> u8 {
-    let has = |byte| memchr::memchr(byte, data).is_some();
+    let has = |byte| memchr(byte, data).is_some();
     if !has(b'\n') && has(b'\r') { b'\r' } else { b'\n' }
 }
 
-fn delimiter(data: &[u8], at_end: bool, dialect: Dialect, settings: &Settings) -> u8 {
-    let score = |&delimiter: &u8| {
-        let (agreeing, width) = agreement(data, at_end, Dialect { delimiter, ..dialect }, settings.rules);
-        if width < 2 { (0, 0) } else { (agreeing, width) }
-    };
-    // The first of equals.
-    let separates = |delimiter: &&u8| !(settings.forms.comma && **delimiter == b',');
-    DELIMITERS
-        .iter()
-        .rev()
-        .filter(separates)
-        .max_by_key(|delimiter| score(delimiter))
-        .copied()
-        .filter(|best| score(best).1 > 1)
-        .unwrap_or(if settings.forms.comma { b';' } else { b',' })
+/// The delimiters that may be, the commonest first.
+fn delimiters(settings: &Settings) -> Vec<u8> {
+    match settings.delimiter {
+        Some(delimiter) => vec![delimiter],
+        None => DELIMITERS.iter().copied().filter(|&byte| !(settings.forms.comma && byte == b',')).collect(),
+    }
 }
 
-/// How many of a thousand records have the commonest number of fields, and that number.
-fn agreement(data: &[u8], at_end: bool, dialect: Dialect, rules: Rules) -> (usize, usize) {
-    let tokenizer = Tokenizer::of_any_width(dialect, rules);
-    let mut widths: Vec<usize> = Vec::new();
-    let (mut at, mut flaws) = (0, 0);
-    while widths.len() + flaws < SNIFFED_RECORDS {
-        match tokenizer.first_record(data, at, at_end) {
-            FirstRecord::Found { fields, next } => {
-                widths.push(fields.len());
-                at = next;
+/// The quotes and escapes that may be, the commonest first.
+fn quotings(data: &[u8], settings: &Settings) -> Vec<(Option<u8>, Option<u8>)> {
+    let given = (settings.quote, settings.escape);
+    if settings.quote_given || settings.escape_given {
+        return vec![given];
+    }
+    let mut all = vec![given];
+    if memmem::find(data, b"\\\"").is_some() {
+        all.push((Some(b'"'), Some(b'\\')));
+    }
+    if memchr(b'\'', data).is_some() {
+        all.push((Some(b'\''), Some(b'\'')));
+    }
+    all
+}
+
+/// How the first records look under a dialect.
+#[derive(Debug, Clone)]
+struct Reading {
+    dialect: Dialect,
+    /// The commonest number of fields.
+    width: usize,
+    /// How many of a thousand records have it.
+    agreeing: usize,
+    /// Where the records begin behind the preamble, and its lines.
+    start: usize,
+    skip: u64,
+    comment: Option<u8>,
+}
+
+impl Reading {
+    /// The greater, the better; equal where nothing tells.
+    fn score(&self) -> (usize, usize) {
+        if self.width < 2 { (0, 0) } else { (self.agreeing, self.width) }
+    }
+}
+
+/// A record's place, its number of fields (0 for a flaw), and whether it begins as a comment does.
+struct Shape {
+    start: usize,
+    width: usize,
+    comment: bool,
+}
+
+struct Sample<'a> {
+    data: &'a [u8],
+    at_end: bool,
+    settings: &'a Settings,
+}
+
+impl Sample<'_> {
+    fn read(&self, dialect: Dialect) -> Reading {
+        let mut shapes = Vec::new();
+        self.each(0, dialect, |start, fields| {
+            let comment = self.data.get(start) == Some(&COMMENT);
+            shapes.push(Shape { start, width: fields.map_or(0, <[Field]>::len), comment });
+        });
+        let width = commonest(&shapes);
+        let settings = self.settings;
+        let lines = if settings.skip_given || settings.rules.pads || settings.rules.lenient || settings.comment_given {
+            0
+        } else {
+            preamble(&shapes, width)
+        };
+        let mut records = shapes.get(lines..).unwrap_or_default().iter().collect::<Vec<_>>();
+        let start = records.first().map_or(0, |shape| if lines == 0 { 0 } else { shape.start });
+        let may_comment = !settings.comment_given && records.iter().any(|shape| shape.comment && shape.width != width);
+        let comment = if may_comment { Some(COMMENT) } else { dialect.comment };
+        if may_comment {
+            records.retain(|shape| !shape.comment);
+        }
+        let agreeing = records.iter().filter(|shape| shape.width == width).count() * 1000 / records.len().max(1);
+        let skip = memchr_iter(dialect.newline, self.data.get(..start).unwrap_or_default()).count() as u64;
+        Reading { dialect, width, agreeing, start, skip, comment }
+    }
+
+    /// Calls `seen` with the place and the fields of each of the first records; without fields for a flawed one.
+    fn each(&self, from: usize, dialect: Dialect, mut seen: impl FnMut(usize, Option<&[Field]>)) {
+        // How long a record may be says nothing of the dialect.
+        let rules = Rules { longest: usize::MAX, ..self.settings.rules };
+        let tokenizer = Tokenizer::of_any_width(dialect, rules);
+        let (mut at, mut count) = (from, 0);
+        while count < SNIFFED_RECORDS {
+            count += 1;
+            match tokenizer.first_record(self.data, at, self.at_end) {
+                FirstRecord::Found { fields, next } => {
+                    seen(self.record_start(at, next, dialect), Some(&fields));
+                    at = next;
+                }
+                FirstRecord::Bad(bad) => {
+                    seen(bad.start, None);
+                    at = bad.end;
+                }
+                FirstRecord::None | FirstRecord::Incomplete => break,
             }
-            FirstRecord::Bad(bad) => {
-                flaws += 1;
-                at = bad.end;
-            }
-            FirstRecord::None | FirstRecord::Incomplete => break,
         }
     }
-    let records = widths.len() + flaws;
-    widths.sort_unstable();
-    let commonest = widths.chunk_by(|a, b| a == b).max_by_key(|group| (group.len(), group[0]));
-    commonest.map_or((0, 0), |group| (group.len() * 1000 / records.max(1), group[0]))
-}
 
-fn rows(data: &[u8], at_end: bool, dialect: Dialect, rules: Rules) -> Rows {
-    let tokenizer = Tokenizer::of_any_width(dialect, rules);
-    let mut rows = Vec::new();
-    let mut at = 0;
-    while rows.len() < SNIFFED_RECORDS {
-        match tokenizer.first_record(data, at, at_end) {
-            FirstRecord::Found { fields, next } => {
-                let text = |field: &crate::scan::csv::tokenize::Field| Text {
-                    bytes: dialect
-                        .unescaped(data.get(field.start()..field.end()).unwrap_or_default(), field.escaped())
-                        .into_owned(),
-                    quoted: field.quoted(),
-                };
+    /// Where the record that ends at `next` begins: behind blank lines.
+    fn record_start(&self, at: usize, next: usize, dialect: Dialect) -> usize {
+        let text = self.data.get(at..next).unwrap_or_default();
+        let blank = |byte: &&u8| **byte == dialect.newline || **byte == b'\r';
+        at + text.iter().take_while(blank).count()
+    }
+
+    fn rows(&self, from: usize, dialect: Dialect) -> Rows {
+        let mut rows = Vec::new();
+        self.each(from, dialect, |_, fields| {
+            let text = |field: &Field| Text {
+                bytes: dialect
+                    .unescaped(self.data.get(field.start()..field.end()).unwrap_or_default(), field.escaped())
+                    .into_owned(),
+                quoted: field.quoted(),
+            };
+            if let Some(fields) = fields {
                 rows.push(fields.iter().map(text).collect());
-                at = next;
             }
-            FirstRecord::Bad(bad) => at = bad.end,
-            FirstRecord::None | FirstRecord::Incomplete => break,
-        }
+        });
+        rows
     }
-    rows
+
+    /// Whether all values of some column, but for its name, stand between two of `quote`, and no value between quotes
+    /// of the dialect.
+    fn has_quoted_columns(&self, reading: &Reading, quote: u8) -> bool {
+        if reading.dialect.quote == Some(quote) || memchr(quote, self.data).is_none() {
+            return false;
+        }
+        let rows = self.rows(reading.start, reading.dialect);
+        if rows.iter().flatten().any(|text| text.quoted) {
+            return false;
+        }
+        let wrapped =
+            |text: &Text| matches!(text.bytes.as_slice(), [first, .., last] if *first == quote && *last == quote);
+        let values = rows.get(1..).unwrap_or_default();
+        (0..reading.width).any(|index| {
+            let mut filled = values.iter().filter_map(|row| row.get(index)).filter(|text| !text.bytes.is_empty());
+            let first = filled.next().is_some_and(wrapped);
+            first && filled.all(wrapped)
+        })
+    }
+}
+
+/// The commonest number of fields; of equals the greatest.
+fn commonest(shapes: &[Shape]) -> usize {
+    let mut widths: Vec<usize> = shapes.iter().map(|shape| shape.width).filter(|&width| width > 0).collect();
+    widths.sort_unstable();
+    let groups = widths.chunk_by(|a, b| a == b);
+    let most = groups.max_by_key(|group| (group.len(), group.first().copied()));
+    most.and_then(|group| group.first().copied()).unwrap_or(0)
+}
+
+/// How many of the first records are none: a preamble.
+fn preamble(shapes: &[Shape], width: usize) -> usize {
+    let stands_before = |shape: &&Shape| shape.width != width && (shape.width == 1 || shape.comment);
+    let lines = shapes.iter().take_while(stands_before).count();
+    let rest = shapes.get(lines..).unwrap_or_default().iter().filter(|shape| !shape.comment);
+    let (mut count, mut agree) = (0, true);
+    for shape in rest {
+        count += 1;
+        agree = agree && shape.width == width;
+    }
+    if width > 1 && agree && count >= BEHIND_PREAMBLE && lines <= LONGEST_PREAMBLE { lines } else { 0 }
 }
 
 fn kind(text: &Text, settings: &Settings) -> Kind {
@@ -131,7 +312,8 @@ fn is_header(rows: &Rows, settings: &Settings) -> bool {
         return first.iter().any(named);
     }
     let over_numbers = |(index, text): (usize, &Text)| {
-        let below = column(index).map(|text| kind(text, settings)).fold(Kind::Null, |a, b| settings.forms.join(a, b));
+        let join = |below, text| settings.forms.join(below, kind(text, settings));
+        let below = column(index).fold(Kind::Null, join);
         kind(text, settings) == Kind::Text && !matches!(below, Kind::Null | Kind::Text)
     };
     if first.iter().enumerate().any(over_numbers) {
@@ -151,8 +333,12 @@ mod tests {
     use super::*;
     use crate::scan::Options;
 
+    fn all(data: &str) -> Sniffed {
+        sniff(data.as_bytes(), true, &Settings::new(&Options::new()).unwrap())
+    }
+
     fn sniffed(data: &str) -> (char, bool) {
-        let found = sniff(data.as_bytes(), true, &Settings::new(&Options::new()).unwrap());
+        let found = all(data);
         (char::from(found.delimiter), found.header)
     }
 
@@ -179,5 +365,45 @@ mod tests {
     fn a_lone_return_ends_lines_where_nothing_else_does() {
         assert_eq!(newline(b"a\rb\r"), b'\r');
         assert_eq!(newline(b"a\r\nb"), b'\n');
+    }
+
+    #[test]
+    fn quotes_and_escapes_are_those_that_make_records_agree() {
+        let quoting = |data: &str| {
+            let found = all(data);
+            (found.quote.map(char::from), found.escape.map(char::from))
+        };
+        assert_eq!(quoting("a,b\n\"x, y\",1\n"), (Some('"'), Some('"')));
+        assert_eq!(quoting("a,b\n\"x \\\"y\\\", z\",1\n\"u\",2\n"), (Some('"'), Some('\\')));
+        assert_eq!(quoting("a,b\n'x, y',1\n'it''s',2\n"), (Some('\''), Some('\'')));
+        assert_eq!(quoting("a,b\n'x',1\n'y',2\n"), (Some('\''), Some('\'')));
+        assert_eq!(quoting("a,b\nit's,1\nthey're,2\n"), (Some('"'), Some('"')));
+        // Quotes that do not match are for the user to explain.
+        assert_eq!(quoting("a,b\n\"12\" long,1\n\"x,2\n"), (Some('"'), Some('"')));
+    }
+
+    #[test]
+    fn a_preamble_is_skipped_and_comments_are_told() {
+        let told = |data: &str| {
+            let found = all(data);
+            (found.skip, found.comment.map(char::from), found.header)
+        };
+        assert_eq!(told("a,b\n1,2\n3,4\n"), (0, None, true));
+        assert_eq!(told("Report of 2020\n\nmade today\na,b\n1,2\n3,4\n"), (3, None, true));
+        assert_eq!(told("# one\n# two, three\na,b,c\n1,2,3\n4,5,6\n"), (2, None, true));
+        assert_eq!(told("#id,name\n1,x\n2,y\n"), (0, None, true));
+        assert_eq!(told("a,b\n1,2\n# not this\n3,4\n5,6\n"), (0, Some('#'), true));
+        assert_eq!(told("# head\na,b\n1,2\n# not this\n3,4\n5,6\n"), (1, Some('#'), true));
+        // Ragged files have no preamble: that is for the user to say.
+        assert_eq!(told("a,b,c\n1,2\n3,4\n").0, 0);
+        assert_eq!(told("one\ntwo, three\n").0, 0);
+    }
+
+    #[test]
+    fn spellings_of_null_stand_among_numbers() {
+        let nulls = |data: &str| null_spellings(data.as_bytes(), true, &Settings::new(&Options::new()).unwrap());
+        assert_eq!(nulls("1,x\nNA,NA\n2,y\n"), ["NA"]);
+        assert_eq!(nulls("1,2020-01-01\n-,\\N\n"), ["\\N", "-"]);
+        assert!(nulls("x,y\nNA,z\n").is_empty());
     }
 }

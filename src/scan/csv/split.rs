@@ -18,10 +18,11 @@ use crate::scan::csv::chunks::RecordCutter;
 use crate::scan::csv::columns::{ColumnBuilder, Values, fits};
 use crate::scan::csv::head::Head;
 use crate::scan::csv::records::{Records, shown};
+use crate::scan::csv::rejects::{Reject, Rejects, SplitRejects};
 use crate::scan::csv::settings::Settings;
 use crate::scan::csv::structure::Scratch;
-use crate::scan::csv::tokenize::{Field, Tile, Tokenizer};
-use crate::scan::csv::window::Window;
+use crate::scan::csv::tokenize::{Field, Tokenizer};
+use crate::scan::csv::window::{LineCounts, Window};
 use crate::scan::early::EarlyConditions;
 use crate::scan::{FileEntry, SplitPlan};
 use crate::store::QueryContext;
@@ -53,6 +54,8 @@ pub struct ScanPlan {
     pub conditions: EarlyConditions,
     pub limit: Option<usize>,
     pub context: Arc<QueryContext>,
+    /// Where rows that are left out are written down.
+    pub rejects: Option<Arc<Rejects>>,
 }
 
 /// A column as the plan wants it.
@@ -83,6 +86,8 @@ pub struct FilePlan {
     pub stream: Option<Arc<SharedStream>>,
     /// Read by whichever split comes first.
     pub head: OnceLock<Result<(Head, Vec<Option<usize>>)>>,
+    /// Lines that were counted, for errors.
+    pub lines: Arc<LineCounts>,
 }
 
 /// A byte range of a file, or all or some chunks of a compressed one.
@@ -119,12 +124,17 @@ impl SplitPlan for CsvSplitPlan {
         let mut window = self.window(head, stop, &tokenizer)?;
         // The window comes first: batches can be smaller, it cannot.
         window.fill()?;
-        let records = Records::new(window, tokenizer, stop, head.columns, settings.ignore_errors);
+        window.count_lines_with(self.file.lines.clone());
+        let mut records = Records::new(window, tokenizer, stop, head.columns, settings.ignore_errors);
+        let rejects = plan.rejects.as_ref().map(|scan| SplitRejects::new(scan.clone(), self.file_index, path));
+        if rejects.is_some() {
+            records = records.remembering();
+        }
         // A file without a record has nothing to tokenize.
         let finished = head.columns == 0;
         let left = plan.limit.unwrap_or(usize::MAX);
         let (plan, file, index) = (plan.clone(), self.file.clone(), self.index);
-        Ok(Box::new(CsvSplit { plan, file, index, records, columns, finished, left, fixed, memory }))
+        Ok(Box::new(CsvSplit { plan, file, index, records, columns, finished, left, fixed, memory, rejects }))
     }
 }
 
@@ -246,6 +256,7 @@ struct CsvSplit {
     /// Bytes of `memory` that are there from the beginning to the end.
     fixed: usize,
     memory: Reservation,
+    rejects: Option<SplitRejects>,
 }
 
 impl Split for CsvSplit {
@@ -264,7 +275,9 @@ impl Split for CsvSplit {
         };
         while rows + least <= size && bytes < BATCH_TEXT_BYTES {
             plan.context.cancel.check()?;
-            if !self.records.next(most.min(size - rows))? {
+            let found = self.records.next(most.min(size - rows))?;
+            self.write_down_passed()?;
+            if !found {
                 self.finish()?;
                 break;
             }
@@ -275,6 +288,9 @@ impl Split for CsvSplit {
             }
         }
         self.left -= rows;
+        if let Some(rejects) = &mut self.rejects {
+            rejects.flush()?;
+        }
         if rows == 0 && self.finished {
             return Ok(None);
         }
@@ -303,12 +319,15 @@ impl CsvSplit {
     }
 
     /// Appends the records of the last tile to the builders; gives the number of rows.
-    fn append_tile(&self, builders: &mut [ColumnBuilder]) -> Result<usize> {
+    fn append_tile(&mut self, builders: &mut [ColumnBuilder]) -> Result<usize> {
+        let good = match self.plan.settings.ignore_errors {
+            true => Some(self.good_rows()?),
+            false => None,
+        };
         let tile = self.records.tile();
         let width = self.columns.wanted.len();
         let bytes = tile.started..tile.consumed;
         let values = Values::new(self.records.data(), bytes, self.records.dialect(), &self.plan.settings);
-        let good = if self.plan.settings.ignore_errors { Some(self.good_rows(tile, width, &values)?) } else { None };
         let mut rows = Rows { fields: &tile.fields, width, count: tile.rows, chosen: good, read: Vec::new() };
         self.test_early(&mut rows, &values)?;
         for (position, builder) in builders.iter_mut().enumerate() {
@@ -367,19 +386,65 @@ impl CsvSplit {
         appended.map_err(|field| self.misfit(field, column))
     }
 
-    /// The rows of a tile whose values all fit.
-    fn good_rows(&self, tile: &Tile, width: usize, values: &Values) -> Result<Vec<u32>> {
+    /// The rows of the last tile whose values all fit; what does not is written down.
+    fn good_rows(&mut self) -> Result<Vec<u32>> {
+        let (tile, width) = (self.records.tile(), self.columns.wanted.len());
+        let bytes = tile.started..tile.consumed;
+        let values = Values::new(self.records.data(), bytes, self.records.dialect(), &self.plan.settings);
         let mut good = Vec::with_capacity(tile.rows);
+        let mut bad: Vec<Reject> = Vec::new();
         for row in 0..tile.rows {
             let mut keep = true;
             for (slot, column) in self.columns.checked.iter().zip(&self.plan.checked) {
-                let Some(field) = slot.and_then(|slot| tile.fields.get(row * width + slot)) else { continue };
-                keep = keep && fits(&column.data_type, column.strict, *field, values)?;
+                let Some(field) = slot.and_then(|slot| tile.fields.get(row * width + slot)).copied() else { continue };
+                if (!keep && self.rejects.is_none()) || fits(&column.data_type, column.strict, field, &values)? {
+                    continue;
+                }
+                keep = false;
+                if self.rejects.is_some() {
+                    bad.push(self.reject(field, column)?);
+                }
             }
             // A tile has at most TILE_FIELDS rows.
             good.extend(u32::try_from(row).ok().filter(|_| keep));
         }
+        let Some(rejects) = &mut self.rejects else { return Ok(good) };
+        bad.into_iter().try_for_each(|reject| rejects.push(reject))?;
         Ok(good)
+    }
+
+    /// What is written down of a value that does not fit its column.
+    fn reject(&self, field: Field, column: &PlannedColumn) -> Result<Reject> {
+        let (line, start) = self.records.line_of(field.start())?;
+        let kind = if column.data_type == DataType::Utf8View { "INVALID ENCODING" } else { "CAST" };
+        let (value, expected) = (self.records.shown(field), self.plan.settings.forms.described(&column.data_type));
+        let message = match kind {
+            "CAST" => format!("'{value}' is not a {expected}"),
+            _ => format!("the text is not UTF-8: {value}"),
+        };
+        Ok(Reject {
+            line,
+            record: self.records.place_of(start),
+            at: self.records.place_of(field.start()),
+            column: Some(column.index as u64 + 1),
+            name: Some(column.name.clone()),
+            kind,
+            text: self.records.line_around(field.start()),
+            message,
+        })
+    }
+
+    /// Writes down the records that were passed over.
+    fn write_down_passed(&mut self) -> Result<()> {
+        let Some(rejects) = &mut self.rejects else { return Ok(()) };
+        for mut reject in self.records.take_passed() {
+            if reject.kind == "MISSING COLUMNS" {
+                let missing = reject.column.and_then(|column| usize::try_from(column).ok());
+                reject.name = missing.and_then(|column| self.plan.settings.file_columns.get(column)).cloned();
+            }
+            rejects.push(reject)?;
+        }
+        Ok(())
     }
 
     /// The error for a value that does not fit its column.
@@ -400,8 +465,15 @@ impl CsvSplit {
         let message = format!("{place}, column '{name}': '{value}' is not a {expected}, in the line: {line}");
         let name = shown(name.replace('\'', "''").as_bytes());
         let text = format!("types => {{'{name}': 'VARCHAR'}} reads the column as text");
-        let hint = if column.strict { format!("{text}; sample_size => -1 looks at every value first") } else { text };
-        Error::new(Code::InvalidData, message).hint(hint)
+        let unproven = self.plan.settings.unproven.contains(&column.name);
+        let error = Error::new(Code::InvalidData, message);
+        match column.strict {
+            true if unproven => {
+                error.hint(format!("{text}; sample_size => -1 looks at every value first")).of_inferred_type()
+            }
+            true => error.hint(format!("{text}; has the file changed meanwhile?")),
+            false => error.hint(text),
+        }
     }
 
     fn batch(&self, mut builders: Vec<ColumnBuilder>, rows: usize) -> Result<RecordBatch> {

@@ -4,10 +4,12 @@
 //! Invariant: what has not been consumed stays, at the front of the window when more is read; the window grows only
 //! when a single record fills it, and its memory is reserved before it grows.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
 
 use memchr::memchr_iter;
+use parking_lot::Mutex;
 
 use crate::error::{Code, Error, Result};
 use crate::io::LocalFile;
@@ -39,6 +41,27 @@ enum Input {
     },
 }
 
+/// How many lines there are before places of a file: the splits of a file count them together, so that a file with many
+/// bad records is counted once.
+#[derive(Debug, Default)]
+pub struct LineCounts(Mutex<BTreeMap<u64, u64>>);
+
+impl LineCounts {
+    /// Places that are closer to each other are not both remembered.
+    const STEP: u64 = 256 << 10;
+
+    /// The number of line ends before `end`.
+    fn before(&self, file: &LocalFile, end: u64, newline: u8) -> Result<u64> {
+        let known = self.0.lock().range(..=end).next_back().map(|(place, lines)| (*place, *lines));
+        let (place, lines) = known.unwrap_or((0, 0));
+        let lines = lines + lines_between(file, place, end, newline)?;
+        if end - place >= Self::STEP {
+            self.0.lock().insert(end, lines);
+        }
+        Ok(lines)
+    }
+}
+
 /// See the module.
 pub struct Window {
     path: String,
@@ -54,6 +77,7 @@ pub struct Window {
     newline: u8,
     /// `None` while planning, which has no budget.
     reservation: Option<Reservation>,
+    line_counts: Arc<LineCounts>,
 }
 
 impl Window {
@@ -76,7 +100,13 @@ impl Window {
 
     fn new(path: String, input: Input, position: u64, newline: u8, reservation: Option<Reservation>) -> Self {
         let (buffer, filled, begin, at_end) = (Vec::new(), 0, 0, false);
-        Window { path, input, buffer, filled, begin, position, at_end, newline, reservation }
+        let line_counts = Arc::default();
+        Window { path, input, buffer, filled, begin, position, at_end, newline, reservation, line_counts }
+    }
+
+    /// Counts lines together with other windows over the same file.
+    pub fn count_lines_with(&mut self, counts: Arc<LineCounts>) {
+        self.line_counts = counts;
     }
 
     /// The file's path.
@@ -220,7 +250,7 @@ impl Window {
         match &self.input {
             Input::Stream { lines, .. } => Ok(lines + before + 1),
             Input::Chunks { chunk, .. } => Ok(chunk.as_ref().map_or(0, |chunk| chunk.lines) + before + 1),
-            Input::File { file, .. } => Ok(lines_before(file, self.position, self.newline)? + before + 1),
+            Input::File { file, .. } => Ok(self.line_counts.before(file, self.position, self.newline)? + before + 1),
         }
     }
 }
@@ -237,9 +267,9 @@ fn fill_from(stream: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
     Ok(done)
 }
 
-fn lines_before(file: &LocalFile, end: u64, newline: u8) -> Result<u64> {
+fn lines_between(file: &LocalFile, start: u64, end: u64, newline: u8) -> Result<u64> {
     let mut buffer = vec![0; 64 * 1024];
-    let (mut at, mut lines) = (0, 0);
+    let (mut at, mut lines) = (start, 0);
     while at < end {
         let count = file.read_at(at, &mut buffer)?;
         if count == 0 {

@@ -25,7 +25,7 @@ use crate::store::{QueryContext, Store};
 fn context(batch_size: usize) -> Arc<QueryContext> {
     let budget = Budget::new(256 << 20);
     let store = Store::new(budget.clone());
-    Arc::new(QueryContext { cancel: CancelToken::new(), budget, store, batch_size, threads: 2 })
+    Arc::new(QueryContext { cancel: CancelToken::new(), budget, store, batch_size, threads: 2, side: None })
 }
 
 fn request(paths: &[PathBuf], options: &Options) -> Result<ScanRequest> {

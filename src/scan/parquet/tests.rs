@@ -30,7 +30,7 @@ use crate::store::{QueryContext, Store};
 fn context(batch_size: usize) -> Arc<QueryContext> {
     let budget = Budget::new(256 << 20);
     let store = Store::new(budget.clone());
-    Arc::new(QueryContext { cancel: CancelToken::new(), budget, store, batch_size, threads: 2 })
+    Arc::new(QueryContext { cancel: CancelToken::new(), budget, store, batch_size, threads: 2, side: None })
 }
 
 pub(super) fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
@@ -369,7 +369,8 @@ fn reading_holds_a_reservation_and_gives_it_back() {
 fn under(mut scanned: Scanned, limit: usize, batch_size: usize) -> Scanned {
     let budget = Budget::new(limit);
     let store = Store::new(budget.clone());
-    scanned.context = Arc::new(QueryContext { cancel: CancelToken::new(), budget, store, batch_size, threads: 2 });
+    scanned.context =
+        Arc::new(QueryContext { cancel: CancelToken::new(), budget, store, batch_size, threads: 2, side: None });
     scanned
 }
 

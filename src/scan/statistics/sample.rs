@@ -29,6 +29,8 @@ const INFLATION: f64 = 5.0;
 
 /// What samples of the files show.
 pub fn of_files(spec: &Arc<ScanSpec>, columns: &[usize], context: &Arc<QueryContext>) -> TableStatistics {
+    // What is looked at twice is written down once.
+    let context = &Arc::new(QueryContext { side: None, ..QueryContext::clone(context) });
     let rows = spec.rows.map(|rows| rows as f64).or_else(|| estimated_rows(spec));
     let request = ScanRequest {
         spec: spec.clone(),

@@ -13,6 +13,8 @@ pub use asof::nearest;
 pub use functions::{avg, sum};
 pub use verbs::{GroupedFrame, IntoExpr};
 
+use std::sync::Arc;
+
 use arrow::datatypes::SchemaRef;
 use datafusion_common::Column;
 use datafusion_expr::{Expr, LogicalPlan};
@@ -38,6 +40,8 @@ use crate::error::Result;
 pub struct DataFrame {
     session: Session,
     plan: LogicalPlan,
+    /// The query that the plan is of, where it is one: it can be planned anew.
+    sql: Option<Arc<str>>,
 }
 
 /// The column of that name, whatever its case; `table.column` where the name alone is in more than one table.
@@ -47,7 +51,12 @@ pub fn col(name: impl Into<String>) -> Expr {
 
 impl DataFrame {
     pub(crate) fn new(session: Session, plan: LogicalPlan) -> Self {
-        DataFrame { session, plan }
+        DataFrame { session, plan, sql: None }
+    }
+
+    /// The frame of the query `sql`.
+    pub(crate) fn with_sql(self, sql: &str) -> Self {
+        DataFrame { sql: Some(sql.into()), ..self }
     }
 
     pub(crate) fn plan(&self) -> &LogicalPlan {

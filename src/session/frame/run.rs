@@ -12,14 +12,33 @@ use crate::error::{Error, Result};
 use crate::ops::write::{FileWriter, WriteFormat, WriteOptions};
 use crate::session::ResultStream;
 use crate::session::format::{Format, Limits, writer};
+use crate::session::statement::with_certain_types;
 
 impl DataFrame {
     /// Begins to run the query: its batches as they come. Dropping the stream cancels the query.
     ///
+    /// Types of columns in large CSV files rest on samples. Where the query reads such columns, this returns when the
+    /// types are certain; if one did not hold, the query is planned anew, and the stream's schema, which has the types
+    /// that hold, differs from the frame's.
+    ///
     /// # Errors
-    /// `NOT_SUPPORTED` for what floe does not do yet. The stream itself gives the errors of running.
+    /// `NOT_SUPPORTED` for what floe does not do yet. The stream itself gives the errors of running. `INVALID_DATA` for a
+    /// frame made by verbs whose inferred types did not hold: made anew, it has those that do.
     pub fn stream(&self) -> Result<ResultStream> {
-        self.session.engine().run(&self.plan)
+        self.with_certain_types(|frame| frame.session.engine().run(&frame.plan))
+    }
+
+    /// Runs the frame, and where its types did not hold the frame of the same query planned anew.
+    fn with_certain_types<T>(&self, run: impl Fn(&DataFrame) -> Result<T>) -> Result<T> {
+        let Some(sql) = &self.sql else { return run(self) };
+        let mut frame = self.clone();
+        let mut first = true;
+        with_certain_types(|| {
+            if !std::mem::take(&mut first) {
+                frame = frame.session.sql(sql)?;
+            }
+            run(&frame)
+        })
     }
 
     /// Runs the query and keeps all of its batches. They are the caller's memory, not floe's.
@@ -74,7 +93,7 @@ impl DataFrame {
     /// # Errors
     /// Those of planning and running.
     pub fn explain_analyze(&self) -> Result<String> {
-        self.session.engine().explain_analyze(&self.plan)
+        self.with_certain_types(|frame| frame.session.engine().explain_analyze(&frame.plan))
     }
 
     /// Runs the query and writes it as CSV with a header; gives the number of rows.

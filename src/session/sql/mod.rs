@@ -46,7 +46,7 @@ pub(crate) use parse::span_of;
 pub(crate) use script::offset;
 pub use script::{Script, StatementText, split};
 pub(crate) use suggest::hint as suggestion;
-pub(crate) use table_function::FileCall;
+pub(crate) use table_function::{About, FileCall};
 
 use crate::error::Result;
 use hints::Hints;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use arrow::record_batch::RecordBatch;
 use datafusion_expr::TableSource;
 use datafusion_sql::sqlparser::ast::{
     Ident, ObjectName, ObjectNamePart, Spanned, Statement, TableAlias, TableFactor, TableFunctionArgs, Visit, VisitMut,
@@ -16,10 +17,11 @@ use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use super::parse::span_of;
 use super::spelling::Spelling;
 use super::suggest;
-use super::table_function::{self, FileCall};
+use super::table_function::{self, About, FileCall};
+use crate::batch::MemorySource;
 use crate::error::{Code, Error, Result, Span};
-use crate::plan::FileTable;
-use crate::scan::{Options, ScanSpec};
+use crate::plan::{FileTable, StoredTable};
+use crate::scan::{Options, ScanSpec, sniff_csv};
 use crate::session::relation::Relation;
 
 /// What a statement may read.
@@ -148,9 +150,12 @@ impl Collector<'_> {
         let name = match known {
             Some(name) => name,
             None => {
-                let spec = self.tables.files(&call)?;
+                let relation = match call.about {
+                    About::Rows => Relation::Files(FileTable::new(Arc::new(self.tables.files(&call)?))),
+                    About::Dialect => answer(sniff_csv(&call.patterns, &call.options)?),
+                };
                 let name = self.planner_name(&call);
-                self.relations.add(name.to_lowercase(), Ok(Relation::Files(FileTable::new(Arc::new(spec)))));
+                self.relations.add(name.to_lowercase(), Ok(relation));
                 self.calls.push((call, name.clone()));
                 name
             }
@@ -173,6 +178,11 @@ impl Collector<'_> {
     }
 }
 
+/// Rows that are known already.
+fn answer(rows: RecordBatch) -> Relation {
+    Relation::Stored(StoredTable::new(Arc::new(MemorySource::new(rows.schema(), vec![rows]))))
+}
+
 /// The files that a table factor stands for, if it stands for files.
 fn file_call_of(factor: &TableFactor) -> Result<Option<FileCall>> {
     let TableFactor::Table { name, args, .. } = factor else {
@@ -183,7 +193,8 @@ fn file_call_of(factor: &TableFactor) -> Result<Option<FileCall>> {
         ([ObjectNamePart::Identifier(function)], Some(args)) => call_of(function, args).map(Some),
         (_, Some(_)) => Err(unknown_function(name)),
         ([ObjectNamePart::Identifier(glob)], None) if glob.quote_style == Some('\'') => {
-            Ok(Some(FileCall { patterns: vec![glob.value.clone()], format: None, options: Options::new() }))
+            let (patterns, options, about) = (vec![glob.value.clone()], Options::new(), About::Rows);
+            Ok(Some(FileCall { patterns, format: None, options, about }))
         }
         _ => Ok(None),
     }

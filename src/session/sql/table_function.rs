@@ -15,6 +15,17 @@ pub(crate) struct FileCall {
     /// `None`: from the files' names.
     pub format: Option<Format>,
     pub options: Options,
+    /// What is asked of the files.
+    pub about: About,
+}
+
+/// What a table function asks of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum About {
+    /// Their rows.
+    Rows,
+    /// How a CSV file is written.
+    Dialect,
 }
 
 impl FileCall {
@@ -29,7 +40,7 @@ impl FileCall {
 }
 
 /// Names of all table functions, for did-you-mean.
-pub(crate) const NAMES: [&str; 11] = [
+pub(crate) const NAMES: [&str; 12] = [
     "range",
     "generate_series",
     "unnest",
@@ -41,6 +52,7 @@ pub(crate) const NAMES: [&str; 11] = [
     "read_json_auto",
     "read_ndjson",
     "read_ndjson_auto",
+    "sniff_csv",
 ];
 
 /// Whether a table function of that name makes rows of its arguments, without any file.
@@ -51,7 +63,7 @@ pub(crate) fn makes_rows(name: &str) -> bool {
 /// The format that a table function of that name reads.
 pub(crate) fn format_of(name: &str) -> Option<Format> {
     match name.to_lowercase().as_str() {
-        "read_csv" | "read_csv_auto" => Some(Format::Csv),
+        "read_csv" | "read_csv_auto" | "sniff_csv" => Some(Format::Csv),
         "read_parquet" | "parquet_scan" => Some(Format::Parquet),
         "read_json" | "read_json_auto" | "read_ndjson" | "read_ndjson_auto" => Some(Format::Json),
         _ => None,
@@ -79,7 +91,10 @@ pub(crate) fn file_call(name: &str, format: Format, arguments: &[FunctionArg]) -
         }
     }
     match patterns {
-        Some(patterns) if !patterns.is_empty() => Ok(FileCall { patterns, format: Some(format), options }),
+        Some(patterns) if !patterns.is_empty() => {
+            let about = if name.eq_ignore_ascii_case("sniff_csv") { About::Dialect } else { About::Rows };
+            Ok(FileCall { patterns, format: Some(format), options, about })
+        }
         _ => Err(Error::new(Code::InvalidQuery, format!("{name} needs a glob or a list of globs"))
             .hint(format!("write {name}('folder/*.csv')"))),
     }
@@ -177,7 +192,8 @@ mod tests {
     #[test]
     fn a_file_is_known_by_its_stem() {
         let alias = |pattern: &str| {
-            FileCall { patterns: vec![pattern.to_string()], format: None, options: Options::new() }.alias()
+            FileCall { patterns: vec![pattern.to_string()], format: None, options: Options::new(), about: About::Rows }
+                .alias()
         };
         assert_eq!(alias("data/flights.csv.gz"), "flights");
         assert_eq!(alias("flights"), "flights");

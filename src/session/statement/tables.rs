@@ -32,8 +32,10 @@ impl Running<'_> {
         let table = match &create.query {
             Some(query) if create.columns.is_empty() => {
                 let frame = DataFrame::new(self.session.clone(), self.prepared.plan(query)?);
-                let schema = Arc::new(table_schema(&frame.schema()));
-                let rows = store_rows(frame.stream()?, &schema, engine.store())?;
+                // The types may be certain only now.
+                let stream = frame.stream()?;
+                let schema = Arc::new(table_schema(&stream.schema()));
+                let rows = store_rows(stream, &schema, engine.store())?;
                 Table::new(schema, rows)
             }
             Some(_) => {
@@ -128,8 +130,12 @@ impl Running<'_> {
             ObjectType::View => "view",
             _ => return Err(not_supported(&self.prepared.written)),
         };
+        let engine = self.session.engine();
         for name in names {
-            self.session.engine().catalog.remove(simple_name(name)?, kind, *if_exists)?;
+            let name = simple_name(name)?;
+            if kind != "table" || engine.catalog.get(name).is_some() || !engine.side.remove(name) {
+                engine.catalog.remove(name, kind, *if_exists)?;
+            }
         }
         self.nothing()
     }

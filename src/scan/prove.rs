@@ -1,0 +1,51 @@
+//! Types that were inferred from samples, and what all values together say.
+//!
+//! A sample may miss a value that does not fit the type it suggests. So a scan's options name the columns whose types
+//! are not certain; whoever runs a query over them keeps its rows back until every value has been read or looked at,
+//! and plans anew with the types that hold ([`ScanSpec::proven`]) where one did not fit.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema};
+
+use crate::cancel::CancelToken;
+use crate::error::Result;
+use crate::scan::options::texts;
+use crate::scan::{OptionValue, ScanSpec, reader};
+
+/// Where inference leaves the names of the columns whose types rest on a sample: it is no option of the user's.
+pub const UNPROVEN: &str = "unproven";
+
+impl ScanSpec {
+    /// Of the columns `columns` (indexes into the schema) those whose types rest on a sample.
+    pub fn unproven(&self, columns: &[usize]) -> Vec<usize> {
+        let names = texts(&self.options, UNPROVEN).ok().flatten().unwrap_or_default();
+        let fields = self.schema.fields();
+        let rests = |column: &&usize| fields.get(**column).is_some_and(|field| names.contains(field.name()));
+        columns.iter().filter(rests).copied().collect()
+    }
+
+    /// The types of columns after looking at all of their values, by name.
+    ///
+    /// # Errors
+    /// What reading finds.
+    pub fn prove(&self, columns: &[usize], cancel: &CancelToken) -> Result<Vec<(String, DataType)>> {
+        reader(self.format)?.prove(self, columns, cancel)
+    }
+
+    /// The same scan with types that are certain.
+    #[must_use]
+    pub fn proven(mut self, types: &[(String, DataType)]) -> Self {
+        let known = |name: &str| types.iter().find(|(other, _)| other == name).map(|(_, data_type)| data_type);
+        let field = |field: &Arc<Field>| match known(field.name()) {
+            Some(data_type) => Arc::new(field.as_ref().clone().with_data_type(data_type.clone())),
+            None => field.clone(),
+        };
+        let fields: Vec<_> = self.schema.fields().iter().map(field).collect();
+        self.schema = Arc::new(Schema::new_with_metadata(fields, self.schema.metadata().clone()));
+        if let Some(OptionValue::List(names)) = self.options.get_mut(UNPROVEN) {
+            names.retain(|name| !matches!(name, OptionValue::Text(name) if known(name).is_some()));
+        }
+        self
+    }
+}
