@@ -42,6 +42,8 @@ def polars(arguments, tables):
     import polars
 
     def scan(path):
+        if ".json" in path:
+            return polars.scan_ndjson(path)
         return polars.scan_csv(path, try_parse_dates=True) if path.endswith(".csv") else polars.scan_parquet(path)
 
     start = time.perf_counter()
@@ -63,7 +65,9 @@ def datafusion(arguments, tables):
     context = datafusion.SessionContext(config, runtime)
     start = time.perf_counter()
     for name, path in tables.items():
-        if path.endswith(".csv"):
+        if path.endswith(".json.gz"):
+            context.register_json(name, path, file_extension=".json.gz", file_compression_type="gzip")
+        elif path.endswith(".csv"):
             context.register_csv(name, path)
         else:
             context.register_parquet(name, path)

@@ -32,6 +32,7 @@ SUITES = {
     "single": (["lineitem"], ["q1", "q6", "groups60m", "comments34m"]),
     "tpch": (TPCH_TABLES, [f"q{number:02}" for number in range(1, 23)]),
     "tpcds": ([], [f"query{number:02}" for number in range(1, 100)]),
+    "json": ([], ["files_by_type", "files_by_login", "single_by_type", "single_by_login"]),
 }
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "B": 1}
 
@@ -72,6 +73,15 @@ def prepare_tpcds(directory, python, scale):
         print(f"making the tables of TPC-DS in {directory}", file=sys.stderr)
         subprocess.run([python, HERE / "tpcds.py", directory, "--scale", str(scale)], check=True)
     return {path.stem: path.resolve() for path in sorted(directory.glob("*.parquet"))}
+
+
+def prepare_events(directory, python):
+    """Ten gzip files of nested JSON lines, and one with all of their lines."""
+    if not (directory / "all.json.gz").exists():
+        print(f"making events in {directory}", file=sys.stderr)
+        subprocess.run([python, HERE / "events.py", directory], check=True)
+    directory = directory.resolve()
+    return {"events": directory / "events-*.json.gz", "whole": directory / "all.json.gz"}
 
 
 def prepare_tpcds_queries(directory, python):
@@ -118,6 +128,8 @@ def measure(command, environment, timeout):
 def run_floe(options, query, spill):
     names = {name: f"'{path}'" for name, path in options.tables.items()}
     text = string.Template(query.read_text()).safe_substitute(options.parameters, **names)
+    # Making a view of files looks into them: only of those that the query reads.
+    names = {name: path for name, path in names.items() if re.search(rf"\b{name}\b", text)}
     views = "".join(f"CREATE VIEW {name} AS SELECT * FROM {path};\n" for name, path in names.items())
     command = [options.floe, "--format", "json-compact", "--spill-dir", spill, "-c", views + text]
     if options.threads:
@@ -252,6 +264,9 @@ def prepare(options):
     if options.suite == "tpcds":
         options.tables = prepare_tpcds(options.data or HERE / "data" / f"tpcds-sf{options.scale}", options.python, options.scale)
         options.query_dir = options.query_dir or prepare_tpcds_queries(HERE / "data" / "tpcds-queries", options.python)
+    elif options.suite == "json":
+        options.tables = prepare_events(options.data or HERE / "data" / "events", options.python)
+        options.query_dir = options.query_dir or HERE / "queries" / "json"
     else:
         data = options.data or HERE / "data" / f"sf{options.scale}"
         options.tables = prepare_tpch(data, options.venv, options.scale, names, options.file_format)

@@ -37,7 +37,7 @@ const GREATEST_CHUNK: usize = 4 << 20;
 /// What part of the memory limit a chunk may take.
 const PART_OF_LIMIT: usize = 32;
 /// Bytes inflated between two looks at where the decoder stands.
-const STEP: usize = 64 << 10;
+const STEP: usize = 128 << 10;
 /// Files below this many compressed bytes are not worth sharing.
 const SHARED_BYTES: u64 = 1 << 20;
 

@@ -168,7 +168,14 @@ mod tests {
             hive_columns: 0,
             rows: None,
         };
-        ScanRequest { spec: Arc::new(spec), projection, filters, limit: None, runtime_filters: Vec::new() }
+        ScanRequest {
+            spec: Arc::new(spec),
+            projection,
+            filters,
+            limit: None,
+            runtime_filters: Vec::new(),
+            parts: Default::default(),
+        }
     }
 
     #[test]

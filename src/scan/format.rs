@@ -1,5 +1,6 @@
 //! The door that every file format implements.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
@@ -8,6 +9,7 @@ use datafusion_expr::Expr;
 use crate::batch::Split;
 use crate::cancel::CancelToken;
 use crate::error::Result;
+use crate::scan::parts::Parts;
 use crate::scan::runtime::ScanFilter;
 use crate::scan::spec::{FileEntry, Options, ScanSpec};
 use crate::scan::statistics::TableStatistics;
@@ -31,6 +33,9 @@ pub struct ScanRequest {
     pub spec: Arc<ScanSpec>,
     /// Indexes into `spec.schema`, in the order in which the columns come out. May be empty: only rows are counted.
     pub projection: Vec<usize>,
+    /// What is wanted of columns of which not all is: the rest of them may come out as NULL. By index into
+    /// `spec.schema`.
+    pub parts: BTreeMap<usize, Parts>,
     /// Conjuncts over columns of `spec.schema` (unqualified, in the spec's spelling). They allow the scan to leave rows
     /// out but do not oblige it: the filter above stays.
     pub filters: Vec<Expr>,

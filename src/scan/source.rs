@@ -38,6 +38,7 @@ pub fn source(request: ScanRequest, context: &Arc<QueryContext>) -> Result<Sourc
         filters: file_filters(&request.filters, &spec, folder_start),
         limit: request.limit,
         runtime_filters: in_files(&request.runtime_filters, folder_start),
+        parts: request.parts.clone(),
     };
     let format = reader(spec.format)?;
     let splits = format.splits(&inner, context)?;

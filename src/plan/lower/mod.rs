@@ -9,6 +9,7 @@ mod cte;
 mod extension;
 mod join;
 mod nested_join;
+mod parts;
 mod project;
 mod range_join;
 mod recursive;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use datafusion_common::DFSchema;
 use datafusion_expr::{Expr, LogicalPlan};
 
+use self::parts::WantedParts;
 use self::runtime_filters::RuntimeFilters;
 use super::physical::{Branch, Input, PhysicalPlan, Pipeline, UncertainScan};
 use super::statistics::Estimator;
@@ -43,6 +45,7 @@ use recursive::Bound;
 /// `NOT_SUPPORTED` for a node or expression that floe does not run yet.
 pub fn lower(plan: &LogicalPlan, context: &Arc<QueryContext>, compiler: &Compiler) -> Result<PhysicalPlan> {
     let mut lowering = Lowering::new(plan, context, compiler);
+    lowering.parts = WantedParts::of(plan);
     let branches = lowering.node(plan)?;
     lowering.add_pipeline(branches, None);
     let (pipelines, uncertain) = (lowering.pipelines, lowering.uncertain);
@@ -58,6 +61,7 @@ struct Lowering<'a> {
     shared: HashMap<u64, usize>,
     join_share: Arc<JoinShare>,
     runtime_filters: RuntimeFilters,
+    parts: WantedParts,
     /// Below a sample: files are cut into the same splits whatever the threads.
     samples: bool,
     /// Scans of columns whose types rest on samples.
@@ -91,6 +95,7 @@ impl<'a> Lowering<'a> {
             shared: HashMap::new(),
             join_share: Arc::default(),
             runtime_filters: RuntimeFilters::default(),
+            parts: WantedParts::default(),
             samples: false,
             uncertain: Vec::new(),
             bound: Bound::default(),

@@ -1,5 +1,6 @@
 //! Tables: file scans and rows in the store.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion_common::tree_node::{Transformed, TreeNode};
@@ -40,6 +41,7 @@ impl Lowering<'_> {
 
     fn file_scan(&mut self, scan: &TableScan, table: &FileTable) -> Result<Branches> {
         let mut request = file_request(scan, table)?;
+        request.parts = self.parts.of_scan(scan);
         let mut after = Vec::new();
         for told in self.runtime_filters.take(scan) {
             let Some(&column) = request.projection.get(told.column) else { continue };
@@ -96,5 +98,5 @@ fn file_request(scan: &TableScan, table: &FileTable) -> Result<ScanRequest> {
     };
     let filters = scan.filters.iter().map(|filter| Ok(filter.clone().transform(own_name)?.data));
     let (spec, filters, runtime_filters) = (spec.clone(), filters.collect::<Result<_>>()?, Vec::new());
-    Ok(ScanRequest { spec, projection, filters, limit: scan.fetch, runtime_filters })
+    Ok(ScanRequest { spec, projection, filters, limit: scan.fetch, runtime_filters, parts: BTreeMap::new() })
 }

@@ -26,7 +26,7 @@ pub fn read_cut(
 ) -> Result<Vec<RecordBatch>> {
     let projection = (0..spec.schema.fields().len()).collect();
     let (spec, filters, runtime_filters) = (Arc::new(spec.clone()), Vec::new(), Vec::new());
-    let request = ScanRequest { spec, projection, filters, limit: None, runtime_filters };
+    let request = ScanRequest { spec, projection, filters, limit: None, runtime_filters, parts: Default::default() };
     let plan = Arc::new(scan_plan(&request, Settings::new(&request.spec.options)?, context)?);
     let entry = FileEntry { path: path.to_string(), size: 0, hive_values: Vec::new() };
     let count = cuts.len();

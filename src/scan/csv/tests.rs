@@ -75,8 +75,14 @@ fn lines(batches: &[RecordBatch]) -> Vec<String> {
 
 fn read(spec: ScanSpec) -> Result<Vec<String>> {
     let projection = (0..spec.schema.fields().len()).collect();
-    let request =
-        ScanRequest { spec: Arc::new(spec), projection, filters: Vec::new(), limit: None, runtime_filters: Vec::new() };
+    let request = ScanRequest {
+        spec: Arc::new(spec),
+        projection,
+        filters: Vec::new(),
+        limit: None,
+        runtime_filters: Vec::new(),
+        parts: Default::default(),
+    };
     Ok(lines(&batches(&source(request, &context(4, 3))?)?))
 }
 
@@ -232,6 +238,7 @@ fn text_that_is_not_utf8_is_an_error() {
         filters: Vec::new(),
         limit: None,
         runtime_filters: Vec::new(),
+        parts: Default::default(),
     };
     assert_eq!(lines(&batches(&source(request, &context(1, 9)).unwrap()).unwrap()), ["1", "2"]);
     let utf16 = b"\xff\xfea\0\n\x001\0\n\0";
@@ -307,8 +314,14 @@ fn little_memory_makes_batches_smaller() {
     let (store, cancel) = (Store::new(budget.clone()), CancelToken::new());
     let tight = Arc::new(QueryContext { cancel, budget, store, batch_size: 20_000, threads: 1, side: None });
     let spec = Arc::new(folder.spec("x.csv", &[]).unwrap());
-    let request =
-        ScanRequest { spec, projection: vec![0, 1], filters: Vec::new(), limit: None, runtime_filters: Vec::new() };
+    let request = ScanRequest {
+        spec,
+        projection: vec![0, 1],
+        filters: Vec::new(),
+        limit: None,
+        runtime_filters: Vec::new(),
+        parts: Default::default(),
+    };
     let all = batches(&source(request, &tight).unwrap()).unwrap();
     assert_eq!(all.iter().map(RecordBatch::num_rows).sum::<usize>(), 20_000);
     assert!(all.len() > 2, "{}", all.len());
@@ -365,7 +378,14 @@ fn a_large_compressed_file_feeds_many_splits() {
         let spec = folder.spec(name, &options).unwrap();
         let projection = vec![0, 1];
         let (filters, runtime_filters) = (Vec::new(), Vec::new());
-        let request = ScanRequest { spec: Arc::new(spec), projection, filters, limit: None, runtime_filters };
+        let request = ScanRequest {
+            spec: Arc::new(spec),
+            projection,
+            filters,
+            limit: None,
+            runtime_filters,
+            parts: Default::default(),
+        };
         let source = source(request, &context(4, 1000)).unwrap();
         assert!(source.split_count() > 3);
         assert!(lines(&batches(&source).unwrap()) == expected);
@@ -397,8 +417,14 @@ fn folders_and_file_names_become_columns() {
     assert_eq!(read(spec.clone()).unwrap()[1], format!("2|{}|2014|02", folder.path("year=2014/m=02/x.csv")));
     let scan = |projection: &[usize], filters: Vec<Expr>| {
         let spec = Arc::new(spec.clone());
-        let request =
-            ScanRequest { spec, projection: projection.to_vec(), filters, limit: None, runtime_filters: Vec::new() };
+        let request = ScanRequest {
+            spec,
+            projection: projection.to_vec(),
+            filters,
+            limit: None,
+            runtime_filters: Vec::new(),
+            parts: Default::default(),
+        };
         source(request, &context(1, 10)).unwrap()
     };
     let pruned = scan(&[2, 0], vec![col("year").gt(lit(2013i64))]);
@@ -415,8 +441,14 @@ fn folders_and_file_names_become_columns() {
 fn a_limit_ends_a_split_early_and_cancelling_ends_it_at_once() {
     let folder = Folder::new(&[("y.csv", "1\n".repeat(50_000).as_bytes())]);
     let spec = Arc::new(folder.spec("y.csv", &[]).unwrap());
-    let request =
-        ScanRequest { spec, projection: vec![0], filters: Vec::new(), limit: Some(7), runtime_filters: Vec::new() };
+    let request = ScanRequest {
+        spec,
+        projection: vec![0],
+        filters: Vec::new(),
+        limit: Some(7),
+        runtime_filters: Vec::new(),
+        parts: Default::default(),
+    };
     let rows: usize =
         batches(&source(request.clone(), &context(1, 5)).unwrap()).unwrap().iter().map(RecordBatch::num_rows).sum();
     assert_eq!(rows, 7);
@@ -431,8 +463,14 @@ fn memory_is_reserved_and_given_back() {
     let folder = Folder::new(&[("x.csv", "abc,1\n".repeat(50_000).as_bytes())]);
     let context = context(1, 8192);
     let spec = Arc::new(folder.spec("x.csv", &[]).unwrap());
-    let request =
-        ScanRequest { spec, projection: vec![0, 1], filters: Vec::new(), limit: None, runtime_filters: Vec::new() };
+    let request = ScanRequest {
+        spec,
+        projection: vec![0, 1],
+        filters: Vec::new(),
+        limit: None,
+        runtime_filters: Vec::new(),
+        parts: Default::default(),
+    };
     let source = source(request.clone(), &context).unwrap();
     let mut split = source.open(0).unwrap();
     split.next().unwrap();
@@ -580,6 +618,7 @@ fn splits_of_a_larger_file_agree_with_reading_it_in_one_go() {
         filters: Vec::new(),
         limit: None,
         runtime_filters: Vec::new(),
+        parts: Default::default(),
     };
     let source = source(request, &context(2, 8192)).unwrap();
     assert!(source.split_count() >= 4);

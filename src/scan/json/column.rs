@@ -6,15 +6,23 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BooleanArray, BooleanBufferBuilder, Date32Array, Decimal128Array, Float64Array, Int64Array, ListArray,
-    StringArray, StringViewArray, StructArray, TimestampMicrosecondArray,
+    StringArray, StringViewArray, StructArray, TimestampMicrosecondArray, new_null_array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, FieldRef, Fields};
 use foldhash::{HashMap, HashMapExt};
+use memchr::memchr;
 
 use crate::error::{Code, Error, Result};
+use crate::scan::Parts;
 use crate::scan::infer::sql_name;
+use crate::scan::json::forms::Forms;
+use crate::scan::json::unescape::unescape;
+
+/// Keys of an object whose order is remembered, and their bytes.
+const REMEMBERED_KEYS: usize = 256;
+const LONGEST_REMEMBERED: usize = 64;
 
 /// A column being built.
 #[derive(Debug)]
@@ -22,6 +30,8 @@ pub(super) struct Column {
     pub(super) values: Values,
     validity: BooleanBufferBuilder,
     target: DataType,
+    /// How dates are written, where the column is of dates.
+    forms: Forms,
 }
 
 /// What a column holds while it is built; converted to the declared type at the end.
@@ -46,6 +56,12 @@ pub(super) struct Texts {
 }
 
 impl Texts {
+    /// Adds a text.
+    pub(super) fn push(&mut self, text: &[u8]) {
+        self.bytes.extend_from_slice(text);
+        self.end();
+    }
+
     /// Ends the text that was written to `bytes`.
     pub(super) fn end(&mut self) {
         self.ends.push(self.bytes.len());
@@ -55,36 +71,77 @@ impl Texts {
 /// Columns by key: a whole line, or a nested object.
 #[derive(Debug)]
 pub(super) struct Row {
+    /// Those that are wanted.
     pub(super) columns: Vec<Column>,
+    /// For each field its column; `None` where nobody wants it.
+    places: Vec<Option<usize>>,
     fields: Fields,
-    index: HashMap<String, usize>,
+    index: HashMap<Vec<u8>, usize>,
+    /// The keys of the last object and their columns: those of the next one mostly come in the same order.
+    order: Vec<(Vec<u8>, Option<usize>)>,
 }
 
 impl Row {
-    /// Columns for `fields`.
-    pub(super) fn new(fields: &Fields) -> Result<Self> {
-        let columns = fields.iter().map(|field| Column::new(field.data_type())).collect::<Result<_>>()?;
-        let mut index = HashMap::with_capacity(fields.len());
+    /// Columns for those of `fields` of which something is wanted.
+    pub(super) fn new(fields: &Fields, parts: &[&Parts], forms: &Forms) -> Result<Self> {
+        let (mut columns, mut places, mut index) = (Vec::new(), Vec::new(), HashMap::with_capacity(fields.len()));
         for (position, field) in fields.iter().enumerate() {
-            index.insert(field.name().clone(), position);
+            let parts = parts.get(position).copied().unwrap_or(&Parts::All);
+            if parts.is_none() {
+                places.push(None);
+                continue;
+            }
+            places.push(Some(columns.len()));
+            index.insert(field.name().as_bytes().to_vec(), columns.len());
+            columns.push(Column::new(field.data_type(), parts, forms)?);
         }
-        Ok(Row { columns, fields: fields.clone(), index })
+        Ok(Row { columns, places, fields: fields.clone(), index, order: Vec::new() })
     }
 
-    /// The column of key `key`; `guess` is tried first.
-    pub(super) fn find(&self, key: &str, guess: usize) -> Option<usize> {
-        if self.fields.get(guess).is_some_and(|field| field.name() == key) {
-            return Some(guess);
+    /// Whether no column is wanted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.columns.is_empty()
+    }
+
+    /// The column of the key whose escaped form is `key`, the `step`th of its object.
+    #[inline]
+    pub(super) fn find(&mut self, key: &[u8], step: usize) -> Option<usize> {
+        match self.order.get(step) {
+            Some((known, column)) if known == key => *column,
+            _ => self.look_up(key, step),
         }
-        self.index.get(key).copied()
+    }
+
+    fn look_up(&mut self, key: &[u8], step: usize) -> Option<usize> {
+        let column = match memchr(b'\\', key) {
+            None => self.index.get(key).copied(),
+            Some(_) => {
+                let mut plain = Vec::new();
+                if unescape(key, &mut plain) { self.index.get(&plain).copied() } else { None }
+            }
+        };
+        match self.order.get_mut(step) {
+            Some((known, found)) => {
+                known.clear();
+                known.extend_from_slice(key);
+                *found = column;
+            }
+            None if step < REMEMBERED_KEYS && key.len() <= LONGEST_REMEMBERED => {
+                self.order.push((key.to_vec(), column))
+            }
+            None => {}
+        }
+        column
     }
 
     /// The key of column `position`.
     pub(super) fn key(&self, position: usize) -> &str {
-        self.fields.get(position).map_or("", |field| field.name())
+        let field = self.places.iter().position(|place| *place == Some(position));
+        field.and_then(|field| self.fields.get(field)).map_or("", |field| field.name())
     }
 
     /// Fills what a row lacks: every column gets `rows` values.
+    #[inline]
     pub(super) fn fill(&mut self, rows: usize) {
         for column in &mut self.columns {
             if column.len() < rows {
@@ -100,23 +157,25 @@ impl Row {
         }
     }
 
-    /// The finished columns; building starts again.
-    pub(super) fn finish(&mut self) -> Result<Vec<ArrayRef>> {
-        let fields = self.fields.iter();
-        self.columns
-            .iter_mut()
-            .zip(fields)
-            .map(|(column, field)| column.finish().map_err(|error| error.context(format!("key '{}'", field.name()))))
-            .collect()
+    /// The finished columns of `rows` rows; building starts again.
+    pub(super) fn finish(&mut self, rows: usize) -> Result<Vec<ArrayRef>> {
+        let Row { columns, places, fields, .. } = self;
+        let array = |(field, place): (&FieldRef, &Option<usize>)| {
+            let Some(column) = place.and_then(|place| columns.get_mut(place)) else {
+                return Ok(new_null_array(field.data_type(), rows));
+            };
+            column.finish().map_err(|error| error.context(format!("key '{}'", field.name())))
+        };
+        fields.iter().zip(places.iter()).map(array).collect()
     }
 }
 
 impl Column {
-    /// An empty column of type `target`.
+    /// An empty column of type `target` of which `parts` are wanted.
     ///
     /// # Errors
     /// `NOT_SUPPORTED` for a type that JSON values are not read as.
-    pub(super) fn new(target: &DataType) -> Result<Self> {
+    pub(super) fn new(target: &DataType, parts: &Parts, forms: &Forms) -> Result<Self> {
         let values = match target {
             DataType::Boolean => Values::Boolean(BooleanBufferBuilder::new(0)),
             DataType::UInt64 => Values::Huge(Vec::new()),
@@ -128,16 +187,20 @@ impl Column {
             // A decimal's digits are read from the number's text, which keeps them.
             DataType::Decimal128(..) | DataType::Utf8View | DataType::Utf8 => Values::Text(Texts::default()),
             DataType::List(field) => {
-                let item = Box::new(Column::new(field.data_type())?);
+                let item = Box::new(Column::new(field.data_type(), &Parts::All, forms)?);
                 Values::List { ends: Vec::new(), field: field.clone(), item }
             }
-            DataType::Struct(fields) => Values::Struct(Box::new(Row::new(fields)?)),
+            DataType::Struct(fields) => {
+                let parts: Vec<&Parts> = fields.iter().map(|field| parts.of(field.name())).collect();
+                Values::Struct(Box::new(Row::new(fields, &parts, forms)?))
+            }
             other => return Err(Error::not_supported(format!("reading JSON values as {other}"))),
         };
-        Ok(Column { values, validity: BooleanBufferBuilder::new(0), target: target.clone() })
+        Ok(Column { values, validity: BooleanBufferBuilder::new(0), target: target.clone(), forms: forms.clone() })
     }
 
     /// Values so far.
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.validity.len()
     }
@@ -148,6 +211,15 @@ impl Column {
             DataType::List(_) => "a list".to_owned(),
             DataType::Struct(_) => "an object".to_owned(),
             other => sql_name(other),
+        }
+    }
+
+    /// Adds a date or timestamp; false where the text is none, or the column is of something else.
+    pub(super) fn push_moment(&mut self, text: &[u8]) -> bool {
+        match &mut self.values {
+            Values::Date(values) => self.forms.date(text).map(|value| values.push(value)).is_some(),
+            Values::Timestamp(values) => self.forms.timestamp(text).map(|value| values.push(value)).is_some(),
+            _ => false,
         }
     }
 
@@ -199,6 +271,7 @@ impl Column {
 
     /// The finished array; building starts again.
     fn finish(&mut self) -> Result<ArrayRef> {
+        let rows = self.validity.len();
         let nulls = Some(NullBuffer::new(self.validity.finish())).filter(|nulls| nulls.null_count() > 0);
         let array: ArrayRef = match &mut self.values {
             Values::Boolean(bits) => Arc::new(BooleanArray::new(bits.finish(), nulls)),
@@ -218,7 +291,7 @@ impl Column {
             }
             Values::Struct(row) => {
                 let fields = row.fields.clone();
-                Arc::new(StructArray::try_new(fields, row.finish()?, nulls)?)
+                Arc::new(StructArray::try_new_with_length(fields, row.finish(rows)?, nulls, rows)?)
             }
         };
         if array.data_type() == &self.target {

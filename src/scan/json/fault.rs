@@ -2,16 +2,29 @@
 
 use memchr::memchr_iter;
 
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+
 use crate::error::{Code, Error, Result};
 use crate::io::{Compression, LocalFile};
-use crate::scan::json::parse::Misfit;
-use crate::scan::json::records::{Portion, Record};
+use crate::scan::json::input::Portion;
+use crate::scan::json::records::Record;
 
 /// Bytes read at a time while lines are counted.
 const COUNT_BYTES: usize = 1 << 20;
 
-/// The error for a record that is not JSON, or not what its columns take; with the line within the portion.
-pub(super) fn record_error(record: &Record, error: &serde_json::Error, misfit: Option<Misfit>) -> (Error, u64) {
+/// A value that its column cannot take.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Misfit {
+    /// The keys that lead to it, innermost first.
+    pub(super) path: Vec<String>,
+    /// What was found, in words.
+    pub(super) found: String,
+    /// The column's type, in words.
+    pub(super) wanted: String,
+}
+
+/// The error for a record that is not JSON, or not an object; with the line within the portion.
+pub(super) fn record_error(record: &Record, error: &serde_json::Error) -> (Error, u64) {
     let line_in_record = u64::try_from(error.line().saturating_sub(1)).unwrap_or(0);
     let line = record.bytes.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
     let before = if error.is_eof() { None } else { line.get(..error.column().saturating_sub(1)) };
@@ -20,19 +33,72 @@ pub(super) fn record_error(record: &Record, error: &serde_json::Error, misfit: O
     if line_in_record == 0 {
         column += characters(record.before);
     }
-    let error = match misfit {
-        Some(misfit) => misfit_error(misfit),
-        None => {
-            let text = error.to_string();
-            let what = text.split(" at line ").next().unwrap_or(&text);
-            let rest = line.get(before.len()..).unwrap_or_default();
-            let near: String = String::from_utf8_lossy(rest).chars().take(30).collect();
-            let found = if near.trim().is_empty() { "the end".to_owned() } else { format!("'{near}'") };
-            Error::new(Code::InvalidData, format!("not JSON: {what}, found {found}"))
-                .hint("one object per line is expected; ignore_errors => true leaves broken lines out")
-        }
-    };
+    let text = error.to_string();
+    let what = text.split(" at line ").next().unwrap_or(&text);
+    let error = not_json(what, line.get(before.len()..).unwrap_or_default());
     (error.context(format!("column {column}")), record.lines + line_in_record)
+}
+
+fn not_json(what: &str, found: &[u8]) -> Error {
+    let near: String = String::from_utf8_lossy(found.get(..120).unwrap_or(found)).chars().take(30).collect();
+    let found = if near.trim().is_empty() { "the end".to_owned() } else { format!("'{near}'") };
+    Error::new(Code::InvalidData, format!("not JSON: {what}, found {found}"))
+        .hint("one object per line is expected; ignore_errors => true leaves broken lines out")
+}
+
+/// The error for a record that the reader refused at byte `at` of it, in the words of a parser that has more of them.
+pub(super) fn refused_record(record: &Record, at: usize) -> (Error, u64) {
+    let text = match std::str::from_utf8(record.bytes) {
+        Ok(text) => text,
+        Err(error) => return encoding_error(record, error),
+    };
+    let parsed = serde_json::from_str::<serde_json::Value>(text);
+    let object = || AnyObject.deserialize(&mut serde_json::Deserializer::from_str(text));
+    let Err(error) = parsed.and_then(|_| object()) else {
+        let (column, lines) = place_in(record, at);
+        let rest = record.bytes.get(at..).unwrap_or_default();
+        return (not_json("unexpected text", rest).context(format!("column {column}")), record.lines + lines);
+    };
+    record_error(record, &error)
+}
+
+/// The error for a value, at byte `at` of the record, that its column does not take.
+pub(super) fn misfit_error(record: &Record, misfit: &Misfit, at: usize) -> (Error, u64) {
+    let (column, lines) = place_in(record, at);
+    (misfit_in_words(misfit).context(format!("column {column}")), record.lines + lines)
+}
+
+/// The column, from 1, of byte `at` of the record, and the lines before it in the record.
+fn place_in(record: &Record, at: usize) -> (usize, u64) {
+    let before = record.bytes.get(..at).unwrap_or(record.bytes);
+    let lines = memchr_iter(b'\n', before).count() as u64;
+    let line = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let first = if lines == 0 { characters(record.before) } else { 0 };
+    (first + characters(line) + 1, lines)
+}
+
+/// Any object, checked to be JSON.
+struct AnyObject;
+
+impl<'de> DeserializeSeed<'de> for AnyObject {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for AnyObject {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<(), A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
 }
 
 /// The error for a record that is not UTF-8.
@@ -46,7 +112,7 @@ pub(super) fn encoding_error(record: &Record, error: std::str::Utf8Error) -> (Er
     (error.context(format!("column {}", characters(line) + 1)), record.lines + lines)
 }
 
-fn misfit_error(misfit: Misfit) -> Error {
+fn misfit_in_words(misfit: &Misfit) -> Error {
     let mut path = String::new();
     for step in misfit.path.iter().rev() {
         if !path.is_empty() && !step.starts_with('[') {

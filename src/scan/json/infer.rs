@@ -11,17 +11,20 @@ use serde::de::DeserializeSeed;
 use crate::error::Result;
 use crate::io::Compression;
 use crate::scan::format::Inferred;
+use crate::scan::json::VALUE_COLUMN;
 use crate::scan::json::fault::{encoding_error, placed, record_error};
-use crate::scan::json::records::{Broken, Portion, Record, Records};
+use crate::scan::json::input::Portion;
+use crate::scan::json::records::{Broken, Record, Records};
 use crate::scan::json::settings::{Layout, Sample, Settings};
-use crate::scan::json::shape::{Keys, RowShape};
+use crate::scan::json::shape::{Keys, Limits, RowShape, ValueShape};
 use crate::scan::spec::{FileEntry, OptionValue, Options};
 
 /// Bytes that are looked at in all files together.
 const SAMPLE_BYTES: u64 = 64 << 20;
 /// Bytes that are looked at in each file at least.
 const LEAST_FILE_BYTES: u64 = 256 << 10;
-/// Bytes that are inflated of a file when not all are.
+/// Bytes that are inflated of all compressed files together, and of one, when not all are.
+const ALL_INFLATED_BYTES: u64 = 16 << 20;
 const INFLATED_BYTES: u64 = 4 << 20;
 /// Compressed files that are together smaller are inflated whole.
 const SMALL_COMPRESSED_BYTES: u64 = 8 << 20;
@@ -51,6 +54,7 @@ fn common_layout(layouts: &[Option<Layout>]) -> Option<&'static str> {
     Some(match first {
         Layout::Lines => "newline_delimited",
         Layout::Array => "array",
+        Layout::Values => "unstructured",
     })
 }
 
@@ -81,7 +85,7 @@ impl Piece {
         while rows < self.rows && records.offset() < self.bytes {
             let Some(record) = records.next().map_err(failed)? else { break };
             rows += 1;
-            match look_at(&record, &mut keys) {
+            match look_at(&record, &mut keys, settings) {
                 Err(_) if settings.ignore_errors => {}
                 Err((error, line)) => return Err(placed(error, &self.portion, Some(line))),
                 Ok(()) => {}
@@ -91,13 +95,16 @@ impl Piece {
     }
 }
 
-fn look_at(record: &Record, keys: &mut Keys) -> Result<(), (crate::error::Error, u64)> {
+fn look_at(record: &Record, keys: &mut Keys, settings: &Settings) -> Result<(), (crate::error::Error, u64)> {
     let text = std::str::from_utf8(record.bytes).map_err(|error| encoding_error(record, error))?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    RowShape(keys)
-        .deserialize(&mut deserializer)
-        .and_then(|()| deserializer.end())
-        .map_err(|error| record_error(record, &error, None))
+    let limits = Limits { depth: settings.maximum_depth.saturating_sub(1), forms: &settings.forms };
+    let only = if settings.records { None } else { keys.only(VALUE_COLUMN) };
+    let seen = match only {
+        Some(shape) => ValueShape { shape, limits }.deserialize(&mut deserializer),
+        None => RowShape { keys, limits }.deserialize(&mut deserializer),
+    };
+    seen.and_then(|()| deserializer.end()).map_err(|error| record_error(record, &error))
 }
 
 fn pieces(files: &[FileEntry], layouts: &[Option<Layout>], settings: &Settings) -> Vec<Piece> {
@@ -112,7 +119,11 @@ fn pieces(files: &[FileEntry], layouts: &[Option<Layout>], settings: &Settings) 
         _ => u64::MAX,
     };
     let inflated = match settings.sample {
-        Sample::Bounded if compressed > SMALL_COMPRESSED_BYTES => share.min(INFLATED_BYTES),
+        Sample::Bounded if compressed > SMALL_COMPRESSED_BYTES => {
+            let count = files.iter().filter(|file| is_compressed(file)).count().max(1);
+            let each = ALL_INFLATED_BYTES / u64::try_from(count).unwrap_or(u64::MAX);
+            share.min(each.clamp(LEAST_FILE_BYTES, INFLATED_BYTES))
+        }
         _ => u64::MAX,
     };
     let rows = match settings.sample {

@@ -1,22 +1,37 @@
 //! JSON: one object per line, or one array of objects per file, plain or compressed.
 //!
 //! Invariant: the rows are the objects in the order of the file; a key that an object lacks is NULL; of two equal keys
-//! the last counts. Only the requested columns are built, but everything that is read is checked to be JSON.
+//! the last counts. Only the requested columns, and of structs only the requested fields, are built, but everything that
+//! is read is checked to be JSON to its last byte: brackets, commas, strings and their escapes, numbers, UTF-8. Only
+//! whether surrogates in strings come in pairs is seen where the string is wanted.
 //!
-//! The files here: `settings` (options), `records` (bytes into one value each), `shape` and `infer` (types from
-//! samples), `column` and `parse` (values straight into columns), `fault` (errors with line and column), `split`.
+//! Values of different types make a VARCHAR column: strings as they are, everything else as its JSON text without white
+//! space, numbers with all of their digits.
+//!
+//! The way of a byte: `input` (what of the file is in memory) → `structure` (where the tokens stand) → `walk` (the
+//! grammar, and what nobody wants) → `parse` (values) → `column` (arrays); `reader` drives them record by record and
+//! `split` makes batches. Before that `settings` (options), `records`, `shape` and `infer` find types in samples;
+//! `fault` says what is wrong, with line and column.
 
 mod column;
 mod fault;
+mod forms;
 mod infer;
+mod input;
+#[cfg(test)]
+mod oracle;
 mod parse;
+mod reader;
 mod records;
 mod settings;
 mod shape;
 mod split;
+mod structure;
 #[cfg(test)]
 mod tests;
-mod text;
+mod types;
+mod unescape;
+mod walk;
 
 use std::sync::Arc;
 
@@ -29,14 +44,21 @@ use crate::store::QueryContext;
 const OPTION_NAMES: &[&str] = &[
     "columns",
     "compression",
+    "dateformat",
     "filename",
     "format",
     "hive_partitioning",
     "ignore_errors",
+    "maximum_depth",
     "maximum_object_size",
+    "records",
     "sample_size",
+    "timestampformat",
     "union_by_name",
 ];
+
+/// The column of values that are not unpacked.
+const VALUE_COLUMN: &str = "json";
 
 /// The JSON format.
 #[derive(Debug, Clone, Copy, Default)]

@@ -4,252 +4,254 @@
 //! without a column are skipped (and still checked to be JSON). Of equal keys the last counts: the earlier value is
 //! taken back.
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use memchr::memchr;
 
-use crate::scan::infer::time;
+use crate::scan::infer::number;
 use crate::scan::json::column::{Column, Row, Values};
-use crate::scan::json::text::JsonText;
+use crate::scan::json::fault::Misfit;
+use crate::scan::json::unescape::unescape;
+use crate::scan::json::walk::{Cursor, Trouble, is_number};
 
-/// A value that its column cannot take.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Misfit {
-    /// The keys that lead to it, innermost first.
-    pub(super) path: Vec<String>,
-    /// What was found, in words.
-    pub(super) found: String,
-    /// The column's type, in words.
-    pub(super) wanted: String,
-}
+/// Doubles count integers one by one below this.
+const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
 
-/// One object as the next row of `row`.
-pub(super) struct RowSeed<'a> {
-    pub(super) row: &'a mut Row,
-    /// Rows before this one.
-    pub(super) rows: usize,
-    /// Filled when a value does not fit its column.
-    pub(super) misfit: &'a mut Option<Misfit>,
-}
-
-impl<'de> DeserializeSeed<'de> for RowSeed<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for RowSeed<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let RowSeed { row, rows, misfit } = self;
-        let mut guess = 0;
-        while let Some(found) = map.next_key_seed(KeySeed { row, guess })? {
-            let Some((position, column)) = found.and_then(|at| Some((at, row.columns.get_mut(at)?))) else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            guess = position + 1;
-            if column.len() > rows {
-                column.truncate(rows);
-            }
-            if let Err(error) = map.next_value_seed(ValueSeed { column, misfit }) {
-                if let Some(misfit) = misfit {
-                    misfit.path.push(row.key(position).to_owned());
-                }
-                return Err(error);
-            }
+/// The object at the cursor as row number `rows` of `row`.
+pub(super) fn record(cursor: &mut Cursor, row: &mut Row, rows: usize) -> Result<(), Trouble> {
+    match cursor.peek() {
+        None => Err(Trouble::End),
+        Some((_, b'{')) if row.is_empty() => cursor.skip(),
+        Some((_, b'{')) => {
+            cursor.next += 1;
+            object(cursor, row, rows)
         }
+        Some((at, _)) => Err(Trouble::Syntax(at)),
+    }
+}
+
+/// Any value at the cursor as the next one of the only column, where that is wanted.
+pub(super) fn lone_value(cursor: &mut Cursor, row: &mut Row) -> Result<(), Trouble> {
+    match row.columns.first_mut() {
+        Some(column) => value(cursor, column),
+        None => cursor.skip(),
+    }
+}
+
+/// An object whose opening bracket was taken.
+fn object(cursor: &mut Cursor, row: &mut Row, rows: usize) -> Result<(), Trouble> {
+    let mut token = cursor.take()?;
+    if token.1 == b'}' {
         row.fill(rows + 1);
-        Ok(())
+        return Ok(());
     }
-}
-
-/// Finds a key's column.
-struct KeySeed<'a> {
-    row: &'a Row,
-    guess: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<usize>, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for KeySeed<'_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Option<usize>, E> {
-        Ok(self.row.find(key, self.guess))
-    }
-}
-
-/// One value at the end of a column.
-struct ValueSeed<'a> {
-    column: &'a mut Column,
-    misfit: &'a mut Option<Misfit>,
-}
-
-impl ValueSeed<'_> {
-    fn refuse<E: serde::de::Error>(self, found: String) -> Result<(), E> {
-        let wanted = self.column.type_name();
-        let error = E::custom("a value does not fit its column");
-        *self.misfit = Some(Misfit { path: Vec::new(), found, wanted });
-        Err(error)
-    }
-
-    /// The value as JSON text, where the column is text.
-    fn text<E: serde::de::Error>(self, write: impl FnOnce(JsonText) -> Result<(), E>) -> Result<(), E> {
-        if let Values::Text(texts) = &mut self.column.values {
-            write(JsonText { out: &mut texts.bytes })?;
-            texts.end();
-            self.column.valid();
-        }
-        Ok(())
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ValueSeed<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.column.push_null();
-        Ok(())
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
-        match &mut self.column.values {
-            Values::Boolean(bits) => bits.append(value),
-            Values::Text(_) => return self.text(|text| text.visit_bool(value)),
-            _ => return self.refuse(format!("the boolean {value}")),
-        }
-        self.column.valid();
-        Ok(())
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<(), E> {
-        match &mut self.column.values {
-            Values::Int(values) => values.push(value),
-            Values::Huge(values) => values.push(i128::from(value)),
-            Values::Double(values) => values.push(value as f64),
-            Values::Text(_) => return self.text(|text| text.visit_i64(value)),
-            _ => return self.refuse(format!("the number {value}")),
-        }
-        self.column.valid();
-        Ok(())
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
-        if let Ok(value) = i64::try_from(value) {
-            return self.visit_i64(value);
-        }
-        match &mut self.column.values {
-            Values::Huge(values) => values.push(i128::from(value)),
-            Values::Double(values) => values.push(value as f64),
-            Values::Text(_) => return self.text(|text| text.visit_u64(value)),
-            _ => return self.refuse(format!("the number {value}")),
-        }
-        self.column.valid();
-        Ok(())
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
-        match &mut self.column.values {
-            Values::Double(values) => values.push(value),
-            Values::Text(_) => return self.text(|text| text.visit_f64(value)),
-            // 1.0 and 1e3 are integers too, as long as doubles count them one by one.
-            Values::Int(_) | Values::Huge(_) if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 => {
-                return self.visit_i64(value as i64);
-            }
-            _ => return self.refuse(format!("the number {value}")),
-        }
-        self.column.valid();
-        Ok(())
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        match &mut self.column.values {
-            Values::Text(texts) => {
-                texts.bytes.extend_from_slice(text.as_bytes());
-                texts.end();
-            }
-            Values::Date(values) => match time::parse_date(text.as_bytes()) {
-                Some(value) => values.push(value),
-                None => return self.refuse(quoted(text)),
-            },
-            Values::Timestamp(values) => match time::parse_timestamp(text.as_bytes()) {
-                Some(value) => values.push(value),
-                None => return self.refuse(quoted(text)),
-            },
-            _ => return self.refuse(quoted(text)),
-        }
-        self.column.valid();
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        match &mut self.column.values {
-            Values::List { ends, item, .. } => {
-                let mut count = 0;
-                loop {
-                    match items.next_element_seed(ValueSeed { column: item, misfit: self.misfit }) {
-                        Ok(Some(())) => count += 1,
-                        Ok(None) => break,
-                        Err(error) => {
-                            if let Some(misfit) = self.misfit {
-                                misfit.path.push(format!("[{count}]"));
-                            }
-                            return Err(error);
-                        }
+    let mut step = 0;
+    loop {
+        let (b'"', open) = (token.1, token.0) else { return Err(Trouble::Syntax(token.0)) };
+        let key = cursor.key(open)?;
+        match row.find(key, step) {
+            None => cursor.skip()?,
+            Some(position) => {
+                if let Some(column) = row.columns.get_mut(position) {
+                    if column.len() > rows {
+                        column.truncate(rows);
                     }
+                    value(cursor, column).map_err(|trouble| trouble.within(|| row.key(position).to_owned()))?;
                 }
-                let end = i32::try_from(item.len()).map_err(|_| A::Error::custom("too many list items"))?;
-                ends.push(end);
             }
-            Values::Text(_) => return self.text(|text| text.visit_seq(items)),
-            _ => return self.refuse("an array".to_owned()),
         }
-        self.column.valid();
-        Ok(())
+        step += 1;
+        match cursor.take()? {
+            (_, b',') => token = cursor.take()?,
+            (_, b'}') => break,
+            (at, _) => return Err(Trouble::Syntax(at)),
+        }
     }
+    row.fill(rows + 1);
+    Ok(())
+}
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-        let rows = self.column.len();
-        match &mut self.column.values {
-            Values::Struct(row) => RowSeed { row, rows, misfit: self.misfit }.visit_map(map)?,
-            Values::Text(_) => return self.text(|text| text.visit_map(map)),
-            _ => return self.refuse("an object".to_owned()),
+impl Trouble {
+    /// The same, one key or index further in.
+    fn within(self, step: impl FnOnce() -> String) -> Self {
+        match self {
+            Trouble::Misfit(mut misfit, at) => {
+                misfit.path.push(step());
+                Trouble::Misfit(misfit, at)
+            }
+            other => other,
         }
-        self.column.valid();
-        Ok(())
     }
+}
+
+/// The value at the cursor at the end of `column`.
+fn value(cursor: &mut Cursor, column: &mut Column) -> Result<(), Trouble> {
+    let (at, byte) = cursor.take()?;
+    match byte {
+        b'"' => {
+            let raw = cursor.string(at)?;
+            if text(raw, column).ok_or(Trouble::Syntax(at))? {
+                column.valid();
+                return Ok(());
+            }
+            refuse(column, at, quoted(raw))
+        }
+        b'{' => nested_object(cursor, column, at),
+        b'[' => array(cursor, column, at),
+        _ => {
+            let scalar = cursor.scalar(at);
+            match scalar {
+                b"null" => {
+                    column.push_null();
+                    return Ok(());
+                }
+                b"true" | b"false" => boolean(scalar, column, at)?,
+                _ => number(scalar, column, at, cursor)?,
+            }
+            column.valid();
+            Ok(())
+        }
+    }
+}
+
+fn refuse<T>(column: &Column, at: usize, found: String) -> Result<T, Trouble> {
+    let wanted = column.type_name();
+    Err(Trouble::Misfit(Box::new(Misfit { path: Vec::new(), found, wanted }), at))
+}
+
+/// A string's inside. False where the column does not take it; `None` where it is no text.
+fn text(raw: &[u8], column: &mut Column) -> Option<bool> {
+    let escaped = memchr(b'\\', raw).is_some();
+    if let Values::Text(texts) = &mut column.values {
+        if !escaped {
+            texts.bytes.extend_from_slice(raw);
+        } else if !unescape(raw, &mut texts.bytes) {
+            return None;
+        }
+        texts.end();
+        return Some(true);
+    }
+    let mut plain = Vec::new();
+    if escaped && !unescape(raw, &mut plain) {
+        return None;
+    }
+    let text = if escaped { plain.as_slice() } else { raw };
+    Some(column.push_moment(text))
+}
+
+fn boolean(word: &[u8], column: &mut Column, at: usize) -> Result<(), Trouble> {
+    match &mut column.values {
+        Values::Boolean(bits) => bits.append(word == b"true"),
+        Values::Text(texts) => texts.push(word),
+        _ => return refuse(column, at, format!("the boolean {}", String::from_utf8_lossy(word))),
+    }
+    Ok(())
+}
+
+fn number(digits: &[u8], column: &mut Column, at: usize, cursor: &Cursor) -> Result<(), Trouble> {
+    if let Values::Int(values) = &mut column.values
+        && let Some(value) = short_integer(digits)
+    {
+        values.push(value);
+        return Ok(());
+    }
+    if !is_number(digits) {
+        return Err(cursor.not_scalar(at));
+    }
+    let fits = match &mut column.values {
+        Values::Int(values) => integer::<i64>(digits).map(|value| values.push(value)).is_some(),
+        Values::Huge(values) => integer::<i128>(digits).map(|value| values.push(value)).is_some(),
+        Values::Double(values) => number::parse_double(digits).map(|value| values.push(value)).is_some(),
+        Values::Text(texts) => {
+            texts.push(digits);
+            true
+        }
+        _ => false,
+    };
+    if fits { Ok(()) } else { refuse(column, at, format!("the number {}", String::from_utf8_lossy(digits))) }
+}
+
+/// An integer of at most 18 digits, where it is written as JSON wants it.
+#[inline]
+fn short_integer(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || digits.len() > 18 || digits.len() > 1 && digits.first() == Some(&b'0') {
+        return None;
+    }
+    let mut value = 0;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + i64::from(digit);
+    }
+    Some(if negative { -value } else { value })
+}
+
+/// An integer, also where it is written as 1.0 or 1e3, as long as doubles count them one by one.
+fn integer<T: std::str::FromStr + From<i64>>(text: &[u8]) -> Option<T> {
+    if let Some(value) = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()) {
+        return Some(value);
+    }
+    let value = number::parse_double(text)?;
+    let is_whole = value.fract() == 0.0 && value.abs() < EXACT_INTEGERS;
+    is_whole.then(|| T::from(value as i64))
+}
+
+fn nested_object(cursor: &mut Cursor, column: &mut Column, at: usize) -> Result<(), Trouble> {
+    let rows = column.len();
+    match &mut column.values {
+        Values::Struct(row) => object(cursor, row, rows)?,
+        Values::Text(_) => json_text(cursor, column)?,
+        _ => return refuse(column, at, "an object".to_owned()),
+    }
+    column.valid();
+    Ok(())
+}
+
+fn array(cursor: &mut Cursor, column: &mut Column, at: usize) -> Result<(), Trouble> {
+    match &mut column.values {
+        Values::List { ends, item, .. } => {
+            items(cursor, item)?;
+            ends.push(i32::try_from(item.len()).map_err(|_| Trouble::Syntax(at))?);
+        }
+        Values::Text(_) => json_text(cursor, column)?,
+        _ => return refuse(column, at, "an array".to_owned()),
+    }
+    column.valid();
+    Ok(())
+}
+
+fn items(cursor: &mut Cursor, item: &mut Column) -> Result<(), Trouble> {
+    if matches!(cursor.peek(), Some((_, b']'))) {
+        cursor.next += 1;
+        return Ok(());
+    }
+    for index in 0.. {
+        value(cursor, item).map_err(|trouble| trouble.within(|| format!("[{index}]")))?;
+        match cursor.take()? {
+            (_, b',') => {}
+            (_, b']') => break,
+            (at, _) => return Err(Trouble::Syntax(at)),
+        }
+    }
+    Ok(())
+}
+
+/// The value whose opening bracket was taken as the text of a VARCHAR.
+fn json_text(cursor: &mut Cursor, column: &mut Column) -> Result<(), Trouble> {
+    let Values::Text(texts) = &mut column.values else { return Ok(()) };
+    cursor.next -= 1;
+    cursor.copy(&mut texts.bytes)?;
+    texts.end();
+    Ok(())
 }
 
 /// The start of a text, for errors.
-fn quoted(text: &str) -> String {
+fn quoted(raw: &[u8]) -> String {
+    let text = String::from_utf8_lossy(raw);
     let mut start: String = text.chars().take(60).collect();
     if start.len() < text.len() {
         start.push('…');

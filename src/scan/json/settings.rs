@@ -3,17 +3,21 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Fields, Schema, SchemaRef};
+use memchr::memchr;
+use serde::de::IgnoredAny;
 
 use crate::error::{Code, Error, Result};
 use crate::io::{Compression, LocalFile};
-use crate::scan::infer::parse_type;
+use crate::scan::json::forms::Forms;
+use crate::scan::json::input::BYTE_ORDER_MARK;
+use crate::scan::json::types::nested_type;
 use crate::scan::options;
-use crate::scan::spec::Options;
+use crate::scan::spec::{OptionValue, Options};
 
 /// Bytes of one value unless the option says otherwise.
 const MAXIMUM_OBJECT_BYTES: usize = 16 << 20;
 /// Bytes in which the first character of a file is looked for.
-const PEEK_BYTES: usize = 4096;
+pub(super) const PEEK_BYTES: usize = 4096;
 
 /// How values stand in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +26,8 @@ pub(super) enum Layout {
     Lines,
     /// One array of values.
     Array,
+    /// Values one after the other, over as many lines as they like.
+    Values,
 }
 
 /// Which rows types are inferred from.
@@ -45,6 +51,12 @@ pub(super) struct Settings {
     /// Whether broken lines are left out.
     pub(super) ignore_errors: bool,
     pub(super) sample: Sample,
+    /// How dates are written.
+    pub(super) forms: Forms,
+    /// Whether the keys of objects are columns; else each value is one, of a column of its own.
+    pub(super) records: bool,
+    /// How deep types may be nested; what is deeper is text.
+    pub(super) maximum_depth: usize,
     /// Bytes that one value may have.
     pub(super) maximum_object_bytes: usize,
 }
@@ -64,6 +76,12 @@ impl Settings {
                 None => Sample::Bounded,
                 Some(-1) => Sample::All,
                 Some(rows) => Sample::Rows(positive("sample_size", rows)?),
+            },
+            forms: Forms::new(given)?,
+            records: records(given)?,
+            maximum_depth: match options::integer(given, "maximum_depth")? {
+                None | Some(-1) => usize::MAX,
+                Some(depth) => positive("maximum_depth", depth)?,
             },
             maximum_object_bytes: match options::integer(given, "maximum_object_size")? {
                 None => MAXIMUM_OBJECT_BYTES,
@@ -90,18 +108,23 @@ impl Settings {
     }
 }
 
-/// The layout of a file that starts with `bytes`.
+/// The layout of a file that starts with `bytes`. An object that has not ended with its line is one of many lines.
 pub(super) fn layout_of(bytes: &[u8]) -> Layout {
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    match text.iter().find(|byte| !byte.is_ascii_whitespace()) {
+    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes).trim_ascii_start();
+    match text.first() {
         Some(b'[') => Layout::Array,
+        Some(b'{') => {
+            let line = memchr(b'\n', text).and_then(|end| text.get(..end));
+            let ended = line.map(|line| serde_json::from_slice::<IgnoredAny>(line).map(drop));
+            if matches!(ended, Some(Err(error)) if error.is_eof()) { Layout::Values } else { Layout::Lines }
+        }
         _ => Layout::Lines,
     }
 }
 
 fn columns(given: &Options) -> Result<Option<SchemaRef>> {
     let Some(pairs) = options::pairs(given, "columns")? else { return Ok(None) };
-    let field = |(name, sql): &(String, String)| Ok(Field::new(name, parse_type(sql)?, true));
+    let field = |(name, sql): &(String, String)| Ok(Field::new(name, nested_type(sql)?, true));
     let fields = pairs.iter().map(field).collect::<Result<Fields>>()?;
     Ok(Some(Arc::new(Schema::new(fields))))
 }
@@ -117,7 +140,15 @@ fn layout(given: &Options) -> Result<Option<Layout>> {
         "auto" => Ok(None),
         "newline_delimited" | "nd" => Ok(Some(Layout::Lines)),
         "array" => Ok(Some(Layout::Array)),
-        _ => Err(refused("format", name, "'auto', 'newline_delimited' or 'array'")),
+        "unstructured" => Ok(Some(Layout::Values)),
+        _ => Err(refused("format", name, "'auto', 'newline_delimited', 'array' or 'unstructured'")),
+    }
+}
+
+fn records(given: &Options) -> Result<bool> {
+    match given.get("records") {
+        Some(OptionValue::Text(name)) if name.eq_ignore_ascii_case("auto") => Ok(true),
+        _ => Ok(options::flag(given, "records")?.unwrap_or(true)),
     }
 }
 

@@ -9,7 +9,8 @@ use arrow::datatypes::{DataType, Field, Fields};
 use foldhash::{HashMap, HashMapExt};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::scan::infer::{Kind, time};
+use crate::scan::infer::Kind;
+use crate::scan::json::forms::Forms;
 
 /// A nested object with more keys is taken for a dictionary, whose keys are data: it stays JSON text.
 const GREATEST_STRUCT: usize = 512;
@@ -46,6 +47,11 @@ impl Keys {
 
     fn len(&self) -> usize {
         self.shapes.len()
+    }
+
+    /// The shape of values that have no key, as that of the only one.
+    pub(super) fn only(&mut self, key: &str) -> Option<&mut Shape> {
+        self.get_or_add(key)
     }
 
     /// Widens by the keys of other objects.
@@ -102,8 +108,25 @@ impl Shape {
     }
 }
 
-/// Widens the columns `.0` by one object; anything else at the top is an error.
-pub(super) struct RowShape<'a>(pub(super) &'a mut Keys);
+/// Widens the columns by one object; anything else at the top is an error.
+pub(super) struct RowShape<'a> {
+    pub(super) keys: &'a mut Keys,
+    pub(super) limits: Limits<'a>,
+}
+
+/// What is told from a value.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits<'a> {
+    /// Brackets that may still be opened; what is deeper is text.
+    pub(super) depth: usize,
+    pub(super) forms: &'a Forms,
+}
+
+impl Limits<'_> {
+    fn within(self) -> Self {
+        Limits { depth: self.depth.saturating_sub(1), ..self }
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for RowShape<'_> {
     type Value = ();
@@ -121,18 +144,18 @@ impl<'de> Visitor<'de> for RowShape<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-        visit_keys(self.0, map)?;
-        if self.0.len() > GREATEST_ROW {
+        visit_keys(self.keys, self.limits, map)?;
+        if self.keys.len() > GREATEST_ROW {
             return Err(A::Error::custom(format!("more than {GREATEST_ROW} different keys")));
         }
         Ok(())
     }
 }
 
-fn visit_keys<'de, A: MapAccess<'de>>(keys: &mut Keys, mut map: A) -> Result<(), A::Error> {
+fn visit_keys<'de, A: MapAccess<'de>>(keys: &mut Keys, limits: Limits, mut map: A) -> Result<(), A::Error> {
     while let Some(position) = map.next_key_seed(KeyPosition(keys))? {
         match keys.shapes.get_mut(position) {
-            Some((_, shape)) => map.next_value_seed(ValueShape(shape))?,
+            Some((_, shape)) => map.next_value_seed(ValueShape { shape, limits })?,
             None => drop(map.next_value::<IgnoredAny>()?),
         }
     }
@@ -167,7 +190,10 @@ impl Visitor<'_> for KeyPosition<'_> {
 }
 
 /// Widens one shape by one value.
-struct ValueShape<'a>(&'a mut Shape);
+pub(super) struct ValueShape<'a> {
+    pub(super) shape: &'a mut Shape,
+    pub(super) limits: Limits<'a>,
+}
 
 impl<'de> DeserializeSeed<'de> for ValueShape<'_> {
     type Value = ();
@@ -189,38 +215,42 @@ impl<'de> Visitor<'de> for ValueShape<'_> {
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        self.0.widen(Kind::Boolean);
+        self.shape.widen(Kind::Boolean);
         Ok(())
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        self.0.widen(Kind::BigInt);
+        self.shape.widen(Kind::BigInt);
         Ok(())
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.0.widen(if i64::try_from(value).is_ok() { Kind::BigInt } else { Kind::Huge });
+        self.shape.widen(if i64::try_from(value).is_ok() { Kind::BigInt } else { Kind::Huge });
         Ok(())
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        self.0.widen(Kind::Double);
+        self.shape.widen(Kind::Double);
         Ok(())
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        if *self.0 != Shape::Scalar(Kind::Text) {
-            self.0.widen(time::classify(text.as_bytes()));
+        if *self.shape != Shape::Scalar(Kind::Text) {
+            self.shape.widen(self.limits.forms.classify(text.as_bytes()));
         }
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        if *self.0 == Shape::Scalar(Kind::Null) {
-            *self.0 = Shape::List(Box::new(Shape::Scalar(Kind::Null)));
+        if self.limits.depth == 0 {
+            *self.shape = Shape::Scalar(Kind::Text);
         }
-        match self.0 {
-            Shape::List(item) => while items.next_element_seed(ValueShape(item))?.is_some() {},
+        if *self.shape == Shape::Scalar(Kind::Null) {
+            *self.shape = Shape::List(Box::new(Shape::Scalar(Kind::Null)));
+        }
+        let limits = self.limits.within();
+        match self.shape {
+            Shape::List(item) => while items.next_element_seed(ValueShape { shape: item, limits })?.is_some() {},
             other => {
                 *other = Shape::Scalar(Kind::Text);
                 while items.next_element::<IgnoredAny>()?.is_some() {}
@@ -230,17 +260,20 @@ impl<'de> Visitor<'de> for ValueShape<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        if *self.0 == Shape::Scalar(Kind::Null) {
-            *self.0 = Shape::Struct(Keys { shapes: Vec::new(), index: HashMap::new() });
+        if self.limits.depth == 0 {
+            *self.shape = Shape::Scalar(Kind::Text);
         }
-        match &mut *self.0 {
-            Shape::Struct(keys) => visit_keys(keys, map)?,
+        if *self.shape == Shape::Scalar(Kind::Null) {
+            *self.shape = Shape::Struct(Keys { shapes: Vec::new(), index: HashMap::new() });
+        }
+        match &mut *self.shape {
+            Shape::Struct(keys) => visit_keys(keys, self.limits.within(), map)?,
             other => {
                 *other = Shape::Scalar(Kind::Text);
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             }
         }
-        self.0.limit();
+        self.shape.limit();
         Ok(())
     }
 }

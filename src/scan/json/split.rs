@@ -1,26 +1,32 @@
 //! Splits of JSON files and their reading.
 //!
-//! Invariant: every record of every file belongs to exactly one split. A split holds one read buffer and one batch; a
-//! batch ends early when its records have had many bytes.
+//! Invariant: every record of every file belongs to exactly one split. A split holds one read buffer (or chunk) and one
+//! batch; a batch ends early when its records have had many bytes.
 
+use std::collections::BTreeMap;
+use std::io::Read;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatchOptions};
 use arrow::datatypes::{Fields, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
+use memchr::memrchr;
 use rayon::prelude::*;
-use serde::de::DeserializeSeed;
 
 use crate::batch::Split;
 use crate::error::{Error, Result};
-use crate::io::Compression;
+use crate::io::{Compression, open_counted_stream};
 use crate::memory::Reservation;
+use crate::scan::Parts;
+use crate::scan::chunks::{Beginning, Cutter, SharedStream, shares};
 use crate::scan::format::{ScanRequest, SplitPlan};
 use crate::scan::json::column::Row;
-use crate::scan::json::fault::{encoding_error, placed, record_error};
-use crate::scan::json::parse::RowSeed;
-use crate::scan::json::records::{Broken, Portion, Record, Records};
-use crate::scan::json::settings::{Layout, Settings};
+use crate::scan::json::fault::placed;
+use crate::scan::json::input::{BYTE_ORDER_MARK, Input, Portion};
+use crate::scan::json::reader::Reader;
+use crate::scan::json::records::{Broken, too_long};
+use crate::scan::json::settings::{Layout, PEEK_BYTES, Settings, layout_of};
+use crate::scan::spec::FileEntry;
 use crate::store::QueryContext;
 
 /// Bytes of a file that one split has at most and at least.
@@ -29,13 +35,15 @@ const LEAST_SPLIT: u64 = 256 << 10;
 /// Splits per thread that small inputs are cut for.
 const SPLITS_PER_THREAD: u64 = 4;
 /// A batch is full when its records had so many bytes.
-const BATCH_BYTES: u64 = 2 << 20;
+const BATCH_BYTES: usize = 2 << 20;
 
 /// What all splits of one scan share.
 #[derive(Debug)]
 struct Scan {
     settings: Settings,
     schema: SchemaRef,
+    /// For each column of `schema` what is wanted of it.
+    parts: Vec<Parts>,
     limit: Option<usize>,
     context: Arc<QueryContext>,
 }
@@ -49,18 +57,32 @@ pub(super) fn splits(request: &ScanRequest, context: &Arc<QueryContext>) -> Resu
     let schema = Arc::new(Schema::new(fields.collect::<Result<Fields>>()?));
     let settings = Settings::new(&request.spec.options)?;
     let limit = request.limit.filter(|_| request.filters.is_empty());
-    let scan = Arc::new(Scan { settings, schema, limit, context: context.clone() });
+    let parts = parts_of(&request.projection, &request.parts);
+    let scan = Arc::new(Scan { settings, schema, parts, limit, context: context.clone() });
     let files = &request.spec.files;
     let all: u64 = files.iter().map(|file| file.size).sum();
     let threads = u64::try_from(context.threads.max(1)).unwrap_or(1);
     let target = (all / (threads * SPLITS_PER_THREAD)).clamp(LEAST_SPLIT, GREATEST_SPLIT);
     let layouts = files.par_iter().map(|file| scan.settings.layout(&file.path)).collect::<Result<Vec<_>>>()?;
+    let shares = shares_of(files, &scan.settings, context.threads);
     let mut splits: Vec<Box<dyn SplitPlan>> = Vec::new();
-    for (number, (file, layout)) in files.iter().zip(layouts).enumerate() {
+    for (number, ((file, layout), share)) in files.iter().zip(layouts).zip(shares).enumerate() {
         let compression = scan.settings.compression(&file.path);
         let portion = Portion { path: file.path.clone(), compression, layout, range: None };
+        let one = JsonSplit { scan: scan.clone(), file: number, portion, shared: None };
+        if let Some(count) = share
+            && let Some(skip) = shared_lines(&one.portion)?
+        {
+            let stream = Arc::new(SharedStream::new(&file.path, file.size, b'\n', context));
+            splits.extend((0..count).map(|index| {
+                let shared = Some(Shared { stream: stream.clone(), index, skip });
+                let portion = Portion { layout: Some(Layout::Lines), ..one.portion.clone() };
+                Box::new(JsonSplit { scan: scan.clone(), file: number, portion, shared }) as Box<dyn SplitPlan>
+            }));
+            continue;
+        }
         if compression != Compression::None || layout != Some(Layout::Lines) {
-            splits.push(Box::new(JsonSplit { scan: scan.clone(), file: number, portion }));
+            splits.push(Box::new(one));
             continue;
         }
         let mut start = 0;
@@ -68,20 +90,50 @@ pub(super) fn splits(request: &ScanRequest, context: &Arc<QueryContext>) -> Resu
             let rest = file.size - start;
             // What is left behind a split is never a crumb.
             let end = if rest < target + target / 2 { file.size } else { start + target };
-            let portion = Portion { range: Some(start..end), ..portion.clone() };
-            splits.push(Box::new(JsonSplit { scan: scan.clone(), file: number, portion }));
+            let portion = Portion { range: Some(start..end), ..one.portion.clone() };
+            splits.push(Box::new(JsonSplit { scan: scan.clone(), file: number, portion, shared: None }));
             start = end;
         }
     }
     Ok(splits)
 }
 
+fn parts_of(projection: &[usize], parts: &BTreeMap<usize, Parts>) -> Vec<Parts> {
+    projection.iter().map(|column| parts.get(column).cloned().unwrap_or(Parts::All)).collect()
+}
+
+/// Into how many splits a compressed file is cut, if it is of lines; `None` for the others and where that does not pay.
+fn shares_of(files: &[FileEntry], settings: &Settings, threads: usize) -> Vec<Option<usize>> {
+    let is_compressed = |file: &FileEntry| settings.compression(&file.path) != Compression::None;
+    let sizes: Vec<u64> =
+        files.iter().map(|file| if is_compressed(file) { file.size } else { file.size / 4 }).collect();
+    let shares = shares(&sizes, threads);
+    files.iter().zip(shares).map(|(file, share)| share.filter(|_| is_compressed(file))).collect()
+}
+
+/// The bytes before the first line of a compressed file; `None` where it is not of lines.
+fn shared_lines(portion: &Portion) -> Result<Option<u64>> {
+    let mut bytes = Vec::new();
+    open_counted_stream(&portion.path, portion.compression)?.take(PEEK_BYTES as u64).read_to_end(&mut bytes)?;
+    let layout = portion.layout.unwrap_or_else(|| layout_of(&bytes));
+    let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+    Ok((layout == Layout::Lines).then_some(mark as u64))
+}
+
 /// A part of one file, planned.
-#[derive(Debug)]
 struct JsonSplit {
     scan: Arc<Scan>,
     file: usize,
     portion: Portion,
+    shared: Option<Shared>,
+}
+
+/// A share of a compressed file.
+struct Shared {
+    stream: Arc<SharedStream>,
+    index: usize,
+    /// Bytes before the first line.
+    skip: u64,
 }
 
 impl SplitPlan for JsonSplit {
@@ -91,16 +143,55 @@ impl SplitPlan for JsonSplit {
 
     fn open(&self) -> Result<Box<dyn Split>> {
         let budget = &self.scan.context.budget;
-        let buffer = budget.reservation("JSON scan");
-        let records = Records::open(&self.portion, self.scan.settings.maximum_object_bytes, Some(buffer))?;
+        let settings = &self.scan.settings;
+        let input = match &self.shared {
+            Some(shared) => self.share(shared),
+            None => Input::open(&self.portion, Some(budget.reservation("JSON scan")))?,
+        };
+        let memory = budget.reservation("JSON scan");
+        let parts: Vec<&Parts> = self.scan.parts.iter().collect();
         Ok(Box::new(Reading {
             scan: self.scan.clone(),
             portion: self.portion.clone(),
-            records,
-            row: Row::new(self.scan.schema.fields())?,
+            reader: Reader::new(input, self.portion.layout, settings, memory),
+            row: Row::new(self.scan.schema.fields(), &parts, &settings.forms)?,
             left: self.scan.limit.unwrap_or(usize::MAX),
             batch: budget.reservation("JSON scan"),
         }))
+    }
+}
+
+impl JsonSplit {
+    fn share(&self, shared: &Shared) -> Input {
+        let (path, compression, skip) = (self.portion.path.clone(), self.portion.compression, shared.skip);
+        let longest = self.scan.settings.maximum_object_bytes;
+        Input::of_chunks(shared.stream.reader(
+            shared.index,
+            Box::new(move || {
+                let stream = open_counted_stream(&path, compression)?;
+                Ok(Beginning { stream, skip, cutter: Box::new(LineCutter { longest }) })
+            }),
+        ))
+    }
+}
+
+/// Raw line ends never stand inside a JSON string, so each ends a line.
+struct LineCutter {
+    longest: usize,
+}
+
+impl Cutter for LineCutter {
+    fn whole(&mut self, bytes: &[u8], searched: usize) -> Result<usize> {
+        let unseen = bytes.get(searched..).unwrap_or_default();
+        Ok(memrchr(b'\n', unseen).map_or(0, |end| searched + end + 1))
+    }
+
+    fn longest(&self) -> usize {
+        self.longest
+    }
+
+    fn too_long(&self) -> Error {
+        too_long(self.longest)
     }
 }
 
@@ -108,7 +199,7 @@ impl SplitPlan for JsonSplit {
 struct Reading {
     scan: Arc<Scan>,
     portion: Portion,
-    records: Records,
+    reader: Reader,
     row: Row,
     /// Rows that are still wanted.
     left: usize,
@@ -116,58 +207,26 @@ struct Reading {
     batch: Reservation,
 }
 
-impl Reading {
-    /// Parses up to `wanted` rows into the columns.
-    fn parse(&mut self, wanted: usize) -> Result<usize> {
-        let start = self.records.offset();
-        let mut rows = 0;
-        while rows < wanted && self.records.offset() - start < BATCH_BYTES {
-            let record = match self.records.next() {
-                Ok(Some(record)) => record,
-                Ok(None) => break,
-                Err(Broken { error, lines }) => return Err(placed(error, &self.portion, lines)),
-            };
-            let needed = record.bytes.len() * 2;
-            if needed > self.batch.bytes() {
-                self.batch.grow(needed - self.batch.bytes())?;
-            }
-            match take(&record, &mut self.row, rows) {
-                Ok(()) => rows += 1,
-                Err(_) if self.scan.settings.ignore_errors => self.row.truncate(rows),
-                Err((error, line)) => return Err(placed(error, &self.portion, Some(line))),
-            }
-        }
-        Ok(rows)
-    }
-}
-
 impl Split for Reading {
     fn next(&mut self) -> Result<Option<RecordBatch>> {
         self.scan.context.cancel.check()?;
-        let full = usize::try_from(BATCH_BYTES * 2).unwrap_or(usize::MAX);
-        if self.batch.bytes() < full {
-            self.batch.grow(full - self.batch.bytes())?;
+        let wanted = self.scan.context.batch_size.max(1).min(self.left);
+        if wanted == 0 {
+            return Ok(None);
         }
-        let rows = self.parse(self.scan.context.batch_size.max(1).min(self.left))?;
+        if self.batch.bytes() < BATCH_BYTES * 2 {
+            self.batch.grow(BATCH_BYTES * 2 - self.batch.bytes())?;
+        }
+        let rows = self.reader.read(&mut self.row, wanted, BATCH_BYTES);
+        let rows = rows.map_err(|Broken { error, lines }| placed(error, &self.portion, lines))?;
         if rows == 0 {
             self.left = 0;
             return Ok(None);
         }
         self.left -= rows;
         let columns: Vec<ArrayRef> =
-            self.row.finish().map_err(|error| error.context(format!("file '{}'", self.portion.path)))?;
+            self.row.finish(rows).map_err(|error| error.context(format!("file '{}'", self.portion.path)))?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         Ok(Some(RecordBatch::try_new_with_options(self.scan.schema.clone(), columns, &options)?))
     }
-}
-
-/// Parses one record as row number `rows`.
-fn take(record: &Record, row: &mut Row, rows: usize) -> Result<(), (Error, u64)> {
-    let text = std::str::from_utf8(record.bytes).map_err(|error| encoding_error(record, error))?;
-    let mut misfit = None;
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    RowSeed { row, rows, misfit: &mut misfit }
-        .deserialize(&mut deserializer)
-        .and_then(|()| deserializer.end())
-        .map_err(|error| record_error(record, &error, misfit))
 }

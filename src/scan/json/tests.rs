@@ -18,6 +18,7 @@ use super::JsonReader;
 use crate::cancel::CancelToken;
 use crate::error::{Code, Error, Result};
 use crate::memory::Budget;
+use crate::scan::Parts;
 use crate::scan::format::{FormatReader, ScanRequest};
 use crate::scan::spec::{FileEntry, Format, OptionValue, Options, ScanSpec};
 use crate::store::{QueryContext, Store};
@@ -46,7 +47,14 @@ fn request(paths: &[PathBuf], options: &Options) -> Result<ScanRequest> {
         hive_columns: 0,
         rows: inferred.rows,
     };
-    Ok(ScanRequest { spec: Arc::new(spec), projection, filters: Vec::new(), limit: None, runtime_filters: Vec::new() })
+    Ok(ScanRequest {
+        spec: Arc::new(spec),
+        projection,
+        filters: Vec::new(),
+        limit: None,
+        runtime_filters: Vec::new(),
+        parts: Default::default(),
+    })
 }
 
 fn read_request(request: &ScanRequest, context: &Arc<QueryContext>) -> Result<RecordBatch> {
@@ -394,6 +402,69 @@ fn an_error_in_a_later_split_has_the_line_of_the_file() {
     assert!(error.contains(&format!("line {} of file", rows + 1)), "{error}");
 }
 
+/// Lines that hardly compress.
+fn noisy_lines(rows: usize) -> String {
+    let (mut text, mut state) = (String::from("\u{feff}"), 1_u64);
+    for row in 0..rows {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let (noise, more) = (state >> 3, state.wrapping_mul(31));
+        text.push_str(&format!(
+            "{{\"i\": {row}, \"t\": \"\\n{noise} \\\"{more}\", \"s\": {{\"u\": {noise}, \"v\": [{more}]}}}}\n"
+        ));
+    }
+    text
+}
+
+#[test]
+fn a_large_compressed_file_feeds_many_splits() {
+    let folder = TempDir::new().unwrap();
+    let rows = 40_000;
+    let text = noisy_lines(rows);
+    for (name, bytes) in
+        [("a.json.gz", gzip(text.as_bytes())), ("a.json.zst", zstd::encode_all(text.as_bytes(), 1).unwrap())]
+    {
+        let path = folder.path().join(name);
+        std::fs::write(&path, &bytes).unwrap();
+        let mut request = request(std::slice::from_ref(&path), &Options::new()).unwrap();
+        request.projection = vec![0];
+        let context = context(1000);
+        assert!(JsonReader.splits(&request, &context).unwrap().len() > 3);
+        let expected: Vec<_> = (0..rows as i64).collect();
+        let batch = read_request(&request, &context).unwrap();
+        assert!(batch.column(0).as_primitive::<Int64Type>().values() == expected.as_slice());
+
+        std::fs::write(&path, &bytes[..bytes.len() * 3 / 4]).unwrap();
+        let error = read_request(&request, &context).err().unwrap();
+        assert_eq!(error.code(), Code::InvalidData);
+        assert!(error.message().contains(name) && error.message().contains("cut off"), "{error}");
+        request.limit = Some(5);
+        let mut split = JsonReader.splits(&request, &context).unwrap()[0].open().unwrap();
+        assert_eq!(split.next().unwrap().unwrap().num_rows(), 5);
+        assert!(split.next().unwrap().is_none());
+    }
+    let path = folder.path().join("bad.json.gz");
+    std::fs::write(&path, gzip(format!("{text}{{\"i\": 1,}}\n").as_bytes())).unwrap();
+    let columns = OptionValue::Struct(vec![("i".to_owned(), OptionValue::Text("BIGINT".to_owned()))]);
+    let error = read_request(&request(&[path], &option("columns", columns)).unwrap(), &context(1000)).err().unwrap();
+    assert!(error.to_string().contains(&format!("line {} of file", rows + 1)), "{error}");
+}
+
+#[test]
+fn fields_that_nobody_wants_are_null() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.jsonl");
+    let text = "{\"s\": {\"a\": 1, \"b\": {\"c\": \"x\", \"d\": [2]}}, \"t\": 1}\n{\"s\": null}\n{\"s\": {}}\n";
+    std::fs::write(&path, text).unwrap();
+    let mut request = request(&[path], &Options::new()).unwrap();
+    let mut parts = Parts::none();
+    parts.add(&["b".to_owned(), "c".to_owned()]);
+    request.parts.insert(0, parts);
+    request.projection = vec![0];
+    let batch = read_request(&request, &context(100)).unwrap();
+    let shown = pretty_format_batches(&[batch]).unwrap().to_string();
+    assert!(shown.contains("{a: , b: {c: x, d: }}") && shown.contains("{a: , b: }"), "{shown}");
+}
+
 #[test]
 fn cancelling_stops_a_split() {
     let folder = TempDir::new().unwrap();
@@ -414,7 +485,8 @@ proptest! {
         lengths in prop::collection::vec((0..40_usize, 0..3_usize), 1..60),
         cuts in prop::collection::vec(0.0..1.0_f64, 0..6),
     ) {
-        use super::records::{Portion, Records};
+        use super::input::Portion;
+        use super::records::Records;
         use crate::io::Compression;
         let mut text = String::new();
         for (length, kind) in &lengths {

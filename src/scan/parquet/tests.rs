@@ -90,6 +90,7 @@ impl Scanned {
             filters: Vec::new(),
             limit: None,
             runtime_filters: Vec::new(),
+            parts: Default::default(),
         };
         Ok(Scanned { request, context: context(100) })
     }

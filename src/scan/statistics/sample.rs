@@ -38,6 +38,7 @@ pub fn of_files(spec: &Arc<ScanSpec>, columns: &[usize], context: &Arc<QueryCont
         filters: Vec::new(),
         limit: None,
         runtime_filters: Vec::new(),
+        parts: Default::default(),
     };
     // Splits that share a stream would inflate all of it for a look at its end.
     let is_compressed = |file: &FileEntry| Compression::of(&file.path) != Compression::None;

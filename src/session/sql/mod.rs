@@ -9,6 +9,7 @@ mod caret;
 mod casts;
 mod copy;
 mod dialect;
+mod dots;
 mod errors;
 mod exclude;
 mod fields;
@@ -97,6 +98,7 @@ impl Prepared {
         naming::name_columns(&mut statement);
         semi::spell_out(&mut statement);
         groups::spell_out(&mut statement);
+        dots::spell_out(&mut statement);
         let provider = Provider::new(relations.sources(&spelling), tables.names());
         let labels = Labels::of(&written);
         let (tokens, copy_options) = (tokens.to_vec(), Vec::new());

@@ -1,0 +1,1 @@
+SELECT type, count(*) AS n FROM whole GROUP BY type ORDER BY type
