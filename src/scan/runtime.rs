@@ -75,18 +75,20 @@ impl Watched {
 
     /// Which of `column`'s rows pass; `None` where that is not known or not worth knowing.
     pub fn mask(&self, column: &ArrayRef) -> Result<Option<BooleanArray>> {
-        if !self.filter.is_known() || !self.pays() {
-            return Ok(None);
-        }
+        if self.is_wanted() { self.mask_now(column) } else { Ok(None) }
+    }
+
+    /// The same without asking whether it is worth it.
+    pub fn mask_now(&self, column: &ArrayRef) -> Result<Option<BooleanArray>> {
         let Some(mask) = self.filter.mask(column)? else { return Ok(None) };
         self.seen.fetch_add(mask.len() as u64, Ordering::Relaxed);
         self.passed.fetch_add(mask.true_count() as u64, Ordering::Relaxed);
         Ok(Some(mask))
     }
 
-    /// Whether it is worth to look at the column.
+    /// Whether it is worth to look at the column of the next batch; asked once for each.
     pub fn is_wanted(&self) -> bool {
-        self.filter.is_known()
+        self.filter.is_known() && self.pays()
     }
 
     /// Whether it has ruled out a good part of the rows so far; nobody knows at first.

@@ -274,7 +274,7 @@ impl FlatSplit {
             let place = self.unchanged(watched.position).filter(|_| rows.wanted() > 0 && watched.is_wanted());
             let Some(place) = place else { continue };
             let array = self.loaded(place, rows.count)?.array(rows)?;
-            if let Some(mask) = watched.mask(&array)? {
+            if let Some(mask) = watched.mask_now(&array)? {
                 rows.narrow(&Selection::of_mask(&mask));
             }
         }
