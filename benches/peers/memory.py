@@ -134,7 +134,8 @@ SMALL = [
     Case("group by", "SELECT count(*), sum(n), max(t) FROM (SELECT text, count(*) AS n, max(k) AS t FROM a GROUP BY text) AS g"),
     Case("median", "SELECT median(k), quantile_cont(k, 0.1) FROM a"),
     Case("grouped median", "SELECT hundred, median(k) FROM a GROUP BY hundred"),
-    Case("mode", "SELECT mode(hundred % 7 + CASE WHEN hundred = 3 THEN 0 ELSE hundred END) FROM a WHERE hundred <> 3 OR k % 2 = 0"),
+    # One value is the most frequent: of several any would do.
+    Case("mode", "SELECT mode(CASE WHEN hundred < 3 THEN 0 ELSE hundred END) FROM a"),
     Case("array_agg", "SELECT count(*), sum(array_length(x)) FROM (SELECT hundred, array_agg(text) AS x FROM a GROUP BY hundred) AS g"),
     Case("global array_agg", "SELECT array_length(array_agg(text ORDER BY text)) FROM a"),
     Case("string_agg", "SELECT count(*), sum(length(x)) FROM (SELECT hundred, string_agg(text, ',' ORDER BY k) AS x FROM a GROUP BY hundred) AS g"),
