@@ -1,9 +1,12 @@
 //! Settings with human units, the same for the library's builder, the program's flags and `SET`.
 //!
 //! Invariant: `set(name, &get(name)?)` changes nothing. Settings are values only: whoever changes one tells the
-//! budget and the store (`Budget::set_limit`, `Store::set_spill_dir`, `Store::set_max_spill_size`).
+//! budget, the storage and the store (`Budget::set_limit`, `Store::set_spill_dir`, `Store::set_max_spill_size`).
 
 pub mod bytes;
+mod stores;
+
+pub use stores::StoreSettings;
 
 use std::path::PathBuf;
 
@@ -46,6 +49,8 @@ pub struct Settings {
     pub max_spill_size: SpillCap,
     /// Rows per batch that operators aim at, at least 1.
     pub batch_size: usize,
+    /// How object stores are spoken to.
+    pub stores: StoreSettings,
 }
 
 impl Default for Settings {
@@ -56,6 +61,7 @@ impl Default for Settings {
             spill_dir: std::env::temp_dir(),
             max_spill_size: SpillCap::default(),
             batch_size: 8192,
+            stores: StoreSettings::default(),
         }
     }
 }
@@ -63,7 +69,7 @@ impl Default for Settings {
 /// More workers than any machine has processors only cost memory.
 const MOST_THREADS: usize = 1024;
 
-/// Name and description of every setting, in the order in which they are listed.
+/// Name and description of every setting but those of stores, in the order in which they are listed.
 const DESCRIPTIONS: [(&str, &str); 5] = [
     ("memory_limit", "memory the process may use: a size or a percentage of what the machine has"),
     ("threads", "number of workers"),
@@ -84,13 +90,14 @@ impl Settings {
     /// assert_eq!(settings.memory_limit, 512_000_000);
     /// ```
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
-        match name.to_ascii_lowercase().as_str() {
+        let name = name.to_ascii_lowercase();
+        match name.as_str() {
             "memory_limit" => self.memory_limit = parse_memory_limit(value)?,
             "threads" => self.threads = parse_threads(value)?,
             "spill_dir" => self.spill_dir = parse_spill_dir(value)?,
             "max_spill_size" => self.max_spill_size = parse_spill_cap(value)?,
             "batch_size" => self.batch_size = parse_count("batch_size", value)?,
-            _ => return Err(unknown_setting(name)),
+            _ => return self.stores.set(&name, value).unwrap_or_else(|| Err(unknown_setting(&name))),
         }
         Ok(())
     }
@@ -100,7 +107,8 @@ impl Settings {
     /// # Errors
     /// `UNKNOWN_SETTING`, with the nearest name.
     pub fn get(&self, name: &str) -> Result<String> {
-        Ok(match name.to_ascii_lowercase().as_str() {
+        let name = name.to_ascii_lowercase();
+        Ok(match name.as_str() {
             "memory_limit" => bytes::format_exact(self.memory_limit),
             "threads" => self.threads.to_string(),
             "spill_dir" => self.spill_dir.display().to_string(),
@@ -109,15 +117,20 @@ impl Settings {
                 SpillCap::PercentOfFree(percent) => format!("{percent}%"),
             },
             "batch_size" => self.batch_size.to_string(),
-            _ => return Err(unknown_setting(name)),
+            _ => return self.stores.get(&name).ok_or_else(|| unknown_setting(&name)),
         })
     }
 
     /// Every setting: name, value, description.
     pub fn all(&self) -> Vec<(&'static str, String, &'static str)> {
         let value = |name| self.get(name).unwrap_or_default();
-        DESCRIPTIONS.iter().map(|&(name, description)| (name, value(name), description)).collect()
+        descriptions().map(|(name, description)| (name, value(name), description)).collect()
     }
+}
+
+/// Name and description of every setting.
+fn descriptions() -> impl Iterator<Item = (&'static str, &'static str)> {
+    DESCRIPTIONS.into_iter().chain(stores::DESCRIPTIONS)
 }
 
 /// The memory of the cgroup or the machine, whichever is smaller.
@@ -180,11 +193,11 @@ fn parse_count(name: &str, value: &str) -> Result<usize> {
 fn unknown_setting(name: &str) -> Error {
     let error = Error::new(Code::UnknownSetting, format!("there is no setting '{name}'"));
     let similarity = |known: &str| strsim::jaro_winkler(&name.to_ascii_lowercase(), known);
-    let nearest = DESCRIPTIONS.iter().map(|(known, _)| (similarity(known), *known)).max_by(|a, b| a.0.total_cmp(&b.0));
+    let nearest = descriptions().map(|(known, _)| (similarity(known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
     match nearest {
         Some((score, known)) if score >= LEAST_SIMILARITY => error.hint(format!("did you mean '{known}'?")),
         _ => {
-            let names: Vec<_> = DESCRIPTIONS.iter().map(|(known, _)| *known).collect();
+            let names: Vec<_> = descriptions().map(|(known, _)| known).collect();
             error.hint(format!("the settings are {}", names.join(", ")))
         }
     }

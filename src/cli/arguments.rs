@@ -33,7 +33,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<String>,
 
-    /// Write the answers to this file, which appears only when everything has succeeded
+    /// Write the answers to this file or object (s3://…), which appears only when everything has succeeded
     #[arg(short = 'o', long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a statement's answer is a schema and a stream of batches that has that schema.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -31,6 +31,9 @@ pub trait Engine: Send + Sync {
 
     /// Cancels the statement that runs, from another thread; it ends with `CANCELLED` within 200 ms.
     fn interrupt(&self);
+
+    /// Copies a file into a store.
+    fn put(&self, file: &Path, url: &str) -> Result<()>;
 }
 
 /// The library's session.
@@ -67,5 +70,9 @@ impl Engine for SessionEngine {
 
     fn interrupt(&self) {
         self.0.interrupt();
+    }
+
+    fn put(&self, file: &Path, url: &str) -> Result<()> {
+        self.0.put(file, url)
     }
 }

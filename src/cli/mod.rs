@@ -53,11 +53,11 @@ fn run(arguments: &Arguments) -> Result<Ending> {
     let engine: Arc<dyn Engine> = Arc::new(SessionEngine::new(&arguments.settings())?);
     let output = Output::open(arguments.output.as_deref())?;
     let interrupts = Interrupts::install(engine.clone(), output.unfinished())?;
-    let mut runner = Runner::new(engine, format, output.clone(), interrupts, arguments.clone());
+    let mut runner = Runner::new(engine.clone(), format, output.clone(), interrupts, arguments.clone());
     let ended = runner.run(&mut input);
     match ended {
-        Ok(Ending::Succeeded) => output.keep()?,
-        Ok(Ending::Failed) if arguments.continues_after_errors() => output.keep()?,
+        Ok(Ending::Succeeded) => output.keep(engine.as_ref())?,
+        Ok(Ending::Failed) if arguments.continues_after_errors() => output.keep(engine.as_ref())?,
         _ => output.discard(),
     }
     ended

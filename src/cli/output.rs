@@ -1,7 +1,7 @@
-//! Where answers go: standard output, or a file that appears only when it is complete.
+//! Where answers go: standard output, or a file or an object of a store that appears only when it is complete.
 //!
-//! Invariant: the file named by `--output` is either as it was before or holds everything; the text under way is in a
-//! temporary file beside it, which goes away on every end of the program that it can see.
+//! Invariant: what `--output` names is either as it was before or holds everything; the text under way is in a temporary
+//! file (beside a file, else where the system has them), which goes away on every end of the program that it can see.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -14,6 +14,8 @@ use floe::error::Code;
 use floe::{Error, Result};
 use parking_lot::Mutex;
 use tempfile::TempPath;
+
+use super::engine::Engine;
 
 /// The temporary file under way, shared with whoever must remove it when the program is interrupted.
 pub type Unfinished = Arc<Mutex<Option<TempPath>>>;
@@ -40,6 +42,12 @@ impl Output {
         let unfinished = Unfinished::default();
         let (sink, target): (Box<dyn Write>, _) = match path {
             None => (Box::new(io::stdout()), None),
+            Some(path) if is_url(path) => {
+                let (file, temporary) =
+                    tempfile::NamedTempFile::new().map_err(|error| refused(error, path))?.into_parts();
+                *unfinished.lock() = Some(temporary);
+                (Box::new(BufWriter::new(file)), Some(path.to_owned()))
+            }
             // A pipe or a device is written to, not replaced.
             Some(path) if path.exists() && !path.is_file() => (Box::new(create(path)?), None),
             Some(path) => {
@@ -69,15 +77,18 @@ impl Output {
         drop(unfinished.lock().take());
     }
 
-    /// Puts the file in its place; what cannot be put there is removed.
+    /// Puts the file in its place; what cannot be put there is removed. `engine` puts it into a store.
     ///
     /// # Errors
-    /// `IO_ERROR` when the last bytes cannot be written or the file cannot be renamed.
-    pub fn keep(&self) -> Result<()> {
+    /// `IO_ERROR` when the last bytes cannot be written, the file cannot be renamed, or the store refuses it.
+    pub fn keep(&self, engine: &dyn Engine) -> Result<()> {
         let mut shared = self.0.borrow_mut();
         let temporary = shared.unfinished.lock().take();
         shared.sink.flush()?;
         if let (Some(target), Some(temporary)) = (&shared.target, temporary) {
+            if is_url(target) {
+                return engine.put(&temporary, &target.to_string_lossy());
+            }
             let failed = |error: tempfile::PathPersistError| refused(error.error, target);
             temporary.persist(target).map_err(failed)?;
         }
@@ -106,6 +117,11 @@ impl Shared {
         }
         result
     }
+}
+
+/// Whether the output is an object of a store.
+fn is_url(path: &Path) -> bool {
+    path.to_str().is_some_and(|text| text.contains("://")) && !path.exists()
 }
 
 /// The width of the terminal that standard output is, if it is one.

@@ -11,7 +11,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use walkdir::{DirEntry, WalkDir};
 
 use crate::error::{Code, Error, Result};
-use crate::io::{Compression, local_path, natural_order, refused};
+use crate::io::{Compression, Location, local_path, natural_order, refused};
 
 /// Ends of names that a directory given as a pattern is searched for, before `.gz` or `.zst`.
 pub const DATA_EXTENSIONS: [&str; 6] = ["csv", "tsv", "parquet", "json", "jsonl", "ndjson"];
@@ -20,7 +20,7 @@ pub const DATA_EXTENSIONS: [&str; 6] = ["csv", "tsv", "parquet", "json", "jsonl"
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundFile {
     /// As the pattern led to it: relative if the pattern is.
-    pub path: String,
+    pub path: Location,
     /// Bytes on disk.
     pub size: u64,
     /// When it was last changed, where the file system tells.
@@ -31,8 +31,8 @@ pub struct FoundFile {
 ///
 /// # Errors
 /// `FILE_NOT_FOUND` naming the pattern (and close names) when nothing matches, `INVALID_SETTING` for a malformed
-/// pattern, `IO_ERROR` for a directory that cannot be read, `NOT_SUPPORTED` for URLs.
-pub fn glob(pattern: &str) -> Result<Vec<FoundFile>> {
+/// pattern, `IO_ERROR` for a directory that cannot be read.
+pub(super) fn glob(pattern: &str) -> Result<Vec<FoundFile>> {
     let pattern = local_path(pattern)?;
     let mut found = match std::fs::metadata(pattern) {
         Ok(metadata) if metadata.is_dir() => in_directory(pattern)?,
@@ -49,12 +49,12 @@ pub fn glob(pattern: &str) -> Result<Vec<FoundFile>> {
     Ok(found)
 }
 
-fn has_magic(text: &str) -> bool {
+pub(super) fn has_magic(text: &str) -> bool {
     text.contains(['*', '?', '[', '{'])
 }
 
 fn found_file(path: String, metadata: &Metadata) -> FoundFile {
-    FoundFile { path, size: metadata.len(), modified: metadata.modified().ok() }
+    FoundFile { path: path.into(), size: metadata.len(), modified: metadata.modified().ok() }
 }
 
 /// The data files anywhere below a directory; names that start with `.` or `_` are not data.
@@ -78,7 +78,7 @@ fn is_private(entry: &DirEntry) -> bool {
     name.starts_with(b"_") && !name.contains(&b'=')
 }
 
-fn is_data(name: &str) -> bool {
+pub(super) fn is_data(name: &str) -> bool {
     let (_, name) = Compression::split_name(name);
     let extension = Path::new(name).extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     DATA_EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
@@ -162,7 +162,7 @@ fn braces(text: &str) -> i32 {
     text.bytes().map(|byte| i32::from(byte == b'{') - i32::from(byte == b'}')).sum()
 }
 
-fn matcher(pattern: &str, part: &str) -> Result<GlobMatcher> {
+pub(super) fn matcher(pattern: &str, part: &str) -> Result<GlobMatcher> {
     GlobBuilder::new(part)
         .literal_separator(true)
         .empty_alternates(true)

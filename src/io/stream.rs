@@ -4,13 +4,13 @@
 //! error with its path and the byte of the compressed file at which it was noticed. The error travels through
 //! [`std::io::Error`] and comes out whole by `Error::from`.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Code, Error, Result};
-use crate::io::{Compression, local_path, refused};
+use crate::io::input::{InputFile, Sequential};
+use crate::io::{Compression, Location, refused};
 
 /// Bytes of the compressed file that are read at a time.
 const READ_BYTES: usize = 256 * 1024;
@@ -19,7 +19,7 @@ const READ_BYTES: usize = 256 * 1024;
 ///
 /// # Errors
 /// When the file cannot be opened. Later errors come out of `read`; turn them back with `Error::from`.
-pub fn open_stream(path: &str, compression: Compression) -> Result<Box<dyn Read + Send>> {
+pub fn open_stream(path: &Location, compression: Compression) -> Result<Box<dyn Read + Send>> {
     Ok(Box::new(open_counted_stream(path, compression)?))
 }
 
@@ -27,11 +27,8 @@ pub fn open_stream(path: &str, compression: Compression) -> Result<Box<dyn Read 
 ///
 /// # Errors
 /// As `open_stream`.
-pub fn open_counted_stream(path: &str, compression: Compression) -> Result<CountedStream> {
-    let file = File::open(local_path(path)?).map_err(|error| refused(path, "open", &error))?;
-    if file.metadata().map_err(|error| refused(path, "read", &error))?.is_dir() {
-        return Err(Error::new(Code::Io, format!("'{path}' is a directory, not a file")));
-    }
+pub fn open_counted_stream(path: &Location, compression: Compression) -> Result<CountedStream> {
+    let file = Sequential::new(InputFile::open(path)?);
     let consumed = Arc::new(AtomicU64::new(0));
     let input = Counted { inner: BufReader::with_capacity(READ_BYTES, file), consumed: consumed.clone() };
     let inner = compression.inflated(input).map_err(|error| refused(path, "inflate", &error))?;
@@ -66,7 +63,7 @@ impl Read for CountedStream {
 
 /// Counts the bytes that the decoder has used up.
 struct Counted {
-    inner: BufReader<File>,
+    inner: BufReader<Sequential>,
     consumed: Arc<AtomicU64>,
 }
 
@@ -100,6 +97,14 @@ struct Named {
 }
 
 impl Named {
+    /// The error with its path and place; what is ours already (the file could not be read) stays as it is.
+    fn placed(&self, error: std::io::Error) -> Error {
+        match error.get_ref() {
+            Some(inner) if inner.is::<Error>() => Error::from(error),
+            _ => self.damaged(&error),
+        }
+    }
+
     fn damaged(&self, error: &std::io::Error) -> Error {
         let (path, at) = (&self.path, self.consumed.load(Ordering::Relaxed));
         if self.compression == Compression::None {
@@ -132,7 +137,7 @@ impl Read for Named {
                     return Ok(count);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(std::io::Error::other(self.damaged(&error))),
+                Err(error) => return Err(std::io::Error::other(self.placed(error))),
             }
         }
     }
@@ -172,7 +177,7 @@ mod tests {
         let path = folder.path().join("data.bin");
         std::fs::write(&path, bytes).unwrap();
         let mut all = Vec::new();
-        open_stream(path.to_str().unwrap(), compression)?.read_to_end(&mut all)?;
+        open_stream(&path.to_str().unwrap().into(), compression)?.read_to_end(&mut all)?;
         Ok(all)
     }
 

@@ -89,6 +89,10 @@ pub trait SplitPlan: Send + Sync {
         None
     }
 
+    /// Begins to fetch what `open` will read first, where that is far away; called some time before `open`, perhaps in
+    /// vain.
+    fn prepare(&self) {}
+
     /// Starts reading.
     fn open(&self) -> Result<Box<dyn Split>>;
 }

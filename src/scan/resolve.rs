@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema};
 
 use crate::error::{Code, Error, Result};
-use crate::io::{self, Compression};
+use crate::io::{Compression, Location, Storage, shown, with_many_waiting};
 use crate::scan::{FileEntry, Format, OptionValue, Options, ScanSpec, hive, options, reader};
 
 impl Format {
@@ -34,16 +34,16 @@ impl Format {
     }
 }
 
-/// Finds the files of all `patterns`, their format (unless given) and their columns.
+/// Finds the files of all `patterns` in `storage`, their format (unless given) and their columns.
 ///
 /// # Errors
 /// `FILE_NOT_FOUND` for a pattern without a match, `UNKNOWN_SETTING` and `INVALID_SETTING` for options,
 /// `INVALID_QUERY` for an unknown format or two formats at once, and what inference finds wrong in the files.
-pub fn resolve(patterns: &[String], format: Option<Format>, options: &Options) -> Result<ScanSpec> {
+pub fn resolve(patterns: &[String], format: Option<Format>, options: &Options, storage: &Storage) -> Result<ScanSpec> {
     let options: Options = options.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
     let mut files = Vec::new();
     for pattern in patterns {
-        for file in io::glob(pattern)? {
+        for file in storage.glob(pattern)? {
             files.push(FileEntry { path: file.path, size: file.size, hive_values: Vec::new() });
         }
     }
@@ -61,14 +61,15 @@ pub fn resolve(patterns: &[String], format: Option<Format>, options: &Options) -
     if let Some(name) = filename_column(&options)? {
         folder_fields.push(Field::new(name, DataType::Utf8View, false));
         for file in &mut files {
-            file.hive_values.insert(0, Some(file.path.clone()));
+            file.hive_values.insert(0, Some(file.path.to_string()));
         }
     }
     folder_fields.extend(hive_fields);
-    let inferred = reader.infer(&files, &options)?;
+    let remote = files.iter().any(|file| file.path.is_remote());
+    let inferred = with_many_waiting(remote, || reader.infer(&files, &options))?;
     let schema = with_folder_columns(&inferred.schema, &folder_fields);
     Ok(ScanSpec {
-        patterns: patterns.to_vec(),
+        patterns: patterns.iter().map(|pattern| shown(pattern).to_string()).collect(),
         format,
         options: inferred.options,
         files,
@@ -97,7 +98,7 @@ fn filename_column(options: &Options) -> Result<Option<String>> {
 }
 
 fn common_format(files: &[FileEntry]) -> Result<Format> {
-    let mut first: Option<(Format, &str)> = None;
+    let mut first: Option<(Format, &Location)> = None;
     for file in files {
         let Some(format) = Format::of(&file.path) else {
             let message = format!("cannot tell the format of '{}' from its name", file.path);
@@ -132,7 +133,7 @@ mod tests {
 
     #[test]
     fn two_formats_name_both_files() {
-        let entry = |path: &str| FileEntry { path: path.to_string(), size: 0, hive_values: Vec::new() };
+        let entry = |path: &str| FileEntry { path: path.into(), size: 0, hive_values: Vec::new() };
         let error = common_format(&[entry("a.csv"), entry("b.csv"), entry("c.json")]).unwrap_err();
         assert!(error.message().contains("a.csv") && error.message().contains("c.json"), "{error}");
         assert!(common_format(&[entry("a.xls")]).unwrap_err().message().contains("a.xls"));

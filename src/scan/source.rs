@@ -14,9 +14,10 @@ use datafusion_expr::Expr;
 
 use crate::batch::{Source, SourceRef, Split, Statistics};
 use crate::error::{Error, Result};
+use crate::io::{Surroundings, with_many_waiting};
 use crate::scan::prune::{Constants, can_match};
 use crate::scan::runtime::{Filtered, Watched};
-use crate::scan::{ScanFilter, ScanRequest, ScanSpec, SplitPlan, hive, reader};
+use crate::scan::{FileEntry, ScanFilter, ScanRequest, ScanSpec, SplitPlan, hive, reader};
 use crate::store::QueryContext;
 
 /// Opens the scan that `request` describes.
@@ -30,7 +31,11 @@ pub fn source(request: ScanRequest, context: &Arc<QueryContext>) -> Result<Sourc
     let schema = Arc::new(spec.schema.project(&request.projection)?);
     let kept = kept_files(&request, folder_start);
     let all_files = spec.files.len();
-    let kept_spec = if kept.len() == all_files { spec.clone() } else { Arc::new(only_files(&spec, &kept)) };
+    let remote = spec.files.iter().any(|file| file.path.is_remote());
+    let kept_spec = match kept.len() == all_files {
+        true if !remote => spec.clone(),
+        _ => Arc::new(only_files(&spec, &kept, context)),
+    };
     let values = kept_spec.files.iter().map(|file| Arc::new(folder_values(&spec, &file.hive_values))).collect();
     let inner = ScanRequest {
         spec: kept_spec.clone(),
@@ -41,7 +46,7 @@ pub fn source(request: ScanRequest, context: &Arc<QueryContext>) -> Result<Sourc
         parts: request.parts.clone(),
     };
     let format = reader(spec.format)?;
-    let splits = format.splits(&inner, context)?;
+    let splits = with_many_waiting(remote, || format.splits(&inner, context))?;
     // Folder columns come after the format.
     let is_late = |filter: &&ScanFilter| !format.applies_runtime_filters() || filter.column >= folder_start;
     let watched = request.runtime_filters.iter().filter(is_late).filter_map(|filter| {
@@ -51,8 +56,19 @@ pub fn source(request: ScanRequest, context: &Arc<QueryContext>) -> Result<Sourc
     let (filters, runtime_filters) = (Arc::new(watched.collect()), request.runtime_filters.len());
     let left = splits.iter().map(|split| split.rows()).sum::<Option<u64>>();
     let pruned = left.zip(spec.rows).filter(|(left, all)| left < all);
-    let spec = kept_spec;
-    Ok(Arc::new(FileSource { schema, spec, all_files, outputs, values, splits, pruned, filters, runtime_filters }))
+    let (spec, workers) = (kept_spec, context.threads.max(1));
+    Ok(Arc::new(FileSource {
+        schema,
+        spec,
+        all_files,
+        outputs,
+        values,
+        splits,
+        pruned,
+        filters,
+        runtime_filters,
+        workers,
+    }))
 }
 
 /// Where a column of the output comes from.
@@ -100,9 +116,13 @@ fn kept_files(request: &ScanRequest, folder_start: usize) -> Vec<usize> {
     if request.filters.is_empty() { all.collect() } else { all.filter(keeps).collect() }
 }
 
-fn only_files(spec: &ScanSpec, kept: &[usize]) -> ScanSpec {
-    let files = kept.iter().filter_map(|&index| spec.files.get(index).cloned()).collect();
-    ScanSpec { files, rows: None, ..spec.clone() }
+/// The files `kept`, as the query of `context` reads them.
+fn only_files(spec: &ScanSpec, kept: &[usize], context: &QueryContext) -> ScanSpec {
+    let scan = Arc::new(Surroundings::new(&context.cancel, &context.budget, context.threads));
+    let entry = |file: &FileEntry| FileEntry { path: file.path.within(&scan), ..file.clone() };
+    let files = kept.iter().filter_map(|&index| spec.files.get(index).map(entry)).collect();
+    let rows = spec.rows.filter(|_| kept.len() == spec.files.len());
+    ScanSpec { files, rows, ..spec.clone() }
 }
 
 /// The filters over columns that the format itself reads.
@@ -131,13 +151,15 @@ struct FileSource {
     filters: Arc<Vec<Watched>>,
     /// All runtime filters.
     runtime_filters: usize,
+    /// How many splits are read at once.
+    workers: usize,
 }
 
 impl Source for FileSource {
     fn describe(&self) -> String {
         let (files, columns) = (self.spec.files.len(), self.outputs.len());
         let what = match (files, self.all_files, self.spec.files.first()) {
-            (1, 1, Some(file)) => file.path.clone(),
+            (1, 1, Some(file)) => file.path.to_string(),
             (_, all, _) if all == files => format!("{} ({files} files", self.spec.patterns.join(", ")),
             (_, all, _) => format!("{} ({files} of {all} files", self.spec.patterns.join(", ")),
         };
@@ -164,6 +186,10 @@ impl Source for FileSource {
         let plan = self.splits.get(index).ok_or_else(|| Error::internal(format!("scan: no split {index}")))?;
         let values = self.values.get(plan.file()).cloned().unwrap_or_default();
         let plain = self.outputs.iter().enumerate().all(|(at, output)| *output == Output::File(at));
+        // While the workers read the splits up to here, what the next ones begin with is fetched.
+        if let Some(next) = self.splits.get(index + self.workers) {
+            next.prepare();
+        }
         let mut split = plan.open()?;
         if !plain || self.outputs.is_empty() {
             let (schema, outputs) = (self.schema.clone(), self.outputs.clone());

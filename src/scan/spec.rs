@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use arrow::datatypes::SchemaRef;
 
+use crate::io::Location;
+
 /// A file format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
@@ -30,8 +32,8 @@ pub type Options = BTreeMap<String, OptionValue>;
 /// One file of a scan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FileEntry {
-    /// The path as globbing found it.
-    pub path: String,
+    /// Where globbing found it.
+    pub path: Location,
     /// Bytes on disk.
     pub size: u64,
     /// Values of the spec's hive columns, in their order; `None` is NULL. With the option `filename` the path is the

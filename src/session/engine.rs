@@ -18,6 +18,7 @@ use crate::cancel::CancelToken;
 use crate::config::Settings;
 use crate::error::{Code, Error, Result};
 use crate::expr::Compiler;
+use crate::io::Storage;
 use crate::job::{BatchStream, Runner, Waited};
 use crate::memory::Budget;
 use crate::plan::{self, PhysicalPlan, UncertainScan};
@@ -28,6 +29,7 @@ pub(crate) struct Engine {
     settings: RwLock<Settings>,
     budget: Budget,
     store: Store,
+    storage: Storage,
     runner: RwLock<Arc<Runner>>,
     pub(crate) catalog: Catalog,
     /// What scans write down beside their rows.
@@ -44,12 +46,15 @@ impl Engine {
         let store = Store::with_spill(budget.clone(), &settings.spill_dir, settings.max_spill_size);
         let runner = RwLock::new(Arc::new(Runner::new(settings.threads)?));
         let side = Arc::new(SideTables::new(store.clone()));
+        let storage = Storage::default();
+        storage.configure(&settings.stores);
         Ok(Engine {
             settings: RwLock::new(settings),
             side,
             learned: Learned::default(),
             budget,
             store,
+            storage,
             runner,
             catalog: Catalog::default(),
             running: Mutex::default(),
@@ -98,6 +103,7 @@ impl Engine {
         if before.max_spill_size != after.max_spill_size {
             self.store.set_max_spill_size(after.max_spill_size);
         }
+        self.storage.configure(&after.stores);
         Ok(())
     }
 
@@ -121,11 +127,17 @@ impl Engine {
     /// Cancels every query that runs.
     pub(crate) fn interrupt(&self) {
         self.running.lock().iter().for_each(CancelToken::cancel);
+        self.storage.interrupt();
     }
 
     /// The memory of all queries.
     pub(crate) fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// Files and stores.
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.storage
     }
 
     /// Where rows of tables wait.

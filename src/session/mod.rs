@@ -33,11 +33,14 @@ pub use read::{IntoPaths, ReadOptions};
 pub use sql::{Script, StatementText, excerpt, split};
 pub use stream::ResultStream;
 
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 
 use datafusion_expr::LogicalPlanBuilder;
 
 use crate::error::{Code, Error, Result, Span};
+use crate::io::Upload;
 use catalog::Entry;
 use engine::Engine;
 use scope::Scope;
@@ -165,6 +168,18 @@ impl Session {
     /// thread, since statements that change something are done when [`sql`](Session::sql) returns.
     pub fn interrupt(&self) {
         self.0.interrupt();
+    }
+
+    /// Copies a local file into a store: to `s3://bucket/key` and the like, through the session's settings and secrets.
+    ///
+    /// # Errors
+    /// `FILE_NOT_FOUND`, `IO_ERROR`, `NOT_SUPPORTED`. The object is then as it was.
+    pub fn put(&self, file: &Path, url: &str) -> Result<()> {
+        let location = self.0.storage().destination(url)?;
+        let mut upload = Upload::create(&location, self.0.budget())?;
+        let mut file = File::open(file).map_err(|error| Error::from(error).context(file.display().to_string()))?;
+        std::io::copy(&mut file, &mut upload)?;
+        upload.finish()
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {

@@ -80,6 +80,7 @@ impl Tables for Scope<'_> {
     }
 
     fn files(&self, call: &FileCall) -> Result<ScanSpec> {
-        resolve(&call.patterns, call.format, &call.options).map(|spec| self.engine.learned.apply(spec))
+        let spec = resolve(&call.patterns, call.format, &call.options, self.engine.storage())?;
+        Ok(self.engine.learned.apply(spec))
     }
 }

@@ -3,6 +3,7 @@
 mod copy;
 mod describe;
 mod insert;
+mod secrets;
 mod settings;
 mod tables;
 
@@ -58,6 +59,8 @@ fn run_once(session: &Session, sql: &str) -> Result<DataFrame> {
         Statement::ShowVariable { .. } => statement.show_setting(),
         Statement::Set(_) => statement.set(),
         Statement::Reset(_) => statement.reset(),
+        Statement::CreateSecret { .. } => statement.create_secret(),
+        Statement::DropSecret { .. } => statement.drop_secret(),
         other => Err(not_supported(other)),
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Invariant: the file is there whole or not at all. Rows go to a temporary file beside it, which takes its name in
 //! [`FileWriter::finish`]; a writer dropped before leaves nothing, and an older file of that name stays as it was.
-//! (Something that is not a regular file, such as a pipe or `/dev/stdout`, is written directly.)
+//! (Something that is not a regular file, such as a pipe or `/dev/stdout`, is written directly.) An object of a store
+//! appears in the same way.
 
 mod csv;
 mod json;
@@ -11,12 +12,11 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
-
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 
 use crate::error::Result;
+use crate::io::Location;
 use crate::memory::Budget;
 
 use self::csv::CsvWriter;
@@ -87,7 +87,8 @@ impl Default for WriteOptions {
 /// let path = folder.path().join("numbers.csv");
 /// let batch = RecordBatch::try_from_iter([("n", Arc::new(Int32Array::from(vec![1, 2])) as ArrayRef)])?;
 /// let (options, budget) = (WriteOptions::default(), Budget::new(1 << 20));
-/// let mut writer = FileWriter::create(&path, WriteFormat::Csv, &options, batch.schema(), &budget)?;
+/// let location = floe::io::Location::local(&path.to_string_lossy());
+/// let mut writer = FileWriter::create(&location, WriteFormat::Csv, &options, batch.schema(), &budget)?;
 /// writer.write(&batch)?;
 /// assert_eq!(writer.finish()?, 2);
 /// assert_eq!(std::fs::read_to_string(&path)?, "n\n1\n2\n");
@@ -106,36 +107,38 @@ enum Encoder {
 }
 
 impl FileWriter {
-    /// Starts the file `path`, whose rows are of `schema`.
+    /// Starts the file at `location`, whose rows are of `schema`.
     ///
     /// # Errors
     /// `IO_ERROR` or `FILE_NOT_FOUND` when the folder cannot be written to, `INVALID_SETTING` for a compression that the
     /// format does not have, `NOT_SUPPORTED` for a column type that it does not have.
     pub fn create(
-        path: &Path,
+        location: &Location,
         format: WriteFormat,
         options: &WriteOptions,
         schema: SchemaRef,
         budget: &Budget,
     ) -> Result<Self> {
-        let name = path.display().to_string();
-        let encoder = Self::encoder(path, format, options, schema, budget)
+        let name = location.to_string();
+        let encoder = Self::encoder(location, format, options, schema, budget)
             .map_err(|error| error.context(format!("writing '{name}'")))?;
         Ok(FileWriter { encoder, path: name, rows: 0 })
     }
 
     fn encoder(
-        path: &Path,
+        location: &Location,
         format: WriteFormat,
         options: &WriteOptions,
         schema: SchemaRef,
         budget: &Budget,
     ) -> Result<Encoder> {
         Ok(match format {
-            WriteFormat::Csv => Encoder::Csv(CsvWriter::new(Stream::create(path, options)?, options, &schema)?),
-            WriteFormat::Json => Encoder::Json(JsonWriter::new(Stream::create(path, options)?, &schema)),
+            WriteFormat::Csv => {
+                Encoder::Csv(CsvWriter::new(Stream::create(location, options, budget)?, options, &schema)?)
+            }
+            WriteFormat::Json => Encoder::Json(JsonWriter::new(Stream::create(location, options, budget)?, &schema)),
             WriteFormat::Parquet => {
-                Encoder::Parquet(ParquetWriter::new(Target::create(path)?, options, schema, budget)?)
+                Encoder::Parquet(ParquetWriter::new(Target::create(location, budget)?, options, schema, budget)?)
             }
         })
     }

@@ -1,4 +1,5 @@
-//! Where the bytes of a file go: a temporary file that takes the file's name at the end, perhaps through a compressor.
+//! Where the bytes of a file go: a temporary file that takes the file's name at the end, or an object of a store; perhaps
+//! through a compressor.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
@@ -9,6 +10,8 @@ use flate2::write::GzEncoder;
 use tempfile::NamedTempFile;
 
 use crate::error::{Code, Error, Result};
+use crate::io::{Location, Upload};
+use crate::memory::Budget;
 use crate::ops::write::{WriteCompression, WriteOptions};
 
 /// Bytes that are gathered before they go to the operating system.
@@ -25,10 +28,16 @@ pub(super) struct Target {
 enum Place {
     Temporary { file: NamedTempFile, path: PathBuf },
     Direct(File),
+    Object(Box<Upload>),
 }
 
 impl Target {
-    pub(super) fn create(path: &Path) -> Result<Self> {
+    pub(super) fn create(location: &Location, budget: &Budget) -> Result<Self> {
+        if location.is_remote() {
+            let place = Place::Object(Box::new(Upload::create(location, budget)?));
+            return Ok(Target { file: BufWriter::with_capacity(BUFFER, place) });
+        }
+        let path = Path::new(location.path()?);
         let place = match std::fs::metadata(path) {
             Ok(old) if old.is_dir() => {
                 return Err(Error::new(Code::Io, "it is a folder").hint("name a file in it"));
@@ -45,6 +54,7 @@ impl Target {
         match place {
             Place::Temporary { file, path } => file.persist(path).map(drop).map_err(|error| error.error.into()),
             Place::Direct(mut file) => Ok(file.flush()?),
+            Place::Object(upload) => (*upload).finish(),
         }
     }
 }
@@ -82,6 +92,7 @@ impl Write for Place {
         match self {
             Place::Temporary { file, .. } => file.write(bytes),
             Place::Direct(file) => file.write(bytes),
+            Place::Object(upload) => upload.write(bytes),
         }
     }
 
@@ -89,6 +100,7 @@ impl Write for Place {
         match self {
             Place::Temporary { file, .. } => file.flush(),
             Place::Direct(file) => file.flush(),
+            Place::Object(upload) => upload.flush(),
         }
     }
 }
@@ -101,12 +113,12 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    pub(super) fn create(path: &Path, options: &WriteOptions) -> Result<Self> {
-        let compression = options.compression.unwrap_or_else(|| compression_of(path));
+    pub(super) fn create(location: &Location, options: &WriteOptions, budget: &Budget) -> Result<Self> {
+        let compression = options.compression.unwrap_or_else(|| compression_of(Path::new(location.as_str())));
         if matches!(compression, WriteCompression::Snappy | WriteCompression::Lz4) {
             return Err(Error::new(Code::InvalidSetting, "text files are compressed by gzip or zstd only"));
         }
-        let target = Target::create(path)?;
+        let target = Target::create(location, budget)?;
         Ok(match compression {
             WriteCompression::Gzip => Stream::Gzip(GzEncoder::new(target, Compression::default())),
             WriteCompression::Zstd => Stream::Zstd(zstd::Encoder::new(target, ZSTD_LEVEL)?),

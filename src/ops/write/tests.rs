@@ -18,6 +18,10 @@ fn sample() -> RecordBatch {
         .expect("a batch")
 }
 
+fn location(path: &std::path::Path) -> Location {
+    Location::local(path.to_str().expect("UTF-8"))
+}
+
 struct Fixture {
     folder: TempDir,
     budget: Budget,
@@ -39,7 +43,7 @@ impl Fixture {
         options: &WriteOptions,
         batch: &RecordBatch,
     ) -> Result<FileWriter> {
-        FileWriter::create(&self.path(name), format, options, batch.schema(), &self.budget)
+        FileWriter::create(&location(&self.path(name)), format, options, batch.schema(), &self.budget)
     }
 
     fn write(&self, name: &str, format: WriteFormat, options: &WriteOptions, batch: &RecordBatch) -> u64 {
@@ -115,8 +119,9 @@ fn parquet_reads_back_and_small_memory_makes_small_row_groups() {
     let batch = RecordBatch::try_from_iter([("n", numbers)]).expect("a batch");
     let budget = Budget::new(256 << 10);
     let path = fixture.path("b.parquet");
-    let mut writer = FileWriter::create(&path, WriteFormat::Parquet, &WriteOptions::default(), batch.schema(), &budget)
-        .expect("opens");
+    let mut writer =
+        FileWriter::create(&location(&path), WriteFormat::Parquet, &WriteOptions::default(), batch.schema(), &budget)
+            .expect("opens");
     for _ in 0..20 {
         writer.write(&batch).expect("writes");
         assert!(budget.used() <= 256 << 10);

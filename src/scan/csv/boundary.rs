@@ -18,10 +18,10 @@ use parking_lot::Mutex;
 
 use crate::cancel::CancelToken;
 use crate::error::{Code, Error, Result};
-use crate::io::LocalFile;
+use crate::io::InputFile;
 use crate::scan::csv::records::Records;
 use crate::scan::csv::tokenize::{Bounds, Broken, Place, Tile, Tokenizer};
-use crate::scan::csv::window::Window;
+use crate::scan::csv::window::{TAIL_BYTES, Window};
 
 /// Bytes behind a cut that are looked at: first, and at most.
 const FIRST_LOOK: usize = 64 * 1024;
@@ -59,6 +59,12 @@ impl Boundaries {
     /// Where split `index` ends: its records start before this place.
     pub fn stop(&self, index: usize) -> u64 {
         self.cuts.get(index + 1).copied().unwrap_or(UNKNOWN)
+    }
+
+    /// The bytes that reading split `index` mostly needs: from before its cut, to behind its end.
+    pub fn range(&self, index: usize) -> Range<u64> {
+        let cut = self.cuts.get(index).copied().unwrap_or(0);
+        cut.saturating_sub(1)..self.stop(index).saturating_add(TAIL_BYTES)
     }
 
     /// Where the first record of split `index` starts.
@@ -162,7 +168,7 @@ impl Boundaries {
 
 /// What a file is made of.
 pub struct Layout<'a> {
-    pub file: &'a Arc<LocalFile>,
+    pub file: &'a Arc<InputFile>,
     /// Where the records begin.
     pub data_start: u64,
     pub tokenizer: &'a Tokenizer,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use memchr::memchr;
 
 use crate::error::{Code, Error, Result};
-use crate::io::{Compression, LocalFile};
+use crate::io::{Compression, InputFile, Location};
 use crate::scan::csv::records::{counted, shown};
 use crate::scan::csv::settings::Settings;
 use crate::scan::csv::tokenize::{BadRecord, FirstRecord, Flaw, Tokenizer};
@@ -75,7 +75,7 @@ impl Head {
     ///
     /// # Errors
     /// As `read`.
-    pub fn open(path: &str, settings: &Settings) -> Result<Head> {
+    pub fn open(path: &Location, settings: &Settings) -> Result<Head> {
         Head::read(&mut head_window(path, settings)?, settings)
     }
 
@@ -127,12 +127,13 @@ impl Head {
 ///
 /// # Errors
 /// When the file cannot be opened.
-pub fn head_window(path: &str, settings: &Settings) -> Result<Window> {
+pub fn head_window(path: &Location, settings: &Settings) -> Result<Window> {
     let newline = settings.dialect().newline;
     if settings.is_stream(path) {
         return Ok(Window::over_stream(path, settings.stream(path)?, newline, None));
     }
-    let file = Arc::new(LocalFile::open(path)?);
+    let file = Arc::new(InputFile::open(path)?);
+    file.expect(0..HEAD_BYTES);
     Ok(Window::over_file(file, 0, HEAD_BYTES, newline, None))
 }
 

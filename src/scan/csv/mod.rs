@@ -120,7 +120,7 @@ fn scan_plan(request: &ScanRequest, settings: Settings, context: &Arc<QueryConte
         }
         None => None,
     };
-    let first_path = spec.files.first().map(|file| file.path.clone()).unwrap_or_default();
+    let first_path = spec.files.first().map(|file| file.path.to_string()).unwrap_or_default();
     // Rows with errors are left out, whatever the query asks of them.
     let conditions = if settings.ignore_errors { EarlyConditions::default() } else { EarlyConditions::new(request)? };
     let (limit, context) = (request.limit, context.clone());

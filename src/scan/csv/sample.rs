@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::cancel::CancelToken;
 use crate::error::{Code, Error, Result};
-use crate::io::{Compression, LocalFile, open_stream};
+use crate::io::{Compression, InputFile, Location, open_stream};
 use crate::scan::csv::boundary::{Boundaries, Layout, Supposition, near_start};
 use crate::scan::csv::dialect::Dialect;
 use crate::scan::csv::encoding::Encoding;
@@ -23,7 +23,7 @@ use crate::scan::csv::records::Records;
 use crate::scan::csv::settings::{FILE_COLUMNS, QUOTES_SEEN, Settings};
 use crate::scan::csv::sniff::{Sniffed, sniff};
 use crate::scan::csv::tokenize::{Field, Tokenizer};
-use crate::scan::csv::window::Window;
+use crate::scan::csv::window::{TAIL_BYTES, Window};
 use crate::scan::infer::{Kind, parse_type};
 use crate::scan::prove::UNPROVEN;
 use crate::scan::{FileEntry, Inferred, OptionValue, Options};
@@ -391,7 +391,7 @@ fn blocks(looked: &[&FileEntry], settings: &Settings) -> Vec<Block> {
 
 /// What the values of the `wanted` fields look like in one block. Bad records are passed over: reading names them.
 fn in_block(
-    path: &str,
+    path: &Location,
     head: &Head,
     block: &Block,
     wanted: &[usize],
@@ -406,7 +406,8 @@ fn in_block(
         window.skip_to(head.data_start)?;
         window
     } else {
-        let file = Arc::new(LocalFile::open(path)?);
+        let file = Arc::new(InputFile::open(path)?);
+        file.expect(block.start.saturating_sub(1)..block.stop.saturating_add(TAIL_BYTES));
         let Some(start) = block_start(&file, head, block, &tokenizer)? else { return Ok(seen) };
         Window::over_file(file, start, block.stop, dialect.newline, None)
     };
@@ -447,7 +448,7 @@ fn kind_of<'a>(
 }
 
 /// Where the block's records start; `None` passes over a block of a sample where that is hard to tell.
-fn block_start(file: &Arc<LocalFile>, head: &Head, block: &Block, tokenizer: &Tokenizer) -> Result<Option<u64>> {
+fn block_start(file: &Arc<InputFile>, head: &Head, block: &Block, tokenizer: &Tokenizer) -> Result<Option<u64>> {
     let layout = Layout { file, data_start: head.data_start, tokenizer, quotes_expected: true };
     if let Some((boundaries, index)) = &block.piece {
         return boundaries.start(*index, &layout, None).map(Some);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::Read;
 
 use crate::error::{Code, Error, Result};
-use crate::io::{Compression, CountedStream, open_counted_stream};
+use crate::io::{Compression, CountedStream, Location, open_counted_stream};
 use crate::scan::csv::dialect::Dialect;
 use crate::scan::csv::encoding::{DecodedStream, Encoding};
 use crate::scan::csv::forms::Forms;
@@ -254,7 +254,7 @@ impl Settings {
     ///
     /// # Errors
     /// When the file cannot be opened.
-    pub fn stream(&self, path: &str) -> Result<Box<dyn Read + Send>> {
+    pub fn stream(&self, path: &Location) -> Result<Box<dyn Read + Send>> {
         Ok(Box::new(self.counted_stream(path)?))
     }
 
@@ -262,7 +262,7 @@ impl Settings {
     ///
     /// # Errors
     /// When the file cannot be opened.
-    pub fn counted_stream(&self, path: &str) -> Result<CountedStream> {
+    pub fn counted_stream(&self, path: &Location) -> Result<CountedStream> {
         let stream = open_counted_stream(path, self.compression_of(path))?;
         Ok(match self.encoding() {
             Encoding::Utf8 => stream,

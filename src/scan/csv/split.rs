@@ -10,7 +10,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use crate::batch::Split;
 use crate::error::{Code, Error, Result};
 use crate::expr::Selection;
-use crate::io::LocalFile;
+use crate::io::InputFile;
 use crate::memory::Reservation;
 use crate::scan::chunks::{Begin, Beginning, SharedStream};
 use crate::scan::csv::boundary::{Boundaries, LAST_LOOK, Layout};
@@ -105,8 +105,12 @@ impl SplitPlan for CsvSplitPlan {
         self.file_index
     }
 
+    fn prepare(&self) {
+        self.file.entry.path.prepare(|| vec![self.file.boundaries.range(self.index)]);
+    }
+
     fn open(&self) -> Result<Box<dyn Split>> {
-        let (plan, path) = (&self.plan, self.file.entry.path.as_str());
+        let (plan, path) = (&self.plan, &self.file.entry.path);
         let settings = &plan.settings;
         let head = self.file.head.get_or_init(|| {
             let head = Head::open(path, settings)?;
@@ -140,7 +144,7 @@ impl SplitPlan for CsvSplitPlan {
 
 impl CsvSplitPlan {
     fn window(&self, head: &Head, stop: u64, tokenizer: &Tokenizer) -> Result<Window> {
-        let path = self.file.entry.path.as_str();
+        let path = &self.file.entry.path;
         let newline = tokenizer.dialect().newline;
         let mut memory = self.plan.context.budget.reservation("CsvScan");
         if let Some(stream) = &self.file.stream {
@@ -152,7 +156,8 @@ impl CsvSplitPlan {
             window.skip_to(head.data_start)?;
             return Ok(window);
         }
-        let file = Arc::new(LocalFile::open(path)?);
+        let file = Arc::new(InputFile::open(path)?);
+        file.expect(self.file.boundaries.range(self.index));
         memory.grow(LAST_LOOK)?;
         let cancel = Some(&self.plan.context.cancel);
         let quotes_expected = settings.quotes_seen;

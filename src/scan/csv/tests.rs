@@ -13,6 +13,7 @@ use super::*;
 use crate::batch::SourceRef;
 use crate::cancel::CancelToken;
 use crate::error::Code;
+use crate::io::Storage;
 use crate::memory::Budget;
 use crate::scan::{Format, OptionValue, ScanSpec, resolve, source};
 use crate::store::Store;
@@ -36,7 +37,7 @@ impl Folder {
 
     fn spec(&self, pattern: &str, options: &[(&str, OptionValue)]) -> Result<ScanSpec> {
         let options = options.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
-        resolve(&[self.path(pattern)], Some(Format::Csv), &options)
+        resolve(&[self.path(pattern)], Some(Format::Csv), &options, &Storage::default())
     }
 }
 

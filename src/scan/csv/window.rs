@@ -12,7 +12,7 @@ use memchr::memchr_iter;
 use parking_lot::Mutex;
 
 use crate::error::{Code, Error, Result};
-use crate::io::LocalFile;
+use crate::io::InputFile;
 use crate::memory::Reservation;
 use crate::scan::chunks::{Chunk, ChunkReader};
 use crate::scan::csv::tokenize::MAX_WINDOW;
@@ -21,12 +21,12 @@ use crate::scan::csv::tokenize::MAX_WINDOW;
 pub const WINDOW_BYTES: usize = 512 * 1024;
 
 /// Bytes read at once behind the end of a split, where mostly only the rest of a record is wanted.
-const TAIL_BYTES: u64 = 32 * 1024;
+pub const TAIL_BYTES: u64 = 32 * 1024;
 
 enum Input {
     /// Read on from `next`; mostly up to `stop`.
     File {
-        file: Arc<LocalFile>,
+        file: Arc<InputFile>,
         next: u64,
         stop: u64,
     },
@@ -82,7 +82,7 @@ pub struct Window {
 
 impl Window {
     /// A window over `file` from `start`; records that begin before `stop` are wanted.
-    pub fn over_file(file: Arc<LocalFile>, start: u64, stop: u64, newline: u8, memory: Option<Reservation>) -> Self {
+    pub fn over_file(file: Arc<InputFile>, start: u64, stop: u64, newline: u8, memory: Option<Reservation>) -> Self {
         let path = file.path().to_string();
         let input = Input::File { next: start, stop, file };
         Window::new(path, input, start, newline, memory)
@@ -267,7 +267,7 @@ fn fill_from(stream: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
     Ok(done)
 }
 
-fn lines_between(file: &LocalFile, start: u64, end: u64, newline: u8) -> Result<u64> {
+fn lines_between(file: &InputFile, start: u64, end: u64, newline: u8) -> Result<u64> {
     let mut buffer = vec![0; 64 * 1024];
     let (mut at, mut lines) = (start, 0);
     while at < end {

@@ -5,7 +5,7 @@ use memchr::memchr_iter;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::error::{Code, Error, Result};
-use crate::io::{Compression, LocalFile};
+use crate::io::{Compression, InputFile};
 use crate::scan::json::input::Portion;
 use crate::scan::json::records::Record;
 
@@ -147,7 +147,7 @@ fn lines_before(portion: &Portion) -> Result<u64> {
     if start == 0 || portion.compression != Compression::None {
         return Ok(0);
     }
-    let file = LocalFile::open(&portion.path)?;
+    let file = InputFile::open(&portion.path)?;
     let mut buffer = vec![0; COUNT_BYTES];
     let (mut lines, mut position) = (0, 0);
     loop {

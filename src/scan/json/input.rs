@@ -10,7 +10,7 @@ use std::ops::Range;
 use memchr::{memchr, memchr_iter, memrchr};
 
 use crate::error::Result;
-use crate::io::{Compression, LocalFile, open_stream};
+use crate::io::{Compression, InputFile, Location, open_stream};
 use crate::memory::Reservation;
 use crate::scan::chunks::{Chunk, ChunkReader};
 use crate::scan::json::settings::Layout;
@@ -23,7 +23,7 @@ const TAIL_BYTES: usize = 8 << 10;
 /// Which bytes of which file.
 #[derive(Debug, Clone)]
 pub(super) struct Portion {
-    pub(super) path: String,
+    pub(super) path: Location,
     pub(super) compression: Compression,
     /// `None`: found out from the first bytes.
     pub(super) layout: Option<Layout>,
@@ -31,10 +31,20 @@ pub(super) struct Portion {
     pub(super) range: Option<Range<u64>>,
 }
 
+impl Portion {
+    /// The bytes of the file that reading it mostly needs.
+    pub(super) fn expected(&self) -> Range<u64> {
+        match &self.range {
+            Some(range) => range.start.saturating_sub(1)..range.end.saturating_add(TAIL_BYTES as u64),
+            None => 0..u64::MAX,
+        }
+    }
+}
+
 /// Where bytes come from.
 enum Source {
     Range {
-        file: LocalFile,
+        file: InputFile,
         next: u64,
         end: u64,
     },
@@ -67,7 +77,11 @@ impl Input {
             reservation.grow(READ_BYTES)?;
         }
         let source = match &portion.range {
-            Some(range) => Source::Range { file: LocalFile::open(&portion.path)?, next: range.start, end: range.end },
+            Some(range) => {
+                let file = InputFile::open(&portion.path)?;
+                file.expect(portion.expected());
+                Source::Range { file, next: range.start, end: range.end }
+            }
             None => Source::Stream(open_stream(&portion.path, portion.compression)?),
         };
         let start = portion.range.as_ref().map_or(0, |range| range.start);

@@ -7,7 +7,7 @@ use memchr::memchr;
 use serde::de::IgnoredAny;
 
 use crate::error::{Code, Error, Result};
-use crate::io::{Compression, LocalFile};
+use crate::io::{Compression, InputFile, Location};
 use crate::scan::json::forms::Forms;
 use crate::scan::json::input::BYTE_ORDER_MARK;
 use crate::scan::json::types::nested_type;
@@ -97,11 +97,11 @@ impl Settings {
 
     /// How values stand in the file at `path`; looks at its first bytes when no option says it. `None` when that
     /// needs inflating: the reader finds out by itself.
-    pub(super) fn layout(&self, path: &str) -> Result<Option<Layout>> {
+    pub(super) fn layout(&self, path: &Location) -> Result<Option<Layout>> {
         if self.layout.is_some() || self.compression(path) != Compression::None {
             return Ok(self.layout);
         }
-        let file = LocalFile::open(path)?;
+        let file = InputFile::open(path)?;
         let mut bytes = [0; PEEK_BYTES];
         let count = file.read_at(0, &mut bytes)?;
         Ok(Some(layout_of(bytes.get(..count).unwrap_or_default())))

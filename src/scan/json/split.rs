@@ -141,6 +141,10 @@ impl SplitPlan for JsonSplit {
         self.file
     }
 
+    fn prepare(&self) {
+        self.portion.path.prepare(|| vec![self.portion.expected()]);
+    }
+
     fn open(&self) -> Result<Box<dyn Split>> {
         let budget = &self.scan.context.budget;
         let settings = &self.scan.settings;

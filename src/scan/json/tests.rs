@@ -31,7 +31,7 @@ fn context(batch_size: usize) -> Arc<QueryContext> {
 
 fn request(paths: &[PathBuf], options: &Options) -> Result<ScanRequest> {
     let entry = |path: &PathBuf| FileEntry {
-        path: path.to_str().unwrap().to_owned(),
+        path: path.to_str().unwrap().into(),
         size: std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
         hive_values: Vec::new(),
     };
@@ -506,7 +506,7 @@ proptest! {
         let mut start = 0;
         for end in ends {
             let portion = Portion {
-                path: path.to_str().unwrap().to_owned(),
+                path: path.to_str().unwrap().into(),
                 compression: Compression::None,
                 layout: Some(super::settings::Layout::Lines),
                 range: Some(start..end),

@@ -1,11 +1,10 @@
 //! Positioned reads of one split's column chunks, a window per chunk.
 //!
 //! Invariant: a window never reaches past its column chunk, and all windows of a split together hold at most
-//! [`WINDOW_BYTES`] beyond single pages that are larger. Every split has a file handle of its own, whose position only
-//! moves under the lock of the windows.
+//! [`WINDOW_BYTES`] beyond single pages that are larger. Every split opens the file for itself, and of every column chunk
+//! it asks for each byte once.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +13,8 @@ use parquet::errors::Result as ParquetResult;
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::error::{Code, Error, Result};
-use crate::memory::{Reservation, Tally};
+use crate::io::{InputFile, Location};
+use crate::memory::Reservation;
 use crate::scan::parquet::fault::carried;
 
 /// Bytes that the read-ahead windows of one split may hold together.
@@ -23,6 +23,8 @@ pub(super) const WINDOW_BYTES: u64 = 8 << 20;
 const LEAST_WINDOW: u64 = 64 << 10;
 /// No window is larger: beyond this a read costs what its bytes cost.
 const GREATEST_WINDOW: u64 = 1 << 20;
+/// Bytes at the end of a file in which its footer mostly lies.
+const FOOTER_BYTES: u64 = 64 << 10;
 
 /// A file read by position. Clones share the windows.
 #[derive(Debug, Clone)]
@@ -30,9 +32,9 @@ pub(super) struct ChunkSource(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    file: File,
-    path: String,
-    length: u64,
+    file: InputFile,
+    /// What will be read, in the order of the file: windows do not reach further.
+    wanted: Vec<Range<u64>>,
     /// Bytes by which a page may go over the limit.
     slack: usize,
     /// Behind a lock only because the parquet crate reads through `&self`; one split is read by one worker at a time.
@@ -58,31 +60,43 @@ struct Chunk {
 }
 
 impl ChunkSource {
-    /// The file at `path` without read-ahead.
+    /// The file at `path` without windows.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` or `IO_ERROR`, naming the path.
-    pub(super) fn open(path: &str) -> Result<Self> {
-        Self::with_chunks(path, Vec::new(), LEAST_WINDOW, None, 0)
+    pub(super) fn open(path: &Location) -> Result<Self> {
+        Self::with_chunks(path, Vec::new(), Vec::new(), LEAST_WINDOW, None, 0)
     }
 
-    /// The file at `path`, reading ahead within `ranges`. Pages larger than a window count in `reservation`, which may go
-    /// `slack` bytes over the limit for them.
+    /// Says that the footer will be read.
+    pub(super) fn expect_footer(&self) {
+        let size = self.0.file.size();
+        self.0.file.expect(size.saturating_sub(FOOTER_BYTES)..size);
+    }
+
+    /// Says which parts of the file will be read.
+    pub(super) fn expect(&self, ranges: impl IntoIterator<Item = Range<u64>>) {
+        self.0.file.expect_all(ranges);
+    }
+
+    /// The file at `path`, with a window for each of the column chunks `ranges`, of which only `wanted` will be read. Pages
+    /// larger than a window count in `reservation`, which may go `slack` bytes over the limit for them.
     pub(super) fn with_chunks(
-        path: &str,
+        path: &Location,
         ranges: Vec<Range<u64>>,
+        mut wanted: Vec<Range<u64>>,
         window: u64,
         reservation: Option<Reservation>,
         slack: usize,
     ) -> Result<Self> {
-        let failed = |error: std::io::Error| Error::from(error).context(format!("file '{path}'"));
-        let file = File::open(path).map_err(failed)?;
-        let length = file.metadata().map_err(failed)?.len();
+        let file = InputFile::open(path)?;
+        wanted.sort_by_key(|range| range.start);
+        file.expect_all(wanted.iter().cloned());
         let mut chunks: Vec<Chunk> =
             ranges.into_iter().map(|range| Chunk { start: range.start, range, bytes: Bytes::new() }).collect();
         chunks.sort_by_key(|chunk| chunk.range.start);
         let windows = Mutex::new(Windows { chunks, window, reservation, failure: None });
-        Ok(ChunkSource(Arc::new(Shared { file, path: path.to_owned(), length, slack, windows })))
+        Ok(ChunkSource(Arc::new(Shared { file, wanted, slack, windows })))
     }
 
     /// Why reading failed, if it did: the error itself.
@@ -105,15 +119,21 @@ impl ChunkSource {
         let found = windows.chunks.partition_point(|chunk| chunk.range.start <= start);
         let chunk = found.checked_sub(1).and_then(|index| windows.chunks.get_mut(index));
         let Some(chunk) = chunk.filter(|chunk| start < chunk.range.end) else {
-            return self.read(start, wanted.min(self.0.length.saturating_sub(start)).max(least));
+            let size = wanted.min(self.0.file.size().saturating_sub(start)).max(least);
+            return self.read(start, size, &[]);
         };
         let available = (chunk.start + chunk.bytes.len() as u64).saturating_sub(start);
         if start >= chunk.start && available >= least.max(1) {
             let from = slice_offset(start - chunk.start)?;
             return Ok(chunk.bytes.slice(from..));
         }
-        let rest = chunk.range.end - start;
+        let rest = self.wanted_end(start).unwrap_or(chunk.range.end).min(chunk.range.end) - start;
         let size = least.max(window.min(rest));
+        // A page that the window holds the beginning of.
+        let known = match start >= chunk.start && available > 0 {
+            true => std::mem::take(&mut chunk.bytes).slice(slice_offset(start - chunk.start)?..),
+            false => Bytes::new(),
+        };
         chunk.bytes = Bytes::new();
         if size > window
             && let Some(reservation) = &mut windows.reservation
@@ -121,7 +141,7 @@ impl ChunkSource {
             // A page cannot be read in part, and what others hold may not shrink before this is read.
             reservation.grow_with_slack(slice_offset(size - window)?, self.0.slack)?;
         }
-        let bytes = self.read(start, size)?;
+        let bytes = self.read(start, size, &known)?;
         if size > window {
             // One page larger than a window: handed on whole, nothing is kept of it.
             if let Some(reservation) = &mut windows.reservation {
@@ -136,26 +156,37 @@ impl ChunkSource {
         Ok(bytes)
     }
 
-    /// Exactly `size` bytes from `start` on. Called under the lock of the windows.
-    fn read(&self, start: u64, size: u64) -> Result<Bytes> {
-        if start.checked_add(size).is_none_or(|end| end > self.0.length) {
+    /// Where what will be read from `start` on ends; `None` where that was not foreseen.
+    fn wanted_end(&self, start: u64) -> Option<u64> {
+        let at = self.0.wanted.partition_point(|range| range.end <= start);
+        let mut runs = self.0.wanted.iter().skip(at);
+        let mut end = runs.next().filter(|range| range.contains(&start))?.end;
+        for next in runs {
+            if next.start > end {
+                break;
+            }
+            end = end.max(next.end);
+        }
+        Some(end)
+    }
+
+    /// Exactly `size` bytes from `start` on, the first of which are `known`.
+    fn read(&self, start: u64, size: u64, known: &[u8]) -> Result<Bytes> {
+        if start.checked_add(size).is_none_or(|end| end > self.0.file.size()) {
             let message = format!(
                 "bytes {start} to {} are asked for, but the file ends at {}",
                 start.saturating_add(size),
-                self.0.length
+                self.0.file.size()
             );
-            return Err(Error::new(Code::InvalidData, message).context(format!("file '{}'", self.0.path)));
+            return Err(Error::new(Code::InvalidData, message).context(format!("file '{}'", self.0.file.path())));
         }
-        // A vector without contents is filled by the kernel: zeroes written first would cost as much as the copy.
-        let mut bytes = Vec::with_capacity(slice_offset(size)?);
-        let mut file = &self.0.file;
-        let read = file.seek(SeekFrom::Start(start)).and_then(|_| file.take(size).read_to_end(&mut bytes));
-        let failed = |what: String| Error::new(Code::Io, what).context(format!("file '{}'", self.0.path));
-        match read {
-            Ok(count) if count as u64 == size => Tally::count_read(count),
-            Ok(count) => return Err(failed(format!("only {count} of {size} bytes at {start} are there"))),
-            Err(error) => return Err(failed(format!("reading {size} bytes at {start}: {error}"))),
+        let size = slice_offset(size)?;
+        if known.is_empty() {
+            return self.0.file.read_bytes(start, size);
         }
+        let mut bytes = Vec::with_capacity(size);
+        bytes.extend_from_slice(known);
+        self.0.file.append_at(start + known.len() as u64, size.saturating_sub(known.len()), &mut bytes)?;
         Ok(bytes.into())
     }
 }
@@ -173,7 +204,7 @@ fn slice_offset(bytes: u64) -> Result<usize> {
 
 impl Length for ChunkSource {
     fn len(&self) -> u64 {
-        self.0.length
+        self.0.file.size()
     }
 }
 
@@ -203,7 +234,7 @@ pub(super) struct ChunkRead {
 impl Read for ChunkRead {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
         if self.bytes.is_empty() {
-            if self.position >= self.source.0.length {
+            if self.position >= self.source.0.file.size() {
                 return Ok(0);
             }
             self.bytes = self.source.fetch(self.position, 1, 512).map_err(std::io::Error::other)?;

@@ -16,6 +16,7 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataR
 use parquet::schema::types::SchemaDescriptor;
 
 use crate::error::{Code, Error, Result};
+use crate::io::Location;
 use crate::scan::parquet::chunk::ChunkSource;
 use crate::scan::parquet::fault::guard;
 use crate::scan::parquet::schema::logical_schema;
@@ -27,7 +28,7 @@ const CACHE_BYTES: usize = 32 << 20;
 /// What identifies the contents of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct FileKey {
-    pub(super) path: String,
+    pub(super) path: Location,
     size: u64,
     changed: Option<SystemTime>,
 }
@@ -79,12 +80,12 @@ impl Footer {
 ///
 /// # Errors
 /// `FILE_NOT_FOUND`, `IO_ERROR`, or `INVALID_DATA` when the file is not Parquet; all name the file.
-pub(super) fn load(path: &str) -> Result<Arc<Footer>> {
+pub(super) fn load(path: &Location) -> Result<Arc<Footer>> {
     let key = key_of(path)?;
     if let Some(footer) = CACHE.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
         return Ok(footer);
     }
-    let footer = Arc::new(read(key)?);
+    let footer = Arc::new(read(key, path)?);
     CACHE.lock().unwrap_or_else(PoisonError::into_inner).put(footer.clone());
     Ok(footer)
 }
@@ -102,19 +103,21 @@ pub(super) fn load_again(key: &FileKey) -> Result<Arc<Footer>> {
     Ok(footer)
 }
 
-fn key_of(path: &str) -> Result<FileKey> {
-    let metadata = std::fs::metadata(path).map_err(|error| Error::from(error).context(format!("file '{path}'")))?;
-    Ok(FileKey { path: path.to_owned(), size: metadata.len(), changed: metadata.modified().ok() })
+fn key_of(path: &Location) -> Result<FileKey> {
+    let facts = path.facts()?;
+    // The cache outlives the query that reads.
+    Ok(FileKey { path: path.alone(), size: facts.size, changed: facts.modified })
 }
 
-fn read(key: FileKey) -> Result<Footer> {
+fn read(key: FileKey, path: &Location) -> Result<Footer> {
     let place = || format!("file '{}'", key.path);
     if key.size < 12 {
         return Err(Error::new(Code::InvalidData, format!("{} bytes are too few for a Parquet file", key.size))
             .context(place())
             .hint("the file is damaged or is not Parquet; write it again, or leave it out of the glob"));
     }
-    let source = ChunkSource::open(&key.path)?;
+    let source = ChunkSource::open(path)?;
+    source.expect_footer();
     guard(place, || {
         let options = options();
         let metadata = ParquetMetaDataReader::new()

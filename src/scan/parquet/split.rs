@@ -12,8 +12,12 @@ use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelectionPolicy, RowSelector,
+    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelectionPolicy,
+    RowSelector,
 };
+
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::page_index::offset_index::PageLocation;
 
 use crate::batch::Split;
 use crate::error::{Code, Error, Result};
@@ -60,6 +64,13 @@ impl SplitPlan for ParquetSplit {
         Some(self.part.count)
     }
 
+    fn prepare(&self) {
+        if let Some(entry) = self.scan.request.spec.files.get(self.file) {
+            // What goes wrong here is met again when the split is opened.
+            entry.path.prepare(|| self.first_ranges().unwrap_or_default());
+        }
+    }
+
     fn open(&self) -> Result<Box<dyn Split>> {
         let wanted = self.scan.limit.map_or(self.part.count, |limit| self.part.count.min(limit as u64));
         if self.scan.request.projection.is_empty() {
@@ -77,13 +88,14 @@ impl SplitPlan for ParquetSplit {
         if roots.is_empty() {
             return Ok(Box::new(Nulls(RowCount { scan: self.scan.clone(), left: wanted })));
         }
-        if let Some(flat) = FlatSplit::open(&self.scan, &footer, &self.part, &columns, wanted)? {
+        if let Some(flat) = FlatSplit::open(&self.scan, &footer, (self.file, &self.part), &columns, wanted)? {
             return Ok(Box::new(flat));
         }
         let late = Late::plan(&self.scan, &footer, &roots)?;
         let mut split = Decoding {
             scan: self.scan.clone(),
             footer,
+            file: self.file,
             part: self.part.clone(),
             columns,
             roots,
@@ -97,6 +109,26 @@ impl SplitPlan for ParquetSplit {
             split.start_plain()?;
         }
         Ok(Box::new(split))
+    }
+}
+
+impl ParquetSplit {
+    /// What is read first: the predicate columns, or all.
+    fn first_ranges(&self) -> Result<Vec<Range<u64>>> {
+        let footer = load_again(&self.key)?;
+        let columns = output_columns(&self.scan, &footer)?;
+        let mut roots: Vec<usize> = columns.iter().filter_map(|column| column.root).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        if roots.is_empty() || runtime::rule_out(&self.scan, &footer, &self.part)? {
+            return Ok(Vec::new());
+        }
+        let late = match FlatSplit::reads(&footer, &self.part, &roots) {
+            true => None,
+            false => Late::plan(&self.scan, &footer, &roots)?,
+        };
+        let roots = late.map_or(roots, |late| late.first);
+        Opening { scan: &self.scan, footer: &footer, part: &self.part, file: self.file }.wanted_ranges(&roots, None)
     }
 }
 
@@ -145,11 +177,18 @@ pub(super) struct Opening<'a> {
     pub(super) scan: &'a Scan,
     pub(super) footer: &'a Footer,
     pub(super) part: &'a Part,
+    /// Index into the scan's files.
+    pub(super) file: usize,
 }
 
 impl Opening<'_> {
-    /// Where the pages of `roots` are read from, what decoding them holds, and how many rows are decoded at once.
-    pub(super) fn source(&self, roots: &[usize]) -> Result<(ChunkSource, Reservation, usize)> {
+    /// Where the pages of `roots` (those of the rows `selected` of the part, or all) are read from, what decoding them
+    /// holds, and how many rows are decoded at once.
+    pub(super) fn source(
+        &self,
+        roots: &[usize],
+        selected: Option<&RowSelection>,
+    ) -> Result<(ChunkSource, Reservation, usize)> {
         let ranges = self.chunk_ranges(roots);
         let mut reservation = self.scan.context.budget.reservation("Parquet scan");
         let context = &self.scan.context;
@@ -166,23 +205,29 @@ impl Opening<'_> {
             reservation.grow_with_slack(decoder, slack)?;
         }
         let pages = self.scan.context.budget.reservation("Parquet scan");
-        let source = ChunkSource::with_chunks(&self.footer.key.path, ranges, window, Some(pages), slack)?;
+        let path = &self.scan.request.spec.files.get(self.file).ok_or_else(|| Error::internal("no such file"))?.path;
+        let wanted = self.wanted_ranges(roots, selected)?;
+        let source = ChunkSource::with_chunks(path, ranges, wanted, window, Some(pages), slack)?;
         Ok((source, reservation, batch_rows))
+    }
+
+    /// The page index, where the part is of some rows of a row group.
+    fn index(&self) -> Option<&ArrowReaderMetadata> {
+        self.part.rows.as_ref().and_then(|_| self.footer.with_page_index())
     }
 
     /// A decoder of the root columns `roots` over the part (or the rows `selected` of it).
     fn decoder(&self, roots: &[usize], selected: Option<RowSelection>) -> Result<Decoder> {
-        let (source, reservation, batch_rows) = self.source(roots)?;
+        let (source, reservation, batch_rows) = self.source(roots, selected.as_ref())?;
+        let selected = match (selected, &self.part.rows) {
+            (Some(selected), _) => Some(selected),
+            (None, Some(rows)) => Some(selection(rows)?),
+            (None, None) => None,
+        };
         let chunks = source.clone();
         let place = || format!("file '{}', row group {}", self.footer.key.path, self.part.groups.start);
         let reader = guard(place, || {
-            let selected = match (selected, &self.part.rows) {
-                (Some(selected), _) => Some(selected),
-                (None, Some(rows)) => Some(selection(rows)?),
-                (None, None) => None,
-            };
-            let cut = self.part.rows.as_ref().and_then(|_| self.footer.with_page_index());
-            let metadata = cut.unwrap_or(&self.footer.reader).clone();
+            let metadata = self.index().unwrap_or(&self.footer.reader).clone();
             let mask = ProjectionMask::roots(metadata.parquet_schema(), roots.iter().copied());
             let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, metadata)
                 .with_projection(mask)
@@ -204,7 +249,22 @@ impl Opening<'_> {
         self.chunks(roots).map(|column| column.byte_range()).map(|(start, size)| start..start + size).collect()
     }
 
-    fn chunks(&self, roots: &[usize]) -> impl Iterator<Item = &parquet::file::metadata::ColumnChunkMetaData> {
+    /// What of the column chunks will be read: the pages of the selected rows, where the page index says where they lie,
+    /// else all.
+    fn wanted_ranges(&self, roots: &[usize], selected: Option<&RowSelection>) -> Result<Vec<Range<u64>>> {
+        let whole = self.part.rows.as_ref().map(selection).transpose()?;
+        let selected = selected.or(whole.as_ref());
+        let pages = self.index().and_then(|indexed| indexed.metadata().offset_index()?.get(self.part.groups.start));
+        let (Some(selected), Some(pages)) = (selected, pages) else { return Ok(self.chunk_ranges(roots)) };
+        let descriptor = self.footer.metadata().file_metadata().schema_descr();
+        let group = self.footer.metadata().row_groups().get(self.part.groups.start);
+        let chunks = group.map(|group| group.columns()).unwrap_or_default().iter().zip(pages).enumerate();
+        let wanted = chunks.filter(|(leaf, _)| roots.contains(&descriptor.get_column_root_idx(*leaf)));
+        let ranges = wanted.flat_map(|(_, (chunk, pages))| page_ranges(chunk, pages.page_locations(), selected));
+        Ok(ranges.collect())
+    }
+
+    fn chunks(&self, roots: &[usize]) -> impl Iterator<Item = &ColumnChunkMetaData> {
         let descriptor = self.footer.metadata().file_metadata().schema_descr();
         let groups = self.footer.metadata().row_groups().get(self.part.groups.clone()).unwrap_or_default();
         groups.iter().flat_map(move |group| {
@@ -243,6 +303,15 @@ impl Opening<'_> {
     }
 }
 
+/// The dictionary of a column chunk and the pages that hold any of the selected rows.
+fn page_ranges(chunk: &ColumnChunkMetaData, pages: &[PageLocation], selected: &RowSelection) -> Vec<Range<u64>> {
+    let (start, _) = chunk.byte_range();
+    let first = pages.first().and_then(|page| u64::try_from(page.offset).ok()).unwrap_or(start);
+    let mut ranges = selected.scan_ranges(pages);
+    ranges.push(start..first.max(start));
+    ranges
+}
+
 fn selection(rows: &Range<u64>) -> Result<RowSelection> {
     let count = |rows: u64| usize::try_from(rows).map_err(|_| Error::internal(format!("{rows} rows in a row group")));
     let skip = RowSelector::skip(count(rows.start)?);
@@ -254,6 +323,8 @@ fn selection(rows: &Range<u64>) -> Result<RowSelection> {
 struct Decoding {
     scan: Arc<Scan>,
     footer: Arc<Footer>,
+    /// Index into the scan's files.
+    file: usize,
     part: Part,
     columns: Vec<OutputColumn>,
     /// The root columns wanted, in file order.
@@ -276,7 +347,7 @@ impl Decoding {
     }
 
     fn opening(&self) -> Opening<'_> {
-        Opening { scan: &self.scan, footer: &self.footer, part: &self.part }
+        Opening { scan: &self.scan, footer: &self.footer, part: &self.part, file: self.file }
     }
 
     /// Starts decoding all columns of all rows.
@@ -346,7 +417,7 @@ impl Decoding {
         let groups = self.part.groups.clone();
         groups.flat_map(|group| self.roots.iter().map(move |root| (group, *root))).find_map(|(group, root)| {
             let part = Part { groups: group..group + 1, rows: self.part.rows.clone(), count: self.part.count };
-            let opening = Opening { scan: &self.scan, footer: &self.footer, part: &part };
+            let opening = Opening { scan: &self.scan, footer: &self.footer, part: &part, file: self.file };
             let decoded = opening.decoder(&[root], None).and_then(|mut decoder| {
                 while decoder.next()?.is_some() {}
                 Ok(())

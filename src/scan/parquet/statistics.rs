@@ -12,6 +12,7 @@ use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageReader};
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::serialized_reader::SerializedPageReader;
+use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::scan::parquet::bounds::ColumnBounds;
@@ -28,18 +29,21 @@ const FILES: usize = 64;
 const PIECES: usize = 3;
 /// Rows of a row group that are decoded where there is no dictionary.
 const ROWS: usize = 8192;
+/// Bytes at the beginning of a column chunk that are mostly enough for that.
+const LOOKED_AT: u64 = 512 << 10;
 
 /// The statistics of `columns` over the files of `spec`.
 pub(super) fn statistics(spec: &ScanSpec, columns: &[usize]) -> Result<TableStatistics> {
     let rows = spec.rows.map(|rows| rows as f64);
-    let footers = spread(spec.files.len(), FILES).filter_map(|index| spec.files.get(index));
-    let footers = footers.map(|file| footer::load(&file.path)).collect::<Result<Vec<_>>>()?;
+    let files: Vec<_> = spread(spec.files.len(), FILES).filter_map(|index| spec.files.get(index)).collect();
+    let footers = files.par_iter().map(|file| footer::load(&file.path)).collect::<Result<Vec<_>>>()?;
     let in_files = spec.schema.fields().len().saturating_sub(spec.hive_columns);
     let of_column = |index: &usize| {
         let unknown = ColumnStatistics::default;
         if *index < in_files { column(&footers, &spec.schema, *index, rows).unwrap_or_else(unknown) } else { unknown() }
     };
-    Ok(TableStatistics { rows, columns: columns.iter().map(of_column).collect() })
+    // Side by side, since those of objects mostly wait.
+    Ok(TableStatistics { rows, columns: columns.par_iter().map(of_column).collect() })
 }
 
 /// At most `count` of the indexes below `all`, spread evenly, the first and the last among them.
@@ -145,6 +149,7 @@ fn is_dictionary(chunk: &ColumnChunkMetaData) -> bool {
 
 fn dictionary_values(footer: &Footer, chunk: &ColumnChunkMetaData) -> Result<Option<u32>> {
     let source = Arc::new(ChunkSource::open(&footer.key.path)?);
+    source.expect(std::iter::once(beginning(chunk)));
     let place = || format!("file '{}'", footer.key.path);
     guard(place, || {
         let rows = usize::try_from(chunk.num_values()).unwrap_or(0);
@@ -156,8 +161,18 @@ fn dictionary_values(footer: &Footer, chunk: &ColumnChunkMetaData) -> Result<Opt
     })
 }
 
+/// The part of a column chunk in which its dictionary and its first page lie.
+fn beginning(chunk: &ColumnChunkMetaData) -> std::ops::Range<u64> {
+    let (start, size) = chunk.byte_range();
+    start..start + size.min(LOOKED_AT)
+}
+
 fn first_rows(footer: &Footer, root: usize, group: usize) -> Result<Option<Piece>> {
     let source = ChunkSource::open(&footer.key.path)?;
+    let descriptor = footer.metadata().file_metadata().schema_descr();
+    let columns = footer.metadata().row_groups().get(group).map(|group| group.columns()).unwrap_or_default();
+    let leaves = columns.iter().enumerate().filter(|(leaf, _)| descriptor.get_column_root_idx(*leaf) == root);
+    source.expect(leaves.map(|(_, chunk)| beginning(chunk)));
     let place = || format!("file '{}'", footer.key.path);
     guard(place, || {
         let mask = ProjectionMask::roots(footer.reader.parquet_schema(), [root]);

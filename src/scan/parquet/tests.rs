@@ -54,7 +54,7 @@ pub(super) fn write(
 
 fn entries(paths: &[std::path::PathBuf]) -> Vec<FileEntry> {
     let entry = |path: &std::path::PathBuf| FileEntry {
-        path: path.to_str().unwrap().to_owned(),
+        path: path.to_str().unwrap().into(),
         size: std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
         hive_values: Vec::new(),
     };
@@ -299,7 +299,7 @@ fn a_damaged_page_names_file_row_group_and_column() {
     let path = folder.path().join("hurt.parquet");
     let written = batch(vec![("a", ints(0..1000)), ("b", ints((0..1000).map(|row| row * 7919)))]);
     write(&path, &written, |p| p.set_max_row_group_row_count(Some(500)).set_dictionary_enabled(false));
-    let footer = super::footer::load(path.to_str().unwrap()).unwrap();
+    let footer = super::footer::load(&path.to_str().unwrap().into()).unwrap();
     let (start, size) = footer.metadata().row_group(1).column(1).byte_range();
     let mut bytes = std::fs::read(&path).unwrap();
     let (start, size) = (usize::try_from(start).unwrap(), usize::try_from(size).unwrap());

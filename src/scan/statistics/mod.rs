@@ -19,6 +19,7 @@ pub use distinct::{Piece, distinct_values, expected};
 pub(crate) use sample::piece;
 pub use sample::{of_files, of_source};
 
+use crate::io::with_many_waiting;
 use crate::scan::ScanSpec;
 use crate::scan::reader;
 use crate::store::QueryContext;
@@ -45,7 +46,8 @@ pub struct TableStatistics {
 
 /// The statistics of the columns `columns` (indexes into the spec's schema) of the files of `spec`.
 pub fn statistics(spec: &Arc<ScanSpec>, columns: &[usize], context: &Arc<QueryContext>) -> TableStatistics {
-    let known = reader(spec.format).ok().and_then(|reader| reader.statistics(spec, columns).ok().flatten());
+    let remote = spec.files.iter().any(|file| file.path.is_remote());
+    let known = with_many_waiting(remote, || reader(spec.format)?.statistics(spec, columns)).ok().flatten();
     known.unwrap_or_else(|| of_files(spec, columns, context))
 }
 

@@ -8,7 +8,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion_functions_aggregate::count::count_all;
 
 use super::DataFrame;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::ops::write::{FileWriter, WriteFormat, WriteOptions};
 use crate::session::ResultStream;
 use crate::session::format::{Format, Limits, writer};
@@ -121,9 +121,14 @@ impl DataFrame {
     }
 
     pub(crate) fn write(&self, format: WriteFormat, path: &Path, options: &WriteOptions) -> Result<u64> {
+        let engine = self.session.engine();
+        let path = path.to_str().ok_or_else(|| {
+            Error::new(Code::Io, format!("the name '{}' is not UTF-8", path.display())).hint("choose another name")
+        })?;
+        let location = engine.storage().destination(path)?;
         let stream = self.stream()?;
-        let budget = self.session.engine().budget();
-        let mut file = FileWriter::create(path, format, options, stream.schema(), budget)?;
+        let budget = engine.budget();
+        let mut file = FileWriter::create(&location, format, options, stream.schema(), budget)?;
         for batch in stream {
             file.write(&batch?)?;
         }

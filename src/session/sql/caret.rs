@@ -5,17 +5,37 @@
 
 use unicode_width::UnicodeWidthChar;
 
-use crate::error::{Error, Span};
+use crate::error::{Code, Error, Span};
 
 /// Characters shown of a long line, and how many of them stand before the place.
 const WINDOW: usize = 110;
 const LEAD: usize = 50;
 
-/// `error` with the excerpt of `sql` that its span points to, where it has one.
+/// `error` with the excerpt of `sql` that its span points to, where it has one. Statements that hold secrets are not
+/// shown, and what the parser says of their words is not repeated.
 pub(crate) fn with_excerpt(error: Error, sql: &str) -> Error {
+    if is_confidential(sql) {
+        return match error.code() {
+            Code::Syntax => Error::new(Code::Syntax, "the statement with a secret is malformed").hint(
+                "write CREATE SECRET name (TYPE s3, KEY_ID '…', SECRET '…', REGION '…', ENDPOINT '…', SCOPE 's3://…')",
+            ),
+            _ => error,
+        };
+    }
     match error.sql_span().and_then(|span| excerpt(sql, span)) {
         Some(text) => error.excerpt(text),
         None => error,
+    }
+}
+
+/// Whether the statement sets what must not be shown.
+fn is_confidential(sql: &str) -> bool {
+    let words = sql.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).take(8);
+    let words: Vec<String> = words.map(str::to_lowercase).collect();
+    match words.first().map(String::as_str) {
+        Some("create") => words.iter().any(|word| word == "secret"),
+        Some("set") => words.iter().any(|word| word.starts_with("s3_secret") || word.starts_with("s3_session")),
+        _ => false,
     }
 }
 

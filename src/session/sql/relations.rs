@@ -20,6 +20,7 @@ use super::suggest;
 use super::table_function::{self, About, FileCall};
 use crate::batch::MemorySource;
 use crate::error::{Code, Error, Result, Span};
+use crate::io::shown;
 use crate::plan::{FileTable, StoredTable};
 use crate::scan::{Options, ScanSpec, sniff_csv};
 use crate::session::relation::Relation;
@@ -166,7 +167,7 @@ impl Collector<'_> {
 
     /// The globs, and a number where the same globs are read with other options.
     fn planner_name(&self, call: &FileCall) -> String {
-        let globs = call.patterns.join(", ");
+        let globs = call.patterns.iter().map(|pattern| shown(pattern)).collect::<Vec<_>>().join(", ");
         let taken: HashSet<String> = self.calls.iter().map(|(_, name)| name.to_lowercase()).collect();
         let mut name = format!("files {globs}");
         let mut number = 2_usize;

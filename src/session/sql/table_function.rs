@@ -6,6 +6,7 @@ use datafusion_sql::sqlparser::ast::{
 
 use super::parse::span_of;
 use crate::error::{Code, Error, Result};
+use crate::io::shown;
 use crate::scan::{Format, OptionValue, Options};
 
 /// What is read: globs, the format where it is said, options.
@@ -32,7 +33,7 @@ impl FileCall {
     /// The name by which the files' columns can be qualified: the stem of the first glob, `flights` for
     /// `data/flights.csv.gz`.
     pub(crate) fn alias(&self) -> String {
-        let pattern = self.patterns.first().map_or("", String::as_str);
+        let pattern = self.patterns.first().map_or("", |pattern| shown(pattern));
         let file = pattern.rsplit(['/', '\\']).next().unwrap_or(pattern);
         let stem = file.split('.').next().unwrap_or(file);
         if stem.is_empty() { "files".to_string() } else { stem.to_string() }

@@ -141,12 +141,17 @@ fn typed(column: &ColumnDescriptor, data_type: &DataType, nullable: bool) -> Opt
 }
 
 impl FlatSplit {
-    /// The split over `part`, of which `wanted` rows are wanted; `None` when some of `columns` is not flat, or none is
+    /// Whether all of the root columns `roots` are flat.
+    pub(super) fn reads(footer: &Footer, part: &Part, roots: &[usize]) -> bool {
+        roots.iter().all(|root| decoder(footer, part, *root).is_some())
+    }
+
+    /// The split over the part of a file (its index among the scan's), of which `wanted` rows are wanted; `None` when some of `columns` is not flat, or none is
     /// in the file.
     pub(super) fn open(
         scan: &Arc<Scan>,
         footer: &Arc<Footer>,
-        part: &Part,
+        (file, part): (usize, &Part),
         columns: &[OutputColumn],
         wanted: u64,
     ) -> Result<Option<Self>> {
@@ -155,7 +160,7 @@ impl FlatSplit {
         roots.dedup();
         let decoders: Option<Vec<_>> = roots.iter().map(|root| decoder(footer, part, *root)).collect();
         let Some(decoders) = decoders.filter(|decoders| !decoders.is_empty()) else { return Ok(None) };
-        let (source, reservation, batch_rows) = Opening { scan, footer, part }.source(&roots)?;
+        let (source, reservation, batch_rows) = Opening { scan, footer, part, file }.source(&roots, None)?;
         let place = |column: &OutputColumn| column.root.and_then(|root| roots.binary_search(&root).ok());
         let leaf = |(leaf, column)| FlatLeaf { leaf, column, behind: 0, loaded: false };
         // Texts are checked where they are decoded.

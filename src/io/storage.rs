@@ -1,0 +1,116 @@
+//! What a session can reach: the files of this machine, and stores through its settings and secrets.
+//!
+//! Invariant: a location keeps the way by which it was found; settings and secrets that change later concern only what
+//! is found from then on.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::config::StoreSettings;
+use crate::error::{Code, Error, Result};
+use crate::io::glob::{self, FoundFile};
+use crate::io::location::Location;
+use crate::io::remote::{self, Address, Object, Secret, Store};
+
+/// See the module. Clones are the same storage.
+#[derive(Clone, Default)]
+pub struct Storage(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    settings: RwLock<StoreSettings>,
+    secrets: RwLock<Vec<Secret>>,
+    /// The stores in use, by scheme and bucket or host.
+    stores: Mutex<HashMap<String, Arc<Store>>>,
+    /// Counts the interrupts: whoever waits when it changes gives up.
+    interrupts: Arc<AtomicU64>,
+}
+
+impl Storage {
+    /// Takes over changed settings.
+    pub fn configure(&self, settings: &StoreSettings) {
+        if *self.0.settings.read() != *settings {
+            *self.0.settings.write() = settings.clone();
+            self.0.stores.lock().clear();
+        }
+    }
+
+    /// Ends all waiting for stores with `CANCELLED`.
+    pub fn interrupt(&self) {
+        self.0.interrupts.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Keeps `secret`. False when there is one of that name already and `replace` is not set.
+    pub fn put_secret(&self, secret: Secret, replace: bool) -> bool {
+        let mut secrets = self.0.secrets.write();
+        let known = secrets.iter().position(|known| known.name() == secret.name());
+        match known {
+            Some(_) if !replace => return false,
+            Some(index) => secrets[index] = secret,
+            None => secrets.push(secret),
+        }
+        self.0.stores.lock().clear();
+        true
+    }
+
+    /// Forgets the secret of that name; false when there is none.
+    pub fn drop_secret(&self, name: &str) -> bool {
+        let mut secrets = self.0.secrets.write();
+        let before = secrets.len();
+        secrets.retain(|secret| !secret.name().eq_ignore_ascii_case(name));
+        self.0.stores.lock().clear();
+        secrets.len() < before
+    }
+
+    /// The files that `pattern` matches, in natural order.
+    ///
+    /// # Errors
+    /// `FILE_NOT_FOUND` naming the pattern (and close names) when nothing matches, `INVALID_SETTING` for a malformed
+    /// pattern, `IO_ERROR` for a directory that cannot be read or a store that refuses, `NOT_SUPPORTED` for unknown
+    /// URLs.
+    pub fn glob(&self, pattern: &str) -> Result<Vec<FoundFile>> {
+        match Address::parse(pattern)? {
+            None => glob::glob(pattern),
+            Some(address) => remote::find(&self.store(&address)?, &address, pattern),
+        }
+    }
+
+    /// Where a file is to be written.
+    ///
+    /// # Errors
+    /// `NOT_SUPPORTED` for unknown URLs, `INVALID_SETTING` for settings that fit no store.
+    pub fn destination(&self, path: &str) -> Result<Location> {
+        match Address::parse(path)? {
+            None => Ok(Location::local(path)),
+            Some(address) if address.key.is_empty() => {
+                Err(Error::new(Code::Io, format!("'{path}' names no object to write")).hint("add a name behind it"))
+            }
+            Some(address) => {
+                let key = address.object_key()?;
+                Ok(Location::remote(path, Object::unknown(self.store(&address)?, key)))
+            }
+        }
+    }
+
+    fn store(&self, address: &Address) -> Result<Arc<Store>> {
+        let secrets = self.0.secrets.read();
+        let secret = Secret::for_url(&secrets, &address.url());
+        let name = format!("{} {}", address.store_name(), secret.map_or("", Secret::name));
+        if let Some(store) = self.0.stores.lock().get(&name) {
+            return Ok(store.clone());
+        }
+        let store = Store::open(address, &self.0.settings.read(), secret, self.0.interrupts.clone())?;
+        // Somebody else may have been faster; one store means one pool of connections.
+        Ok(self.0.stores.lock().entry(name).or_insert(Arc::new(store)).clone())
+    }
+}
+
+impl fmt::Debug for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Storage").finish_non_exhaustive()
+    }
+}
