@@ -52,7 +52,7 @@ impl File {
     fn begin(&self, skip: u64) -> Begin {
         let path = self.path();
         Box::new(move || {
-            let stream = open_counted_stream(&path, Compression::Gzip)?;
+            let stream = open_counted_stream(&path.as_str().into(), Compression::Gzip)?;
             Ok(Beginning { stream, skip, cutter: Box::new(LineCutter) })
         })
     }
