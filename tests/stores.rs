@@ -212,7 +212,12 @@ fn of_parquet_only_what_is_wanted_is_fetched_in_few_requests() {
     );
     let again = rows(&session, "SELECT sum(m) FROM 's3://data/wide.parquet'").unwrap();
     assert_eq!(remote, again);
-    let footers = bucket.server.requests().iter().filter(|r| r.range().is_some_and(|(first, _)| first + (64 << 10) == size)).count();
+    let footers = bucket
+        .server
+        .requests()
+        .iter()
+        .filter(|r| r.range().is_some_and(|(first, _)| first + (64 << 10) == size))
+        .count();
     assert!(footers <= 1, "the footer is remembered");
 }
 

@@ -177,7 +177,8 @@ impl Session {
     fn read(&self, paths: impl IntoPaths, format: Format, options: ReadOptions) -> Result<DataFrame> {
         let (patterns, about) = (paths.into_paths(), About::Rows);
         let call = FileCall { patterns, format: Some(format), options: options.0, about };
-        let spec = self.engine().learned.apply(resolve(&call.patterns, call.format, &call.options, self.engine().storage())?);
+        let spec =
+            self.engine().learned.apply(resolve(&call.patterns, call.format, &call.options, self.engine().storage())?);
         let source = FileTable::new(Arc::new(spec));
         let plan = LogicalPlanBuilder::scan(call.alias(), Arc::new(source), None)?.build()?;
         Ok(DataFrame::new(self.clone(), plan))

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::record_batch::RecordBatch;
 use datafusion_expr::LogicalPlan;
 use datafusion_sql::sqlparser::ast::Statement;
 
@@ -12,7 +13,7 @@ use super::sql::relations::Tables;
 use super::sql::{FileCall, Prepared, with_excerpt};
 use crate::error::{Code, Error, Result};
 use crate::plan::StoredTable;
-use crate::scan::{ScanSpec, resolve};
+use crate::scan::{ScanSpec, resolve, sniff_csv};
 
 /// The catalog as a statement, or a view within it, sees it.
 pub(crate) struct Scope<'a> {
@@ -82,5 +83,9 @@ impl Tables for Scope<'_> {
     fn files(&self, call: &FileCall) -> Result<ScanSpec> {
         let spec = resolve(&call.patterns, call.format, &call.options, self.engine.storage())?;
         Ok(self.engine.learned.apply(spec))
+    }
+
+    fn dialect(&self, call: &FileCall) -> Result<RecordBatch> {
+        sniff_csv(&call.patterns, &call.options, self.engine.storage())
     }
 }

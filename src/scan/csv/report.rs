@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Field, Fields, Schema};
 use arrow::record_batch::RecordBatch;
 
 use crate::error::{Code, Error, Result};
-use crate::io::Compression;
+use crate::io::{Compression, Storage};
 use crate::scan::csv::encoding::Encoding;
 use crate::scan::csv::head::{after_preamble, head_window};
 use crate::scan::csv::settings::Settings;
@@ -24,13 +24,13 @@ use crate::scan::{Format, OptionValue, Options, ScanSpec, resolve};
 ///
 /// # Errors
 /// As [`resolve`].
-pub fn sniff_csv(patterns: &[String], options: &Options) -> Result<RecordBatch> {
-    let spec = match resolve(patterns, Some(Format::Csv), options) {
+pub fn sniff_csv(patterns: &[String], options: &Options, storage: &Storage) -> Result<RecordBatch> {
+    let spec = match resolve(patterns, Some(Format::Csv), options, storage) {
         // Names that are no UTF-8: the rest is found out with the encoding that they may have.
         Err(error) if error.message().contains("is not UTF-8") && !options.contains_key("encoding") => {
             let mut options = options.clone();
             options.insert("encoding".to_string(), OptionValue::Text(Encoding::Latin1.name()));
-            resolve(patterns, Some(Format::Csv), &options)?
+            resolve(patterns, Some(Format::Csv), &options, storage)?
         }
         spec => spec?,
     };

@@ -51,7 +51,7 @@ impl LineCounts {
     const STEP: u64 = 256 << 10;
 
     /// The number of line ends before `end`.
-    fn before(&self, file: &LocalFile, end: u64, newline: u8) -> Result<u64> {
+    fn before(&self, file: &InputFile, end: u64, newline: u8) -> Result<u64> {
         let known = self.0.lock().range(..=end).next_back().map(|(place, lines)| (*place, *lines));
         let (place, lines) = known.unwrap_or((0, 0));
         let lines = lines + lines_between(file, place, end, newline)?;

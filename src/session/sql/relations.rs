@@ -22,7 +22,7 @@ use crate::batch::MemorySource;
 use crate::error::{Code, Error, Result, Span};
 use crate::io::shown;
 use crate::plan::{FileTable, StoredTable};
-use crate::scan::{Options, ScanSpec, sniff_csv};
+use crate::scan::{Options, ScanSpec};
 use crate::session::relation::Relation;
 
 /// What a statement may read.
@@ -35,6 +35,9 @@ pub(crate) trait Tables {
 
     /// The files of a call.
     fn files(&self, call: &FileCall) -> Result<ScanSpec>;
+
+    /// What is found out about the files of a call of `sniff_csv`.
+    fn dialect(&self, call: &FileCall) -> Result<RecordBatch>;
 }
 
 /// The relations of one statement.
@@ -153,7 +156,7 @@ impl Collector<'_> {
             None => {
                 let relation = match call.about {
                     About::Rows => Relation::Files(FileTable::new(Arc::new(self.tables.files(&call)?))),
-                    About::Dialect => answer(sniff_csv(&call.patterns, &call.options)?),
+                    About::Dialect => answer(self.tables.dialect(&call)?),
                 };
                 let name = self.planner_name(&call);
                 self.relations.add(name.to_lowercase(), Ok(relation));

@@ -36,6 +36,10 @@ impl Tables for Fake {
         self.0.values().map(|(name, _)| name.clone()).collect()
     }
 
+    fn dialect(&self, call: &FileCall) -> Result<arrow::record_batch::RecordBatch> {
+        Err(Error::not_supported(format!("sniffing {:?}", call.patterns)))
+    }
+
     fn files(&self, call: &FileCall) -> Result<ScanSpec> {
         let pattern = call.patterns.first().map_or("", String::as_str);
         match self.0.get(pattern) {
