@@ -37,7 +37,7 @@ fn session(endpoint: &str) -> Session {
         ("s3_region", "eu-north-1"),
         ("s3_access_key_id", "reader"),
         ("s3_secret_access_key", "hush-hush"),
-        ("http_timeout", "5"),
+        ("http_timeout", "60"),
     ] {
         session.set(name, value).unwrap();
     }
@@ -387,7 +387,7 @@ fn slow_and_stalled_bodies_come_through() {
     let (bucket, proxy, session) = through_proxy();
     proxy.hurt(|_| Fault::Slow(100_000, Duration::from_millis(1)));
     same_as_local(&session, &bucket.path(""));
-    session.set("http_timeout", "2").unwrap();
+    session.set("http_timeout", "5").unwrap();
     let stalled = AtomicUsize::new(0);
     proxy.hurt(move |request| match request.range() {
         Some((first, Some(last))) if last - first > 5000 && stalled.fetch_add(1, Ordering::SeqCst) == 0 => {
@@ -435,7 +435,7 @@ fn an_interrupt_ends_waiting_for_a_store() {
 #[test]
 fn an_upload_that_fails_leaves_nothing_and_the_old_object_as_it_was() {
     let (bucket, proxy, session) = through_proxy();
-    session.set("http_timeout", "2").unwrap();
+    session.set("http_timeout", "30").unwrap();
     session.sql("COPY (SELECT 1 AS a) TO 's3://data/out.csv'").unwrap();
     let rows_of =
         |count: usize| format!("SELECT value, sha256(CAST(value AS VARCHAR)) FROM range({count}) AS r(value)");
