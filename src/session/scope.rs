@@ -10,9 +10,10 @@ use super::catalog::{Entry, View};
 use super::engine::Engine;
 use super::relation::{Relation, with_column_names};
 use super::sql::relations::Tables;
-use super::sql::{FileCall, Prepared, with_excerpt};
+use super::sql::{About, FileCall, Prepared, with_excerpt};
 use crate::error::{Code, Error, Result};
 use crate::plan::StoredTable;
+use crate::scan::parquet::{parquet_metadata, parquet_schema};
 use crate::scan::{ScanSpec, resolve, sniff_csv};
 
 /// The catalog as a statement, or a view within it, sees it.
@@ -85,7 +86,12 @@ impl Tables for Scope<'_> {
         Ok(self.engine.learned.apply(spec))
     }
 
-    fn dialect(&self, call: &FileCall) -> Result<RecordBatch> {
-        sniff_csv(&call.patterns, &call.options, self.engine.storage())
+    fn facts(&self, call: &FileCall) -> Result<RecordBatch> {
+        let find_out = match call.about {
+            About::Chunks => parquet_metadata,
+            About::Nodes => parquet_schema,
+            About::Rows | About::Dialect => sniff_csv,
+        };
+        find_out(&call.patterns, &call.options, self.engine.storage())
     }
 }

@@ -8,10 +8,11 @@
 //! files), `plan` (which row groups, cut into splits), `prune` over `range` and `bounds` (what statistics rule out),
 //! `chunk` (reads of column chunks), `flat` (decoding columns without nesting), `split` (decoding the others), `late` (predicate
 //! columns first, for these), `fault` (foreign errors and
-//! panics as ours). `statistics` serves the planner.
+//! panics as ours). `statistics` serves the planner, `describe` users who want to see footers.
 
 mod bounds;
 mod chunk;
+mod describe;
 mod fault;
 mod flat;
 mod footer;
@@ -21,10 +22,13 @@ mod prune;
 mod range;
 mod runtime;
 mod schema;
+mod single;
 mod split;
 mod statistics;
 #[cfg(test)]
 mod tests;
+
+pub use describe::{parquet_metadata, parquet_schema};
 
 use std::sync::Arc;
 

@@ -36,8 +36,8 @@ pub(crate) trait Tables {
     /// The files of a call.
     fn files(&self, call: &FileCall) -> Result<ScanSpec>;
 
-    /// What is found out about the files of a call of `sniff_csv`.
-    fn dialect(&self, call: &FileCall) -> Result<RecordBatch>;
+    /// What is found out about the files of a call that does not ask for their rows.
+    fn facts(&self, call: &FileCall) -> Result<RecordBatch>;
 }
 
 /// The relations of one statement.
@@ -156,7 +156,7 @@ impl Collector<'_> {
             None => {
                 let relation = match call.about {
                     About::Rows => Relation::Files(FileTable::new(Arc::new(self.tables.files(&call)?))),
-                    About::Dialect => answer(self.tables.dialect(&call)?),
+                    About::Dialect | About::Chunks | About::Nodes => answer(self.tables.facts(&call)?),
                 };
                 let name = self.planner_name(&call);
                 self.relations.add(name.to_lowercase(), Ok(relation));

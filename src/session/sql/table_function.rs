@@ -27,6 +27,10 @@ pub(crate) enum About {
     Rows,
     /// How a CSV file is written.
     Dialect,
+    /// The column chunks of Parquet files.
+    Chunks,
+    /// The schemas of Parquet files.
+    Nodes,
 }
 
 impl FileCall {
@@ -41,7 +45,7 @@ impl FileCall {
 }
 
 /// Names of all table functions, for did-you-mean.
-pub(crate) const NAMES: [&str; 12] = [
+pub(crate) const NAMES: [&str; 14] = [
     "range",
     "generate_series",
     "unnest",
@@ -49,6 +53,8 @@ pub(crate) const NAMES: [&str; 12] = [
     "read_csv_auto",
     "read_parquet",
     "parquet_scan",
+    "parquet_metadata",
+    "parquet_schema",
     "read_json",
     "read_json_auto",
     "read_ndjson",
@@ -65,7 +71,7 @@ pub(crate) fn makes_rows(name: &str) -> bool {
 pub(crate) fn format_of(name: &str) -> Option<Format> {
     match name.to_lowercase().as_str() {
         "read_csv" | "read_csv_auto" | "sniff_csv" => Some(Format::Csv),
-        "read_parquet" | "parquet_scan" => Some(Format::Parquet),
+        "read_parquet" | "parquet_scan" | "parquet_metadata" | "parquet_schema" => Some(Format::Parquet),
         "read_json" | "read_json_auto" | "read_ndjson" | "read_ndjson_auto" => Some(Format::Json),
         _ => None,
     }
@@ -93,7 +99,12 @@ pub(crate) fn file_call(name: &str, format: Format, arguments: &[FunctionArg]) -
     }
     match patterns {
         Some(patterns) if !patterns.is_empty() => {
-            let about = if name.eq_ignore_ascii_case("sniff_csv") { About::Dialect } else { About::Rows };
+            let about = match name.to_lowercase().as_str() {
+                "sniff_csv" => About::Dialect,
+                "parquet_metadata" => About::Chunks,
+                "parquet_schema" => About::Nodes,
+                _ => About::Rows,
+            };
             Ok(FileCall { patterns, format: Some(format), options, about })
         }
         _ => Err(Error::new(Code::InvalidQuery, format!("{name} needs a glob or a list of globs"))

@@ -36,7 +36,7 @@ impl Tables for Fake {
         self.0.values().map(|(name, _)| name.clone()).collect()
     }
 
-    fn dialect(&self, call: &FileCall) -> Result<arrow::record_batch::RecordBatch> {
+    fn facts(&self, call: &FileCall) -> Result<arrow::record_batch::RecordBatch> {
         Err(Error::not_supported(format!("sniffing {:?}", call.patterns)))
     }
 
