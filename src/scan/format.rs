@@ -76,7 +76,21 @@ pub trait FormatReader: Send + Sync {
 
     /// Cuts the files into splits. `request.projection` holds only columns that are in the files (the caller adds hive
     /// columns); every batch of every split has exactly those columns.
-    fn splits(&self, request: &ScanRequest, context: &Arc<QueryContext>) -> Result<Vec<Box<dyn SplitPlan>>>;
+    fn splits(&self, request: &ScanRequest, context: &Arc<QueryContext>) -> Result<Splits>;
+}
+
+/// What a scan reads, and what it need not read.
+#[derive(Default)]
+pub struct Splits {
+    pub plans: Vec<Box<dyn SplitPlan>>,
+    /// What the files themselves ruled out, for EXPLAIN; empty for nothing.
+    pub ruled_out: String,
+}
+
+impl From<Vec<Box<dyn SplitPlan>>> for Splits {
+    fn from(plans: Vec<Box<dyn SplitPlan>>) -> Self {
+        Splits { plans, ruled_out: String::new() }
+    }
 }
 
 /// A part of one file that can be read on its own.

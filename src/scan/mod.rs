@@ -27,7 +27,7 @@ pub mod statistics;
 #[doc(hidden)]
 pub use csv::read_cut;
 pub use csv::{CsvReader, sniff_csv};
-pub use format::{FormatReader, Inferred, ScanRequest, SplitPlan};
+pub use format::{FormatReader, Inferred, ScanRequest, SplitPlan, Splits};
 pub use parts::Parts;
 pub use prove::UNPROVEN;
 pub use resolve::resolve;

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::io::{Surroundings, with_many_waiting};
 use crate::scan::prune::{Constants, can_match};
 use crate::scan::runtime::{Filtered, Watched};
-use crate::scan::{FileEntry, ScanFilter, ScanRequest, ScanSpec, SplitPlan, hive, reader};
+use crate::scan::{FileEntry, ScanFilter, ScanRequest, ScanSpec, SplitPlan, Splits, hive, reader};
 use crate::store::QueryContext;
 
 /// Opens the scan that `request` describes.
@@ -46,7 +46,7 @@ pub fn source(request: ScanRequest, context: &Arc<QueryContext>) -> Result<Sourc
         parts: request.parts.clone(),
     };
     let format = reader(spec.format)?;
-    let splits = with_many_waiting(remote, || format.splits(&inner, context))?;
+    let Splits { plans: splits, ruled_out } = with_many_waiting(remote, || format.splits(&inner, context))?;
     // Folder columns come after the format.
     let is_late = |filter: &&ScanFilter| !format.applies_runtime_filters() || filter.column >= folder_start;
     let watched = request.runtime_filters.iter().filter(is_late).filter_map(|filter| {
@@ -65,6 +65,7 @@ pub fn source(request: ScanRequest, context: &Arc<QueryContext>) -> Result<Sourc
         values,
         splits,
         pruned,
+        ruled_out,
         filters,
         runtime_filters,
         workers,
@@ -147,6 +148,8 @@ struct FileSource {
     splits: Vec<Box<dyn SplitPlan>>,
     /// Rows of the splits, and of all files, where the files' statistics (or a limit) left some out.
     pruned: Option<(u64, u64)>,
+    /// What of the files the format need not read.
+    ruled_out: String,
     /// Runtime filters that the format does not apply.
     filters: Arc<Vec<Watched>>,
     /// All runtime filters.
@@ -171,7 +174,11 @@ impl Source for FileSource {
             count => format!(", {count} runtime filters"),
         };
         let rows = self.pruned.map_or(String::new(), |(left, all)| format!(", {left} of {all} rows"));
-        format!("{} {what}{joint}{columns} column{plural}{rows}{filters})", self.spec.format.name())
+        let ruled_out = match self.ruled_out.as_str() {
+            "" => String::new(),
+            what => format!(", {what} ruled out"),
+        };
+        format!("{} {what}{joint}{columns} column{plural}{rows}{ruled_out}{filters})", self.spec.format.name())
     }
 
     fn schema(&self) -> SchemaRef {

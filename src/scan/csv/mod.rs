@@ -45,7 +45,7 @@ use crate::scan::csv::rejects::Rejects;
 use crate::scan::csv::settings::{OPTION_NAMES, Settings};
 use crate::scan::csv::split::{CsvSplitPlan, FilePlan, PlannedColumn, ScanPlan};
 use crate::scan::early::EarlyConditions;
-use crate::scan::{FileEntry, FormatReader, Inferred, Options, ScanRequest, ScanSpec, SplitPlan};
+use crate::scan::{FileEntry, FormatReader, Inferred, Options, ScanRequest, ScanSpec, SplitPlan, Splits};
 use crate::store::QueryContext;
 
 /// Bytes of a split where there are enough of them.
@@ -69,7 +69,7 @@ impl FormatReader for CsvReader {
         prove::prove(spec, columns, cancel)
     }
 
-    fn splits(&self, request: &ScanRequest, context: &Arc<QueryContext>) -> Result<Vec<Box<dyn SplitPlan>>> {
+    fn splits(&self, request: &ScanRequest, context: &Arc<QueryContext>) -> Result<Splits> {
         let settings = Settings::new(&request.spec.options)?;
         let plan = Arc::new(scan_plan(request, settings, context)?);
         let files = &request.spec.files;
@@ -91,7 +91,7 @@ impl FormatReader for CsvReader {
                 Box::new(CsvSplitPlan { plan, file, file_index, index }) as Box<dyn SplitPlan>
             }));
         }
-        Ok(splits)
+        Ok(splits.into())
     }
 }
 

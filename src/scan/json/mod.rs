@@ -36,7 +36,7 @@ mod walk;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::scan::format::{FormatReader, Inferred, ScanRequest, SplitPlan};
+use crate::scan::format::{FormatReader, Inferred, ScanRequest, Splits};
 use crate::scan::spec::{FileEntry, Options};
 use crate::store::QueryContext;
 
@@ -73,7 +73,7 @@ impl FormatReader for JsonReader {
         infer::infer(files, options)
     }
 
-    fn splits(&self, request: &ScanRequest, context: &Arc<QueryContext>) -> Result<Vec<Box<dyn SplitPlan>>> {
-        split::splits(request, context)
+    fn splits(&self, request: &ScanRequest, context: &Arc<QueryContext>) -> Result<Splits> {
+        split::splits(request, context).map(Splits::from)
     }
 }

@@ -43,7 +43,7 @@ fn read(text: &str, format: &str, wanted: bool, ignore_errors: bool) -> Result<V
     let context =
         Arc::new(QueryContext { cancel: CancelToken::new(), budget, store, batch_size: 3, threads: 2, side: None });
     let mut batches = Vec::new();
-    for split in JsonReader.splits(&request, &context)? {
+    for split in JsonReader.splits(&request, &context)?.plans {
         let mut split = split.open()?;
         while let Some(batch) = split.next()? {
             batches.push(batch);

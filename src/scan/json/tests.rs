@@ -61,7 +61,7 @@ fn read_request(request: &ScanRequest, context: &Arc<QueryContext>) -> Result<Re
     let fields = request.projection.iter().map(|index| request.spec.schema.fields()[*index].clone());
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let mut batches = Vec::new();
-    for split in JsonReader.splits(request, context)? {
+    for split in JsonReader.splits(request, context)?.plans {
         let mut split = split.open()?;
         while let Some(batch) = split.next()? {
             assert!(batch.num_rows() <= context.batch_size);
@@ -383,7 +383,7 @@ fn splits_by_bytes_give_every_line_once_and_in_order() {
     let rows = large(&path);
     let request = request(&[path], &Options::new()).unwrap();
     let context = context(1000);
-    assert!(JsonReader.splits(&request, &context).unwrap().len() > 3);
+    assert!(JsonReader.splits(&request, &context).unwrap().plans.len() > 3);
     let batch = read_request(&request, &context).unwrap();
     let expected: Vec<_> = (0..rows as i64).collect();
     assert_eq!(batch.column(0).as_primitive::<Int64Type>().values(), &expected);
@@ -428,7 +428,7 @@ fn a_large_compressed_file_feeds_many_splits() {
         let mut request = request(std::slice::from_ref(&path), &Options::new()).unwrap();
         request.projection = vec![0];
         let context = context(1000);
-        assert!(JsonReader.splits(&request, &context).unwrap().len() > 3);
+        assert!(JsonReader.splits(&request, &context).unwrap().plans.len() > 3);
         let expected: Vec<_> = (0..rows as i64).collect();
         let batch = read_request(&request, &context).unwrap();
         assert!(batch.column(0).as_primitive::<Int64Type>().values() == expected.as_slice());
@@ -438,7 +438,7 @@ fn a_large_compressed_file_feeds_many_splits() {
         assert_eq!(error.code(), Code::InvalidData);
         assert!(error.message().contains(name) && error.message().contains("cut off"), "{error}");
         request.limit = Some(5);
-        let mut split = JsonReader.splits(&request, &context).unwrap()[0].open().unwrap();
+        let mut split = JsonReader.splits(&request, &context).unwrap().plans[0].open().unwrap();
         assert_eq!(split.next().unwrap().unwrap().num_rows(), 5);
         assert!(split.next().unwrap().is_none());
     }
@@ -472,7 +472,7 @@ fn cancelling_stops_a_split() {
     large(&path);
     let request = request(&[path], &Options::new()).unwrap();
     let context = context(10);
-    let mut split = JsonReader.splits(&request, &context).unwrap()[0].open().unwrap();
+    let mut split = JsonReader.splits(&request, &context).unwrap().plans[0].open().unwrap();
     split.next().unwrap();
     assert!(context.budget.used() > 0);
     context.cancel.cancel();

@@ -9,6 +9,7 @@ use datafusion_common::ScalarValue;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::basic::{ColumnOrder, Type as PhysicalType};
 use parquet::file::metadata::ParquetMetaData;
+use parquet::schema::types::ColumnDescriptor;
 
 use crate::scan::parquet::range::Range;
 
@@ -19,6 +20,8 @@ pub(super) struct ColumnBounds {
     largest: ArrayRef,
     nulls: UInt64Array,
     rows: Vec<u64>,
+    /// Parts that are known to hold nothing but NULL; none of them where that is not said.
+    only_null: Vec<bool>,
     /// The type in which the engine sees the column.
     target: DataType,
 }
@@ -45,8 +48,38 @@ impl ColumnBounds {
             largest: converter.row_group_maxes(parts()).ok()?,
             nulls: converter.row_group_null_counts(parts()).ok()?,
             rows: parts().map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).collect(),
+            only_null: Vec::new(),
             target: target.clone(),
         })
+    }
+
+    /// The bounds of the pages of the only column chunk in `metadata`, of Arrow type `field`. The pages begin with the
+    /// rows `starts` of `rows`. `None` when their index is no help.
+    pub(super) fn of_pages(
+        metadata: &ParquetMetaData,
+        field: &Field,
+        target: &DataType,
+        starts: &[u64],
+        rows: u64,
+    ) -> Option<Self> {
+        if !is_ordered(field.data_type()) || !is_trusted(metadata, 0, &[]) || !has_certain_order(metadata) {
+            return None;
+        }
+        let (columns, offsets) = (metadata.column_index()?, metadata.offset_index()?);
+        let index = columns.first()?.first()?;
+        let descriptor = metadata.file_metadata().schema_descr();
+        let converter = StatisticsConverter::from_column_index(0, field, descriptor).ok()?;
+        let ends = starts.iter().skip(1).chain([&rows]);
+        let bounds = ColumnBounds {
+            smallest: converter.data_page_mins(columns, offsets, &[0]).ok()?,
+            largest: converter.data_page_maxes(columns, offsets, &[0]).ok()?,
+            nulls: converter.data_page_null_counts(columns, offsets, &[0]).ok()?,
+            rows: starts.iter().zip(ends).map(|(start, end)| end - start).collect(),
+            only_null: (0..starts.len()).map(|page| index.is_null_page(page)).collect(),
+            target: target.clone(),
+        };
+        let lengths = [bounds.smallest.len(), bounds.largest.len(), bounds.nulls.len(), bounds.only_null.len()];
+        (lengths == [starts.len(); 4]).then_some(bounds)
     }
 
     /// How many NULLs part number `part` has, where it says.
@@ -62,7 +95,7 @@ impl ColumnBounds {
             smallest: self.scalar(&self.smallest, part),
             largest: self.scalar(&self.largest, part),
             may_be_null: nulls != Some(0),
-            may_be_value: nulls != Some(rows),
+            may_be_value: nulls != Some(rows) && !self.only_null.get(part).copied().unwrap_or(false),
         };
         range.round_zeros();
         range
@@ -107,14 +140,25 @@ fn is_ordered(data_type: &DataType) -> bool {
         )
 }
 
+/// Page indexes are older than the order that footers promise for text and unsigned numbers.
+fn has_certain_order(metadata: &ParquetMetaData) -> bool {
+    let descriptor = metadata.file_metadata().schema_descr().column(0);
+    matches!(metadata.file_metadata().column_order(0), ColumnOrder::TYPE_DEFINED_ORDER(_))
+        || is_signed_number(&descriptor)
+}
+
+fn is_signed_number(descriptor: &ColumnDescriptor) -> bool {
+    matches!(descriptor.physical_type(), PhysicalType::INT32 | PhysicalType::INT64)
+        && descriptor.sort_order() == parquet::basic::SortOrder::SIGNED
+}
+
 /// Statistics in the deprecated fields are ordered as signed numbers whatever the type; an unknown order is not ours.
 fn is_trusted(metadata: &ParquetMetaData, leaf: usize, groups: &[usize]) -> bool {
     if matches!(metadata.file_metadata().column_order(leaf), ColumnOrder::UNKNOWN) {
         return false;
     }
     let descriptor = metadata.file_metadata().schema_descr().column(leaf);
-    let is_signed_number = matches!(descriptor.physical_type(), PhysicalType::INT32 | PhysicalType::INT64)
-        && descriptor.sort_order() == parquet::basic::SortOrder::SIGNED;
+    let is_signed_number = is_signed_number(&descriptor);
     if descriptor.physical_type() == PhysicalType::INT96 {
         return false;
     }

@@ -6,19 +6,22 @@
 //! The cache is not counted in any session's budget; it holds at most [`CACHE_BYTES`] (and always the newest footer).
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::ConvertedType;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, ParquetStatisticsPolicy};
+use parquet::file::metadata::{
+    OffsetIndexBuilder, ParquetMetaData, ParquetMetaDataBuilder, ParquetMetaDataReader, ParquetStatisticsPolicy,
+};
 use parquet::schema::types::SchemaDescriptor;
 
 use crate::error::{Code, Error, Result};
 use crate::io::Location;
 use crate::scan::parquet::chunk::ChunkSource;
 use crate::scan::parquet::fault::guard;
+use crate::scan::parquet::index::{IndexReader, PageIndexes};
 use crate::scan::parquet::schema::logical_schema;
 use crate::scan::statistics::Piece;
 
@@ -33,6 +36,13 @@ pub(super) struct FileKey {
     changed: Option<SystemTime>,
 }
 
+impl FileKey {
+    /// Bytes in the file.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+}
+
 /// A file's footer, ready for readers.
 #[derive(Debug)]
 pub(super) struct Footer {
@@ -43,8 +53,8 @@ pub(super) struct Footer {
     pub(super) schema: SchemaRef,
     /// By root column: whether it holds text that the decoder does not check for UTF-8.
     pub(super) unchecked_text: Vec<bool>,
-    /// The metadata with the page indexes, read when first asked for; `None` inside when the file has none.
-    indexed: OnceLock<Option<ArrowReaderMetadata>>,
+    /// Page indexes, as far as they were read.
+    pub(super) pages: PageIndexes,
     /// By root column and row group: what was found when its values were looked at.
     pieces: Mutex<HashMap<(usize, usize), Option<Piece>>>,
 }
@@ -70,9 +80,39 @@ impl Footer {
         })
     }
 
-    /// The metadata with page indexes, when the file has them and they can be read.
-    pub(super) fn with_page_index(&self) -> Option<&ArrowReaderMetadata> {
-        self.indexed.get_or_init(|| read_page_index(self).ok().flatten()).as_ref()
+    /// Counts `bytes` of page indexes among what remembered footers take.
+    pub(super) fn count_index(&self, bytes: usize) {
+        CACHE.lock().unwrap_or_else(PoisonError::into_inner).grow(&self.key, bytes);
+    }
+
+    /// The only leaf column of a root column that is neither nested nor repeated.
+    pub(super) fn flat_leaf(&self, root: usize) -> Option<usize> {
+        let descriptor = self.metadata().file_metadata().schema_descr();
+        let mut leaves = (0..descriptor.num_columns()).filter(|leaf| descriptor.get_column_root_idx(*leaf) == root);
+        let leaf = leaves.next().filter(|_| leaves.next().is_none())?;
+        let is_flat = !self.reader.schema().fields().get(root)?.data_type().is_nested();
+        (is_flat && descriptor.column(leaf).max_rep_level() == 0).then_some(leaf)
+    }
+
+    /// Row group `group` as the only one of a file, with the places of the pages of the leaf columns `leaves`; `None`
+    /// where they are not known.
+    pub(super) fn paged_group(&self, group: usize, leaves: &[usize]) -> Result<Option<ArrowReaderMetadata>> {
+        let (mut index, metadata) = (IndexReader::new(self), self.metadata());
+        let Some(row_group) = metadata.row_groups().get(group) else { return Ok(None) };
+        index.expect(&leaves.iter().map(|leaf| (group, *leaf)).collect::<Vec<_>>(), false);
+        let mut places = vec![OffsetIndexBuilder::new().build(); row_group.num_columns()];
+        for leaf in leaves {
+            let (Some(found), Some(place)) = (index.offsets(group, *leaf), places.get_mut(*leaf)) else {
+                return Ok(None);
+            };
+            *place = found;
+        }
+        let metadata = ParquetMetaDataBuilder::new(metadata.file_metadata().clone())
+            .add_row_group(row_group.clone())
+            .set_offset_index(Some(vec![places]))
+            .build();
+        let options = options().with_schema(self.reader.schema().clone());
+        Ok(Some(ArrowReaderMetadata::try_new(Arc::new(metadata), options)?))
     }
 }
 
@@ -131,8 +171,8 @@ fn read(key: FileKey, path: &Location) -> Result<Footer> {
         let schema: SchemaRef = Arc::new(logical_schema(declared.schema()));
         let reader = as_views(declared, &schema, &options)?;
         let unchecked_text = unchecked_text(metadata.file_metadata().schema_descr());
-        let (indexed, pieces) = (OnceLock::new(), Mutex::default());
-        Ok::<_, Error>(Footer { key: key.clone(), reader, schema, unchecked_text, indexed, pieces })
+        let (pages, pieces) = (PageIndexes::default(), Mutex::default());
+        Ok::<_, Error>(Footer { key: key.clone(), reader, schema, unchecked_text, pages, pieces })
     })
 }
 
@@ -211,29 +251,6 @@ fn unchecked_text(descriptor: &SchemaDescriptor) -> Vec<bool> {
     unchecked
 }
 
-fn read_page_index(footer: &Footer) -> Result<Option<ArrowReaderMetadata>> {
-    let has_offsets = |group: &parquet::file::metadata::RowGroupMetaData| {
-        group.columns().iter().all(|column| column.offset_index_offset().is_some())
-    };
-    if !footer.metadata().row_groups().iter().all(has_offsets) {
-        return Ok(None);
-    }
-    let source = ChunkSource::open(&footer.key.path)?;
-    guard(
-        || format!("file '{}'", footer.key.path),
-        || {
-            let mut reader = ParquetMetaDataReader::new_with_metadata(footer.metadata().clone())
-                .with_page_index_policy(PageIndexPolicy::Optional);
-            reader.read_page_indexes(&source)?;
-            let metadata = Arc::new(reader.finish()?);
-            if metadata.offset_index().is_none() {
-                return Ok::<_, Error>(None);
-            }
-            Ok(Some(ArrowReaderMetadata::try_new(metadata, options().with_schema(footer.reader.schema().clone()))?))
-        },
-    )
-}
-
 static CACHE: LazyLock<Mutex<Cache>> = LazyLock::new(Mutex::default);
 
 /// Footers by file, the least lately used leaving first.
@@ -266,6 +283,19 @@ impl Cache {
             self.bytes -= old.bytes;
         }
         self.bytes += bytes;
+        self.shrink();
+    }
+
+    /// Counts `bytes` more for the footer of `key`, as long as it is remembered.
+    fn grow(&mut self, key: &FileKey, bytes: usize) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.bytes += bytes;
+            self.bytes += bytes;
+            self.shrink();
+        }
+    }
+
+    fn shrink(&mut self) {
         while self.bytes > CACHE_BYTES && self.entries.len() > 1 {
             let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| key.clone());
             let Some(removed) = oldest.and_then(|key| self.entries.remove(&key)) else { break };

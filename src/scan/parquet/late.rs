@@ -233,10 +233,9 @@ pub(super) struct Gathering {
 }
 
 impl Gathering {
-    /// Nothing gathered yet, of a split that starts at row `start` of what its reader reads.
-    pub(super) fn new(late: &Late, start: usize) -> Self {
-        let mut mask = BooleanBufferBuilder::new(start);
-        mask.append_n(start, false);
+    /// Nothing gathered yet.
+    pub(super) fn new(late: &Late) -> Self {
+        let mask = BooleanBufferBuilder::new(0);
         Gathering { mask, kept: vec![Vec::new(); late.first.len()], rows: 0, passed: 0 }
     }
 
@@ -267,7 +266,7 @@ impl Gathering {
         Ok(true)
     }
 
-    /// The surviving rows: which ones, and their predicate columns.
+    /// The surviving rows: which ones of those that were read, and their predicate columns.
     pub(super) fn finish(mut self, gauge: &Gauge) -> Result<(RowSelection, Survivors)> {
         gauge.seen.fetch_add(self.rows as u64, Ordering::Relaxed);
         gauge.passed.fetch_add(self.passed as u64, Ordering::Relaxed);

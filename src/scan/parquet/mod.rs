@@ -5,18 +5,22 @@
 //! bounded cache.
 //!
 //! The files here, in the order of a scan's life: `footer` (read and remember footers), `schema` (one schema for many
-//! files), `plan` (which row groups, cut into splits), `prune` over `range` and `bounds` (what statistics rule out),
+//! files), `plan` (which row groups, cut into splits), `prune` over `range` and `bounds` (what statistics rule out), `pages` over `index` (which
+//! pages of a row group), `bloom` (row groups without a value),
 //! `chunk` (reads of column chunks), `flat` (decoding columns without nesting), `split` (decoding the others), `late` (predicate
 //! columns first, for these), `fault` (foreign errors and
 //! panics as ours). `statistics` serves the planner, `describe` users who want to see footers.
 
+mod bloom;
 mod bounds;
 mod chunk;
 mod describe;
 mod fault;
 mod flat;
 mod footer;
+mod index;
 mod late;
+mod pages;
 mod plan;
 mod prune;
 mod range;
@@ -35,7 +39,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::scan::format::{FormatReader, Inferred, ScanRequest, SplitPlan};
+use crate::scan::format::{FormatReader, Inferred, ScanRequest, Splits};
 use crate::scan::spec::{FileEntry, Options, ScanSpec};
 use crate::scan::statistics::TableStatistics;
 use crate::store::QueryContext;
@@ -72,7 +76,7 @@ impl FormatReader for ParquetReader {
         true
     }
 
-    fn splits(&self, request: &ScanRequest, context: &Arc<QueryContext>) -> Result<Vec<Box<dyn SplitPlan>>> {
+    fn splits(&self, request: &ScanRequest, context: &Arc<QueryContext>) -> Result<Splits> {
         plan::splits(request, context)
     }
 }

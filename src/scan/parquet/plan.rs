@@ -2,18 +2,22 @@
 //!
 //! Invariant: splits come in the order of files and rows, are disjoint, and cover every row group that is not ruled out.
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::datatypes::{Fields, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Fields, Schema, SchemaRef};
 use rayon::prelude::*;
 
 use crate::error::{Code, Error, Result};
 use crate::scan::early::EarlyConditions;
-use crate::scan::format::{ScanRequest, SplitPlan};
+use crate::scan::format::{ScanRequest, Splits};
+use crate::scan::parquet::bloom::Blooms;
 use crate::scan::parquet::bounds::ColumnBounds;
 use crate::scan::parquet::footer::{self, FileKey, Footer};
+use crate::scan::parquet::index::IndexReader;
 use crate::scan::parquet::late::Gauge;
+use crate::scan::parquet::pages::{self, PageGauge};
 use crate::scan::parquet::prune::{self, Group, Typed};
 use crate::scan::parquet::range::Range as ValueRange;
 use crate::scan::parquet::schema::{find_column, union_by_name};
@@ -39,6 +43,8 @@ pub(super) struct Scan {
     pub(super) context: Arc<QueryContext>,
     /// Whether decoding predicate columns first has paid so far.
     pub(super) gauge: Gauge,
+    /// Whether looking for pages to leave out has paid so far: by the filters, and by runtime filters.
+    pub(super) pages: (PageGauge, PageGauge),
     /// What is asked of a row before all of it is decoded.
     pub(super) conditions: EarlyConditions,
     /// By runtime filter of the request.
@@ -50,14 +56,14 @@ pub(super) struct Scan {
 pub(super) struct Part {
     /// Consecutive row groups.
     pub(super) groups: Range<usize>,
-    /// Rows within the only row group; `None` is all.
-    pub(super) rows: Option<Range<u64>>,
+    /// Rows within the only row group, ascending and apart; `None` is all.
+    pub(super) rows: Option<Arc<[Range<u64>]>>,
     /// How many rows that is.
     pub(super) count: u64,
 }
 
 /// The splits of `request`.
-pub(super) fn splits(request: &ScanRequest, context: &Arc<QueryContext>) -> Result<Vec<Box<dyn SplitPlan>>> {
+pub(super) fn splits(request: &ScanRequest, context: &Arc<QueryContext>) -> Result<Splits> {
     let fields = request.projection.iter().map(|index| {
         let field = request.spec.schema.fields().get(*index);
         field.cloned().ok_or_else(|| Error::internal(format!("the scan has no column {index}")))
@@ -73,18 +79,21 @@ pub(super) fn splits(request: &ScanRequest, context: &Arc<QueryContext>) -> Resu
     let (request_copy, gauge) = (request.clone(), Gauge::default());
     let target = split_rows(request.spec.rows, context.threads);
     let (context, conditions) = (context.clone(), EarlyConditions::new(request)?);
-    let scan = Arc::new(Scan { request: request_copy, schema, limit, context, gauge, conditions, watched });
+    let pages = (PageGauge::default(), PageGauge::default());
+    let scan = Arc::new(Scan { request: request_copy, schema, limit, context, gauge, pages, conditions, watched });
     let files = 0..request.spec.files.len();
     let planned = files.into_par_iter().map(|file| plan_file(&scan, file, target)).collect::<Result<Vec<_>>>()?;
-    let mut splits: Vec<Box<dyn SplitPlan>> = Vec::new();
+    let mut ruled_out = RuledOut::default();
+    planned.iter().for_each(|file| ruled_out.add(&file.ruled_out));
+    let mut splits = Splits { plans: Vec::new(), ruled_out: ruled_out.to_string() };
     let mut rows = 0;
-    for (file, (key, parts)) in planned.into_iter().enumerate() {
+    for (file, PlannedFile { key, parts, .. }) in planned.into_iter().enumerate() {
         for part in parts {
             if limit.is_some_and(|limit| rows >= limit as u64) {
                 return Ok(splits);
             }
             rows += part.count;
-            splits.push(Box::new(ParquetSplit::new(scan.clone(), file, key.clone(), part)));
+            splits.plans.push(Box::new(ParquetSplit::new(scan.clone(), file, key.clone(), part)));
         }
     }
     Ok(splits)
@@ -96,29 +105,110 @@ fn split_rows(rows: Option<u64>, threads: usize) -> u64 {
     fair.clamp(LEAST_SPLIT_ROWS, SPLIT_ROWS)
 }
 
-fn plan_file(scan: &Scan, file: usize, target: u64) -> Result<(Arc<FileKey>, Vec<Part>)> {
+/// A file cut into parts.
+struct PlannedFile {
+    key: Arc<FileKey>,
+    parts: Vec<Part>,
+    ruled_out: RuledOut,
+}
+
+/// What a file's statistics, page indexes and bloom filters rule out.
+#[derive(Debug, Default)]
+struct RuledOut {
+    groups: (u64, u64),
+    by_bloom: u64,
+    pages: (u64, u64),
+}
+
+impl RuledOut {
+    fn add(&mut self, other: &RuledOut) {
+        self.groups = (self.groups.0 + other.groups.0, self.groups.1 + other.groups.1);
+        self.by_bloom += other.by_bloom;
+        self.pages = (self.pages.0 + other.pages.0, self.pages.1 + other.pages.1);
+    }
+}
+
+impl fmt::Display for RuledOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (out, all) = self.groups;
+        if out > 0 {
+            write!(f, "{out} of {all} row groups")?;
+            if self.by_bloom > 0 {
+                write!(f, " ({} by bloom filters)", self.by_bloom)?;
+            }
+        }
+        let (pages, all) = self.pages;
+        if pages > 0 {
+            write!(f, "{}{pages} of {all} pages", if out > 0 { " and " } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+fn plan_file(scan: &Scan, file: usize, target: u64) -> Result<PlannedFile> {
     scan.context.cancel.check()?;
     let entry = scan.request.spec.files.get(file).ok_or_else(|| Error::internal(format!("no file {file}")))?;
     let footer = footer::load(&entry.path)?;
-    let kept = kept_groups(scan, &footer)?;
+    let mut ruled_out = RuledOut::default();
+    let conjuncts = prune::groups(&scan.request.filters);
+    let kept = kept_groups(scan, &footer, &conjuncts, &mut ruled_out)?;
+    let mut index = IndexReader::new(&footer);
+    pages::expect(scan, &footer, &mut index, &conjuncts, &kept)?;
     let mut parts: Vec<Part> = Vec::new();
     for group in kept {
-        let count = group_rows(&footer, group);
-        if count > target * 2
-            && let Some(cuts) = page_cuts(scan, &footer, group, target)
-        {
-            parts.extend(cuts);
+        let rows = group_rows(&footer, group);
+        let left = pages_left(scan, &footer, &mut index, &conjuncts, group)?;
+        ruled_out.pages = (ruled_out.pages.0 + left.ruled_out, ruled_out.pages.1 + left.pages);
+        let runs = left.rows.unwrap_or_else(|| pages::all(rows));
+        let count: u64 = runs.iter().map(|run| run.end - run.start).sum();
+        let cuts = if count > target * 2 { page_starts(scan, &footer, &mut index, group) } else { Vec::new() };
+        if !pages::are_all(&runs, rows) || !cuts.is_empty() {
+            parts.extend(cut(&runs, &cuts, target).into_iter().map(|rows| some_rows(group, rows)));
             continue;
         }
         match parts.last_mut() {
-            Some(last) if last.rows.is_none() && last.groups.end == group && last.count + count <= target => {
+            Some(last) if last.rows.is_none() && last.groups.end == group && last.count + rows <= target => {
                 last.groups.end = group + 1;
-                last.count += count;
+                last.count += rows;
             }
-            _ => parts.push(Part { groups: group..group + 1, rows: None, count }),
+            _ => parts.push(Part { groups: group..group + 1, rows: None, count: rows }),
         }
     }
-    Ok((Arc::new(footer.key.clone()), parts))
+    Ok(PlannedFile { key: Arc::new(footer.key.clone()), parts, ruled_out })
+}
+
+/// The part that is these rows of a row group.
+pub(super) fn some_rows(group: usize, rows: Vec<Range<u64>>) -> Part {
+    let count = rows.iter().map(|run| run.end - run.start).sum();
+    Part { groups: group..group + 1, rows: Some(rows.into()), count }
+}
+
+/// What the page index leaves of a row group, where it is worth asking.
+fn pages_left(
+    scan: &Scan,
+    footer: &Footer,
+    index: &mut IndexReader,
+    conjuncts: &[Group],
+    group: usize,
+) -> Result<pages::Left> {
+    let rows = group_rows(footer, group);
+    if rows < pages::LEAST_ROWS || conjuncts.is_empty() || !scan.pages.0.is_worth_it() {
+        return Ok(pages::Left::default());
+    }
+    let mut open = Vec::new();
+    for conjunct in conjuncts {
+        // Where all rows pass, no page can be left out.
+        let known = Known::new(scan, footer, conjunct, &[group])?;
+        if !prune::must_match(conjunct, &|name| known.column(name, 0)) {
+            open.push(conjunct);
+        }
+    }
+    if open.is_empty() {
+        return Ok(pages::Left::default());
+    }
+    let left = pages::left(scan, footer, index, &open, group, rows)?;
+    scan.pages.0.note(left.rows.is_some());
+    Ok(left)
 }
 
 fn group_rows(footer: &Footer, group: usize) -> u64 {
@@ -126,22 +216,34 @@ fn group_rows(footer: &Footer, group: usize) -> u64 {
 }
 
 /// The non-empty row groups that no filter rules out.
-fn kept_groups(scan: &Scan, footer: &Footer) -> Result<Vec<usize>> {
+fn kept_groups(scan: &Scan, footer: &Footer, conjuncts: &[Group], ruled_out: &mut RuledOut) -> Result<Vec<usize>> {
     let all = 0..footer.metadata().num_row_groups();
     let mut kept: Vec<usize> = all.filter(|group| group_rows(footer, *group) > 0).collect();
-    for group in prune::groups(&scan.request.filters) {
+    let all = kept.len();
+    for group in conjuncts {
         if kept.is_empty() {
             break;
         }
-        let known = Known::new(scan, footer, &group, &kept)?;
+        let known = Known::new(scan, footer, group, &kept)?;
         let mut number = 0;
         kept.retain(|_| {
             let part = number;
             number += 1;
-            prune::may_match(&group, &|name| known.column(name, part))
+            prune::may_match(group, &|name| known.column(name, part))
         });
     }
+    let by_statistics = kept.len();
+    let mut blooms = Blooms::new(scan, footer);
+    for conjunct in conjuncts.iter().flat_map(|group| &group.conjuncts) {
+        blooms.retain(conjunct, &mut kept)?;
+    }
+    ruled_out.groups = (count(all - kept.len()), count(all));
+    ruled_out.by_bloom = count(by_statistics - kept.len());
     Ok(kept)
+}
+
+fn count(number: usize) -> u64 {
+    number as u64
 }
 
 /// What is known of a group's columns, for several parts of one file.
@@ -152,7 +254,7 @@ pub(super) enum Column {
     /// Not in the file: NULL throughout.
     Missing,
     /// Statistics, in the engine's type.
-    Bounded(ColumnBounds, arrow::datatypes::DataType),
+    Bounded(Box<ColumnBounds>, DataType),
     /// Nothing, or not a column of the files.
     Unknown,
 }
@@ -182,17 +284,24 @@ pub(super) fn column(scan: &Scan, footer: &Footer, name: &str, parts: &[usize]) 
         return Ok(Column::Unknown);
     }
     let Some(root) = file_column(scan, footer, index)? else { return Ok(Column::Missing) };
-    let descriptor = footer.metadata().file_metadata().schema_descr();
-    let mut leaves = (0..descriptor.num_columns()).filter(|leaf| descriptor.get_column_root_idx(*leaf) == root);
-    let (Some(leaf), Some(file_field)) = (leaves.next(), footer.reader.schema().fields().get(root)) else {
+    let (Some(leaf), Some(file_field)) = (footer.flat_leaf(root), footer.reader.schema().fields().get(root)) else {
         return Ok(Column::Unknown);
     };
-    if file_field.data_type().is_nested() {
-        return Ok(Column::Unknown);
-    }
     let target = field.data_type().clone();
     let bounds = ColumnBounds::of_row_groups(footer.metadata(), leaf, file_field, &target, parts);
-    Ok(bounds.map_or(Column::Unknown, |bounds| Column::Bounded(bounds, target)))
+    Ok(bounds.map_or(Column::Unknown, |bounds| Column::Bounded(Box::new(bounds), target)))
+}
+
+/// The leaf column of column `name` of the scan, and the engine's type; `None` where the file has no such column, or one
+/// that is nested.
+pub(super) fn file_leaf(scan: &Scan, footer: &Footer, name: &str) -> Result<Option<(usize, DataType)>> {
+    let spec = &scan.request.spec;
+    let in_files = spec.schema.fields().len().saturating_sub(spec.hive_columns);
+    let Some((index, field)) = spec.schema.column_with_name(name).filter(|(index, _)| *index < in_files) else {
+        return Ok(None);
+    };
+    let root = file_column(scan, footer, index)?;
+    Ok(root.and_then(|root| footer.flat_leaf(root)).map(|leaf| (leaf, field.data_type().clone())))
 }
 
 /// Where column `index` of the scan stands in the file; `None` when it is missing and may be.
@@ -214,32 +323,41 @@ pub(super) fn file_column(scan: &Scan, footer: &Footer, index: usize) -> Result<
     }
 }
 
-/// A large row group cut along the pages of its heaviest column; `None` when the file has no page index.
-fn page_cuts(scan: &Scan, footer: &Footer, group: usize, target: u64) -> Option<Vec<Part>> {
-    let rows = group_rows(footer, group);
-    let indexed = footer.with_page_index()?;
+/// The first rows of the pages of the heaviest column that is read; empty when they are not known.
+fn page_starts(scan: &Scan, footer: &Footer, index: &mut IndexReader, group: usize) -> Vec<u64> {
     let roots: Vec<usize> =
         scan.request.projection.iter().filter_map(|index| file_column(scan, footer, *index).ok().flatten()).collect();
-    let descriptor = indexed.parquet_schema();
-    let (heaviest, _) = footer
-        .metadata()
-        .row_groups()
-        .get(group)?
-        .columns()
+    let descriptor = footer.metadata().file_metadata().schema_descr();
+    let chunks = footer.metadata().row_groups().get(group).map(|group| group.columns()).unwrap_or_default();
+    let read = chunks.iter().enumerate().filter(|(leaf, _)| roots.contains(&descriptor.get_column_root_idx(*leaf)));
+    let heaviest = read.max_by_key(|(_, chunk)| chunk.compressed_size());
+    let locations = heaviest.and_then(|(leaf, _)| index.locations(group, leaf));
+    locations
         .iter()
-        .enumerate()
-        .filter(|(leaf, _)| roots.contains(&descriptor.get_column_root_idx(*leaf)))
-        .max_by_key(|(_, column)| column.compressed_size())?;
-    let pages = indexed.metadata().offset_index()?.get(group)?.get(heaviest)?.page_locations();
-    let mut starts = vec![0];
-    for page in pages {
-        let row = u64::try_from(page.first_row_index).ok().filter(|row| *row < rows)?;
-        if starts.last().is_some_and(|last| row >= last + target) {
-            starts.push(row);
+        .flat_map(|pages| pages.iter())
+        .filter_map(|page| u64::try_from(page.first_row_index).ok())
+        .collect()
+}
+
+/// `runs` cut at some of `starts`, into parts of at least `target` rows.
+fn cut(runs: &[Range<u64>], starts: &[u64], target: u64) -> Vec<Vec<Range<u64>>> {
+    let (mut parts, mut part, mut rows) = (Vec::new(), Vec::new(), 0);
+    for run in runs {
+        let mut start = run.start;
+        for end in starts.iter().copied().filter(|end| (run.start + 1..run.end).contains(end)).chain([run.end]) {
+            if rows + (end - start) >= target {
+                part.push(start..end);
+                parts.push(std::mem::take(&mut part));
+                (start, rows) = (end, 0);
+            }
+        }
+        if start < run.end {
+            part.push(start..run.end);
+            rows += run.end - start;
         }
     }
-    let ends = starts.iter().skip(1).copied().chain([rows]);
-    let cut =
-        |(start, end): (&u64, u64)| Part { groups: group..group + 1, rows: Some(*start..end), count: end - start };
-    Some(starts.iter().zip(ends).map(cut).collect())
+    if !part.is_empty() {
+        parts.push(part);
+    }
+    parts
 }

@@ -82,6 +82,14 @@ pub(super) fn may_match(group: &Group, column: &dyn Fn(&str) -> Typed) -> bool {
     })
 }
 
+/// Whether every row makes every conjunct of `group` true, NaN aside.
+pub(super) fn must_match(group: &Group, column: &dyn Fn(&str) -> Typed) -> bool {
+    group.conjuncts.iter().all(|conjunct| {
+        let truth = truth(conjunct, column);
+        truth.may_be_true && !truth.may_be_false && !truth.may_be_null
+    })
+}
+
 fn nans(data_type: Option<&DataType>) -> [ScalarValue; 2] {
     match data_type {
         Some(DataType::Float32) => [f32::NAN, -f32::NAN].map(|nan| ScalarValue::Float32(Some(nan))),

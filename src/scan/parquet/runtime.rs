@@ -1,10 +1,13 @@
-//! What runtime filters rule out in a file: row groups by their bounds, and rows by the filtered columns alone.
+//! What runtime filters rule out in a file: row groups and pages by their bounds, and rows by the filtered columns alone.
 
 use crate::batch::KeyFilter;
 use crate::error::Result;
+use crate::memory::Tally;
 use crate::scan::parquet::bounds::ColumnBounds;
 use crate::scan::parquet::footer::Footer;
-use crate::scan::parquet::plan::{Column, Part, Scan, column, file_column};
+use crate::scan::parquet::index::IndexReader;
+use crate::scan::parquet::pages;
+use crate::scan::parquet::plan::{Column, Part, Scan, column, file_column, some_rows};
 use crate::scan::parquet::range::Range;
 use crate::scan::runtime::Told;
 
@@ -33,6 +36,35 @@ pub(super) fn rule_out(scan: &Scan, footer: &Footer, part: &Part) -> Result<bool
         }
     }
     Ok(false)
+}
+
+/// The part without the pages of which no row can pass the filters that are known by now; `None` when nothing is left.
+pub(super) fn narrowed(scan: &Scan, footer: &Footer, part: &Part) -> Result<Option<Part>> {
+    let rows = footer.metadata().row_groups().get(part.groups.start).map_or(0, |group| group.num_rows());
+    let (group, rows) = (part.groups.start, u64::try_from(rows).unwrap_or(0));
+    let known = scan.request.runtime_filters.iter().filter(|filter| filter.filter.is_known());
+    let (mut index, mut runs, mut ruled_out) = (IndexReader::new(footer), None, 0);
+    for filter in known.filter(|_| part.groups.len() == 1 && rows >= pages::LEAST_ROWS) {
+        let Some(field) = scan.request.spec.schema.fields().get(filter.column) else { continue };
+        if field.data_type().is_floating() || !scan.pages.1.is_worth_it() {
+            continue;
+        }
+        let Some(paged) = pages::paged(scan, footer, &mut index, field.name(), group, rows)? else { continue };
+        let all = paged.starts.len();
+        let kept = paged.runs(rows, |page| !lies_outside(&paged.bounds, page, &filter.filter));
+        let are_all = pages::are_all(&kept, rows);
+        scan.pages.1.note(!are_all);
+        if !are_all {
+            ruled_out += (0..all).filter(|page| lies_outside(&paged.bounds, *page, &filter.filter)).count();
+            let before = runs
+                .take()
+                .unwrap_or_else(|| part.rows.as_ref().map_or_else(|| pages::all(rows), |rows| rows.to_vec()));
+            runs = Some(pages::common(&before, &kept));
+        }
+    }
+    let Some(runs) = runs else { return Ok(Some(part.clone())) };
+    Tally::count("pages ruled out while the query ran", ruled_out as u64);
+    Ok((!runs.is_empty()).then(|| some_rows(group, runs)))
 }
 
 fn null_passes(told: &Told) -> bool {

@@ -27,6 +27,7 @@ use crate::scan::parquet::chunk::{ChunkSource, window_bytes};
 use crate::scan::parquet::fault::guard;
 use crate::scan::parquet::flat::FlatSplit;
 use crate::scan::parquet::footer::{FileKey, Footer, load_again};
+use crate::scan::parquet::index::IndexReader;
 use crate::scan::parquet::late::{Gathering, Late, PASSING_SHARE, Survivors};
 use crate::scan::parquet::plan::{Part, Scan, file_column};
 use crate::scan::parquet::runtime;
@@ -72,7 +73,8 @@ impl SplitPlan for ParquetSplit {
     }
 
     fn open(&self) -> Result<Box<dyn Split>> {
-        let wanted = self.scan.limit.map_or(self.part.count, |limit| self.part.count.min(limit as u64));
+        let most = |part: &Part| self.scan.limit.map_or(part.count, |limit| part.count.min(limit as u64));
+        let wanted = most(&self.part);
         if self.scan.request.projection.is_empty() {
             return Ok(Box::new(RowCount { scan: self.scan.clone(), left: wanted }));
         }
@@ -81,6 +83,8 @@ impl SplitPlan for ParquetSplit {
             Tally::count("row groups ruled out by a join", self.part.groups.len() as u64);
             return Ok(Box::new(Nothing));
         }
+        let Some(part) = runtime::narrowed(&self.scan, &footer, &self.part)? else { return Ok(Box::new(Nothing)) };
+        let wanted = most(&part);
         let columns = output_columns(&self.scan, &footer)?;
         let mut roots: Vec<usize> = columns.iter().filter_map(|column| column.root).collect();
         roots.sort_unstable();
@@ -88,7 +92,7 @@ impl SplitPlan for ParquetSplit {
         if roots.is_empty() {
             return Ok(Box::new(Nulls(RowCount { scan: self.scan.clone(), left: wanted })));
         }
-        if let Some(flat) = FlatSplit::open(&self.scan, &footer, (self.file, &self.part), &columns, wanted)? {
+        if let Some(flat) = FlatSplit::open(&self.scan, &footer, (self.file, &part), &columns, wanted)? {
             return Ok(Box::new(flat));
         }
         let late = Late::plan(&self.scan, &footer, &roots)?;
@@ -96,7 +100,7 @@ impl SplitPlan for ParquetSplit {
             scan: self.scan.clone(),
             footer,
             file: self.file,
-            part: self.part.clone(),
+            part,
             columns,
             roots,
             late,
@@ -211,9 +215,18 @@ impl Opening<'_> {
         Ok((source, reservation, batch_rows))
     }
 
-    /// The page index, where the part is of some rows of a row group.
-    fn index(&self) -> Option<&ArrowReaderMetadata> {
-        self.part.rows.as_ref().and_then(|_| self.footer.with_page_index())
+    /// The row group alone with the places of its pages, where the part is of some of its rows.
+    fn paged_group(&self, roots: &[usize]) -> Result<Option<ArrowReaderMetadata>> {
+        match self.part.rows {
+            Some(_) => self.footer.paged_group(self.part.groups.start, &self.leaves(roots)),
+            None => Ok(None),
+        }
+    }
+
+    /// The leaf columns of root columns.
+    fn leaves(&self, roots: &[usize]) -> Vec<usize> {
+        let descriptor = self.footer.metadata().file_metadata().schema_descr();
+        (0..descriptor.num_columns()).filter(|leaf| roots.contains(&descriptor.get_column_root_idx(*leaf))).collect()
     }
 
     /// A decoder of the root columns `roots` over the part (or the rows `selected` of it).
@@ -227,11 +240,14 @@ impl Opening<'_> {
         let chunks = source.clone();
         let place = || format!("file '{}', row group {}", self.footer.key.path, self.part.groups.start);
         let reader = guard(place, || {
-            let metadata = self.index().unwrap_or(&self.footer.reader).clone();
+            let (metadata, groups) = match self.paged_group(roots)? {
+                Some(metadata) => (metadata, vec![0]),
+                None => (self.footer.reader.clone(), self.part.groups.clone().collect()),
+            };
             let mask = ProjectionMask::roots(metadata.parquet_schema(), roots.iter().copied());
             let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, metadata)
                 .with_projection(mask)
-                .with_row_groups(self.part.groups.clone().collect())
+                .with_row_groups(groups)
                 .with_batch_size(batch_rows);
             if let Some(selected) = selected {
                 // Between few rows skipping is cheaper than decoding everything under a mask.
@@ -252,16 +268,25 @@ impl Opening<'_> {
     /// What of the column chunks will be read: the pages of the selected rows, where the page index says where they lie,
     /// else all.
     fn wanted_ranges(&self, roots: &[usize], selected: Option<&RowSelection>) -> Result<Vec<Range<u64>>> {
-        let whole = self.part.rows.as_ref().map(selection).transpose()?;
-        let selected = selected.or(whole.as_ref());
-        let pages = self.index().and_then(|indexed| indexed.metadata().offset_index()?.get(self.part.groups.start));
-        let (Some(selected), Some(pages)) = (selected, pages) else { return Ok(self.chunk_ranges(roots)) };
-        let descriptor = self.footer.metadata().file_metadata().schema_descr();
-        let group = self.footer.metadata().row_groups().get(self.part.groups.start);
-        let chunks = group.map(|group| group.columns()).unwrap_or_default().iter().zip(pages).enumerate();
-        let wanted = chunks.filter(|(leaf, _)| roots.contains(&descriptor.get_column_root_idx(*leaf)));
-        let ranges = wanted.flat_map(|(_, (chunk, pages))| page_ranges(chunk, pages.page_locations(), selected));
-        Ok(ranges.collect())
+        let whole = self.part.rows.as_deref().map(selection).transpose()?;
+        let Some(selected) = selected.or(whole.as_ref()).filter(|_| self.part.rows.is_some()) else {
+            return Ok(self.chunk_ranges(roots));
+        };
+        let (group, leaves) = (self.part.groups.start, self.leaves(roots));
+        let mut index = IndexReader::new(self.footer);
+        index.expect(&leaves.iter().map(|leaf| (group, *leaf)).collect::<Vec<_>>(), false);
+        let chunks = self.footer.metadata().row_groups().get(group).map(|group| group.columns()).unwrap_or_default();
+        let mut ranges = Vec::new();
+        for (leaf, chunk) in leaves.iter().filter_map(|leaf| Some((*leaf, chunks.get(*leaf)?))) {
+            match index.locations(group, leaf) {
+                Some(pages) => ranges.extend(page_ranges(chunk, &pages, selected)),
+                None => {
+                    let (start, size) = chunk.byte_range();
+                    ranges.push(start..start + size);
+                }
+            }
+        }
+        Ok(ranges)
     }
 
     fn chunks(&self, roots: &[usize]) -> impl Iterator<Item = &ColumnChunkMetaData> {
@@ -312,11 +337,15 @@ fn page_ranges(chunk: &ColumnChunkMetaData, pages: &[PageLocation], selected: &R
     ranges
 }
 
-fn selection(rows: &Range<u64>) -> Result<RowSelection> {
+fn selection(runs: &[Range<u64>]) -> Result<RowSelection> {
     let count = |rows: u64| usize::try_from(rows).map_err(|_| Error::internal(format!("{rows} rows in a row group")));
-    let skip = RowSelector::skip(count(rows.start)?);
-    let select = RowSelector::select(count(rows.end.saturating_sub(rows.start))?);
-    Ok(RowSelection::from(vec![skip, select]))
+    let (mut selectors, mut done) = (Vec::with_capacity(2 * runs.len()), 0);
+    for run in runs {
+        selectors.push(RowSelector::skip(count(run.start.saturating_sub(done))?));
+        selectors.push(RowSelector::select(count(run.end.saturating_sub(run.start))?));
+        done = run.end;
+    }
+    Ok(RowSelection::from(selectors))
 }
 
 /// A split being decoded.
@@ -361,8 +390,7 @@ impl Decoding {
     /// no room to keep what passes, all columns are decoded together instead.
     fn start_late(&mut self, late: Late) -> Result<()> {
         let mut decoder = self.opening().decoder(&late.first, None)?;
-        let start = self.part.rows.as_ref().map_or(0, |rows| rows.start);
-        let mut gathering = Gathering::new(&late, usize::try_from(start).unwrap_or(usize::MAX));
+        let mut gathering = Gathering::new(&late);
         let mut kept = self.scan.context.budget.reservation("Parquet scan");
         while let Some(batch) = self.decode(&mut decoder)? {
             self.scan.context.cancel.check()?;
@@ -371,7 +399,11 @@ impl Decoding {
             }
         }
         drop(decoder);
-        let (selection, survivors) = gathering.finish(&self.scan.gauge)?;
+        let (passed, survivors) = gathering.finish(&self.scan.gauge)?;
+        let selection = match self.part.rows.as_deref() {
+            Some(runs) => selection(runs)?.and_then(&passed),
+            None => passed,
+        };
         self.left = survivors.rows as u64;
         if self.left > 0 {
             self.decoder = Some(self.opening().decoder(&late.rest, Some(selection))?);

@@ -101,18 +101,18 @@ impl Scanned {
     }
 
     fn planned_rows(&self) -> usize {
-        let splits = ParquetReader.splits(&self.request, &self.context).unwrap();
+        let splits = ParquetReader.splits(&self.request, &self.context).unwrap().plans;
         splits.iter().map(|split| split.rows().unwrap() as usize).sum()
     }
 
     fn split_count(&self) -> usize {
-        ParquetReader.splits(&self.request, &self.context).unwrap().len()
+        ParquetReader.splits(&self.request, &self.context).unwrap().plans.len()
     }
 
     pub(super) fn read(&self) -> Result<RecordBatch> {
         let mut batches = Vec::new();
         let mut schema = None;
-        for split in ParquetReader.splits(&self.request, &self.context)? {
+        for split in ParquetReader.splits(&self.request, &self.context)?.plans {
             let mut split = split.open()?;
             while let Some(batch) = split.next()? {
                 assert!(batch.num_rows() <= self.context.batch_size);
@@ -195,7 +195,7 @@ fn no_columns_give_the_row_count_without_reading() {
     write(&path, &batch(vec![("a", ints(0..1234))]), |p| p);
     let mut scanned = Scanned::new(std::slice::from_ref(&path), Options::new()).unwrap();
     scanned.request.projection = Vec::new();
-    let splits = ParquetReader.splits(&scanned.request, &scanned.context).unwrap();
+    let splits = ParquetReader.splits(&scanned.request, &scanned.context).unwrap().plans;
     std::fs::remove_file(path).unwrap();
     let mut rows = 0;
     for split in splits {
@@ -337,7 +337,7 @@ fn a_file_changed_after_planning_is_an_error() {
     let path = folder.path().join("a.parquet");
     write(&path, &batch(vec![("a", ints(0..10))]), |p| p);
     let scanned = Scanned::new(std::slice::from_ref(&path), Options::new()).unwrap();
-    let splits = ParquetReader.splits(&scanned.request, &scanned.context).unwrap();
+    let splits = ParquetReader.splits(&scanned.request, &scanned.context).unwrap().plans;
     write(&path, &batch(vec![("a", ints(0..5000))]), |p| p);
     let error = splits[0].open().err().unwrap();
     assert!(error.to_string().contains("was changed"), "{error}");
@@ -349,7 +349,7 @@ fn cancelling_stops_a_split() {
     let path = folder.path().join("a.parquet");
     write(&path, &batch(vec![("a", ints(0..1000))]), |p| p);
     let scanned = Scanned::new(&[path], Options::new()).unwrap();
-    let mut split = ParquetReader.splits(&scanned.request, &scanned.context).unwrap()[0].open().unwrap();
+    let mut split = ParquetReader.splits(&scanned.request, &scanned.context).unwrap().plans[0].open().unwrap();
     split.next().unwrap();
     scanned.context.cancel.cancel();
     assert_eq!(split.next().err().unwrap().code(), Code::Cancelled);
@@ -361,7 +361,7 @@ fn reading_holds_a_reservation_and_gives_it_back() {
     let path = folder.path().join("a.parquet");
     write(&path, &batch(vec![("a", ints(0..1000))]), |p| p);
     let scanned = Scanned::new(&[path], Options::new()).unwrap();
-    let split = ParquetReader.splits(&scanned.request, &scanned.context).unwrap()[0].open().unwrap();
+    let split = ParquetReader.splits(&scanned.request, &scanned.context).unwrap().plans[0].open().unwrap();
     assert!(scanned.context.budget.used() > 0);
     drop(split);
     assert_eq!(scanned.context.budget.used(), 0);
@@ -382,7 +382,7 @@ fn no_room_for_a_page_is_no_damage_of_the_file() {
     let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..30_000).map(|row| format!("{row:0100}"))));
     write(&path, &batch(vec![("t", texts)]), |p| p.set_dictionary_enabled(false));
     let scanned = under(Scanned::new(&[path], Options::new()).unwrap(), 4 << 20, 100);
-    let mut split = ParquetReader.splits(&scanned.request, &scanned.context).unwrap()[0].open().unwrap();
+    let mut split = ParquetReader.splits(&scanned.request, &scanned.context).unwrap().plans[0].open().unwrap();
     let budget = &scanned.context.budget;
     let mut others = budget.reservation("others");
     while others.try_grow(1000) {}
@@ -401,7 +401,7 @@ fn long_lists_come_in_batches_of_few_rows() {
     write(&path, &batch(vec![("l", lists.clone())]), |p| p.set_dictionary_enabled(false));
     let scanned = under(Scanned::new(&[path], Options::new()).unwrap(), 16 << 20, 8192);
     let mut rows = Vec::new();
-    for split in ParquetReader.splits(&scanned.request, &scanned.context).unwrap() {
+    for split in ParquetReader.splits(&scanned.request, &scanned.context).unwrap().plans {
         let mut split = split.open().unwrap();
         while let Some(batch) = split.next().unwrap() {
             rows.push(batch.num_rows());

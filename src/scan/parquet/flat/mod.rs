@@ -15,6 +15,7 @@ mod physical;
 mod tests;
 mod text;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatchOptions, new_null_array};
@@ -38,6 +39,7 @@ use crate::memory::{Reservation, Tally};
 use crate::scan::parquet::chunk::ChunkSource;
 use crate::scan::parquet::fault::guard;
 use crate::scan::parquet::footer::Footer;
+use crate::scan::parquet::index::IndexReader;
 use crate::scan::parquet::plan::{Part, Scan};
 use crate::scan::parquet::split::{Opening, OutputColumn, converted};
 
@@ -57,7 +59,11 @@ pub(super) struct FlatSplit {
     _reservation: Reservation,
     /// The row group that is being read, and how many of its rows are left.
     group: usize,
-    group_left: usize,
+    /// Rows of the row group that were looked at or passed over, and the runs of rows that are still to come.
+    position: usize,
+    runs: std::vec::IntoIter<Range<usize>>,
+    /// Rows that are left of the present run.
+    run_left: usize,
     /// Rows of the part that are still to read.
     left: usize,
     batch_rows: usize,
@@ -175,7 +181,9 @@ impl FlatSplit {
             source: Arc::new(source),
             _reservation: reservation,
             group: part.groups.start,
-            group_left: 0,
+            position: 0,
+            runs: Vec::new().into_iter(),
+            run_left: 0,
             left: usize::try_from(wanted).unwrap_or(usize::MAX),
             batch_rows,
         }))
@@ -184,31 +192,42 @@ impl FlatSplit {
     /// Starts the next row group.
     fn start_group(&mut self) -> Result<()> {
         let number = self.group;
-        let indexed = self.part.rows.as_ref().and_then(|_| self.footer.with_page_index());
-        let metadata = indexed.map_or(self.footer.metadata(), |indexed| indexed.metadata());
+        let metadata = self.footer.metadata();
         let group = metadata.row_groups().get(number).filter(|_| self.part.groups.contains(&number));
         let Some(group) = group else {
             return Err(Error::new(Code::InvalidData, format!("{} rows are missing", self.left)));
         };
         let rows = usize::try_from(group.num_rows()).unwrap_or(0);
-        let locations = metadata.offset_index().and_then(|groups| groups.get(number));
-        let range = self.part.rows.as_ref().map_or(0..rows as u64, Clone::clone);
-        let (start, end) = (usize::try_from(range.start).unwrap_or(rows), usize::try_from(range.end).unwrap_or(rows));
+        let within = |row: u64| usize::try_from(row).unwrap_or(rows).min(rows);
+        let runs: Vec<Range<usize>> = self.part.rows.as_ref().map_or_else(
+            || std::iter::once(0..rows).collect(),
+            |runs| runs.iter().map(|run| within(run.start)..within(run.end)).collect(),
+        );
+        let mut index = IndexReader::new(&self.footer);
         for leaf in &mut self.leaves {
             let chunk = group.columns().get(leaf.leaf);
             let chunk = chunk.ok_or_else(|| Error::internal(format!("row group {number} lacks a column")))?;
-            let locations = locations.and_then(|columns| columns.get(leaf.leaf));
-            let locations = locations.map(|index| index.page_locations().clone());
+            let locations = self.part.rows.as_ref().and_then(|_| index.locations(number, leaf.leaf));
+            let locations = locations.map(|pages| pages.as_ref().clone());
             leaf.column.start(SerializedPageReader::new(self.source.clone(), chunk, rows, locations)?);
-            (leaf.behind, leaf.loaded) = (start, false);
+            (leaf.behind, leaf.loaded) = (0, false);
         }
-        (self.group, self.group_left) = (number + 1, end.min(rows).saturating_sub(start));
+        (self.group, self.position, self.runs) = (number + 1, 0, runs.into_iter());
         Ok(())
+    }
+
+    /// Goes on to the next run of rows of the row group; false when there is none.
+    fn start_run(&mut self) -> bool {
+        let Some(run) = self.runs.next() else { return false };
+        let gap = run.start.saturating_sub(self.position);
+        self.leaves.iter_mut().for_each(|leaf| leaf.behind += gap);
+        (self.position, self.run_left) = (run.end, run.end.saturating_sub(run.start));
+        true
     }
 
     /// Looks at the next rows, at most `most`, and appends those that pass; gives how many those are.
     fn step(&mut self, most: usize) -> Result<usize> {
-        let count = most.min(self.group_left).min(self.left);
+        let count = most.min(self.run_left).min(self.left);
         let mut rows = Rows::all(count);
         self.test(&mut rows)?;
         self.watch(&mut rows)?;
@@ -226,7 +245,7 @@ impl FlatSplit {
                 leaf.behind += count;
             }
         }
-        self.group_left -= count;
+        self.run_left -= count;
         self.left -= count;
         Ok(wanted)
     }
@@ -307,11 +326,13 @@ impl FlatSplit {
         let mut appended = 0;
         while self.left > 0 {
             self.scan.context.cancel.check()?;
-            if self.group_left == 0 {
-                self.start_group()?;
+            if self.run_left == 0 {
+                if !self.start_run() {
+                    self.start_group()?;
+                }
                 continue;
             }
-            let most = self.batch_rows.min(self.group_left).min(self.left);
+            let most = self.batch_rows.min(self.run_left).min(self.left);
             if appended > 0 && appended + most > self.batch_rows {
                 break;
             }
