@@ -14,7 +14,8 @@ use crate::error::{Code, Error, Result};
 use crate::io::{Compression, Location, local_path, natural_order, refused};
 
 /// Ends of names that a directory given as a pattern is searched for, before `.gz` or `.zst`.
-pub const DATA_EXTENSIONS: [&str; 6] = ["csv", "tsv", "parquet", "json", "jsonl", "ndjson"];
+pub const DATA_EXTENSIONS: [&str; 10] =
+    ["csv", "tsv", "parquet", "json", "jsonl", "ndjson", "arrow", "arrows", "feather", "ipc"];
 
 /// A file that a pattern matched.
 #[derive(Debug, Clone, PartialEq, Eq)]

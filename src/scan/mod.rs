@@ -8,11 +8,14 @@
 mod chunks;
 mod csv;
 mod early;
+mod fault;
 mod format;
 mod hive;
 pub mod infer;
+mod ipc;
 pub mod json;
 mod masks;
+mod merge;
 pub mod options;
 pub mod parquet;
 mod parts;
@@ -43,5 +46,6 @@ fn reader(format: Format) -> Result<&'static dyn FormatReader> {
         Format::Csv => Ok(&CsvReader),
         Format::Parquet => Ok(&parquet::ParquetReader),
         Format::Json => Ok(&json::JsonReader),
+        Format::Arrow => Ok(&ipc::IpcReader),
     }
 }

@@ -18,6 +18,7 @@ impl Format {
             Format::Csv => "csv",
             Format::Parquet => "parquet",
             Format::Json => "json",
+            Format::Arrow => "arrow",
         }
     }
 
@@ -29,6 +30,7 @@ impl Format {
             "csv" | "tsv" | "txt" => Some(Format::Csv),
             "parquet" => Some(Format::Parquet),
             "json" | "jsonl" | "ndjson" => Some(Format::Json),
+            "arrow" | "arrows" | "feather" | "ipc" => Some(Format::Arrow),
             _ => None,
         }
     }
@@ -103,7 +105,7 @@ fn common_format(files: &[FileEntry]) -> Result<Format> {
         let Some(format) = Format::of(&file.path) else {
             let message = format!("cannot tell the format of '{}' from its name", file.path);
             return Err(Error::new(Code::InvalidQuery, message)
-                .hint("say it with read_csv(…), read_parquet(…) or read_json(…)"));
+                .hint("say it with read_csv(…), read_parquet(…), read_json(…) or read_arrow(…)"));
         };
         match first {
             None => first = Some((format, &file.path)),

@@ -13,6 +13,8 @@ pub enum Format {
     Parquet,
     /// JSON lines (one value per line).
     Json,
+    /// Arrow IPC: files (Feather V2) and streams.
+    Arrow,
 }
 
 /// A reader option's value as written in SQL or set by the library.

@@ -174,6 +174,22 @@ impl Session {
         self.read(paths, Format::Json, options)
     }
 
+    /// A frame over Arrow IPC files (Feather V2) and streams.
+    ///
+    /// # Errors
+    /// As [`read_csv`](Session::read_csv).
+    pub fn read_arrow(&self, paths: impl IntoPaths) -> Result<DataFrame> {
+        self.read_arrow_with(paths, ReadOptions::new())
+    }
+
+    /// As [`read_arrow`](Session::read_arrow), with options.
+    ///
+    /// # Errors
+    /// Also `UNKNOWN_SETTING` and `INVALID_SETTING` for the options.
+    pub fn read_arrow_with(&self, paths: impl IntoPaths, options: ReadOptions) -> Result<DataFrame> {
+        self.read(paths, Format::Arrow, options)
+    }
+
     fn read(&self, paths: impl IntoPaths, format: Format, options: ReadOptions) -> Result<DataFrame> {
         let (patterns, about) = (paths.into_paths(), About::Rows);
         let call = FileCall { patterns, format: Some(format), options: options.0, about };

@@ -1,4 +1,4 @@
-//! Writes batches into a file: CSV, Parquet or JSON lines.
+//! Writes batches into a file: CSV, Parquet, JSON lines or Arrow IPC.
 //!
 //! Invariant: the file is there whole or not at all. Rows go to a temporary file beside it, which takes its name in
 //! [`FileWriter::finish`]; a writer dropped before leaves nothing, and an older file of that name stays as it was.
@@ -6,6 +6,7 @@
 //! appears in the same way.
 
 mod csv;
+mod ipc;
 mod json;
 mod parquet;
 mod target;
@@ -20,6 +21,7 @@ use crate::io::Location;
 use crate::memory::Budget;
 
 use self::csv::CsvWriter;
+use self::ipc::ArrowWriter;
 use self::json::JsonWriter;
 use self::parquet::ParquetWriter;
 use self::target::{Stream, Target};
@@ -31,6 +33,10 @@ pub enum WriteFormat {
     Parquet,
     /// JSON lines: one object a line.
     Json,
+    /// Arrow IPC as a file, which is also Feather V2.
+    Arrow,
+    /// Arrow IPC as a stream.
+    ArrowStream,
 }
 
 /// How a file is compressed.
@@ -41,14 +47,14 @@ pub enum WriteCompression {
     Zstd,
     /// Parquet only.
     Snappy,
-    /// Parquet only.
+    /// Parquet and Arrow only.
     Lz4,
 }
 
 /// What can be chosen about a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WriteOptions {
-    /// By default what the name says (`.gz`, `.zst`), and zstd for Parquet.
+    /// By default what the name says (`.gz`, `.zst`), Snappy for Parquet, and none for Arrow.
     pub compression: Option<WriteCompression>,
     /// CSV: the first line holds the names.
     pub header: bool,
@@ -58,7 +64,7 @@ pub struct WriteOptions {
     pub quote: u8,
     /// CSV: the text of NULL.
     pub null: String,
-    /// Parquet: the greatest number of rows in a row group; memory may end one earlier.
+    /// Parquet and Arrow: the greatest number of rows in a row group or record batch; memory may end one earlier.
     pub row_group_rows: usize,
 }
 
@@ -104,6 +110,7 @@ enum Encoder {
     Csv(CsvWriter<Stream>),
     Json(JsonWriter<Stream>),
     Parquet(ParquetWriter<Target>),
+    Arrow(ArrowWriter<Target>),
 }
 
 impl FileWriter {
@@ -140,6 +147,10 @@ impl FileWriter {
             WriteFormat::Parquet => {
                 Encoder::Parquet(ParquetWriter::new(Target::create(location, budget)?, options, schema, budget)?)
             }
+            WriteFormat::Arrow | WriteFormat::ArrowStream => {
+                let (target, stream) = (Target::create(location, budget)?, format == WriteFormat::ArrowStream);
+                Encoder::Arrow(ArrowWriter::new(target, options, &schema, stream, budget)?)
+            }
         })
     }
 
@@ -152,6 +163,7 @@ impl FileWriter {
             Encoder::Csv(writer) => writer.write(batch),
             Encoder::Json(writer) => writer.write(batch),
             Encoder::Parquet(writer) => writer.write(batch),
+            Encoder::Arrow(writer) => writer.write(batch),
         };
         written.map_err(|error| error.context(format!("writing '{}'", self.path)))?;
         self.rows += batch.num_rows() as u64;
@@ -167,6 +179,7 @@ impl FileWriter {
             Encoder::Csv(writer) => writer.finish().and_then(Stream::finish),
             Encoder::Json(writer) => writer.finish().and_then(Stream::finish),
             Encoder::Parquet(writer) => writer.finish().and_then(Target::finish),
+            Encoder::Arrow(writer) => writer.finish().and_then(Target::finish),
         };
         finished.map_err(|error| error.context(format!("writing '{}'", self.path)))?;
         Ok(self.rows)

@@ -155,3 +155,26 @@ fn a_folder_that_is_not_there_is_named() {
         fixture.create("none/a.csv", WriteFormat::Csv, &WriteOptions::default(), &sample()).err().expect("an error");
     assert!(error.full_message().contains("none/a.csv"), "{error}");
 }
+
+#[test]
+fn arrow_files_and_streams_read_back() {
+    let fixture = Fixture::new();
+    for (name, format) in [("a.arrow", WriteFormat::Arrow), ("a.arrows", WriteFormat::ArrowStream)] {
+        for compression in [None, Some(WriteCompression::Zstd), Some(WriteCompression::Lz4)] {
+            let options = WriteOptions { compression, row_group_rows: 2, ..WriteOptions::default() };
+            assert_eq!(fixture.write(name, format, &options, &sample()), 3);
+            let file = std::fs::File::open(fixture.path(name)).expect("file");
+            let batches: Vec<RecordBatch> = match format {
+                WriteFormat::Arrow => arrow::ipc::reader::FileReader::try_new(file, None)
+                    .expect("a file")
+                    .map(|batch| batch.expect("a batch"))
+                    .collect(),
+                _ => arrow::ipc::reader::StreamReader::try_new(file, None)
+                    .expect("a stream")
+                    .map(|batch| batch.expect("a batch"))
+                    .collect(),
+            };
+            assert_eq!(batches.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [2, 1]);
+        }
+    }
+}

@@ -19,10 +19,10 @@ use parquet::schema::types::SchemaDescriptor;
 
 use crate::error::{Code, Error, Result};
 use crate::io::Location;
+use crate::scan::merge::logical_schema;
 use crate::scan::parquet::chunk::ChunkSource;
 use crate::scan::parquet::fault::guard;
 use crate::scan::parquet::index::{IndexReader, PageIndexes};
-use crate::scan::parquet::schema::logical_schema;
 use crate::scan::statistics::Piece;
 
 /// Bytes that remembered footers may take.

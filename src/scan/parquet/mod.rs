@@ -4,8 +4,7 @@
 //! for which they are not may be missing. Nothing of a file is kept between planning and reading but its footer, in a
 //! bounded cache.
 //!
-//! The files here, in the order of a scan's life: `footer` (read and remember footers), `schema` (one schema for many
-//! files), `plan` (which row groups, cut into splits), `prune` over `range` and `bounds` (what statistics rule out), `pages` over `index` (which
+//! The files here, in the order of a scan's life: `footer` (read and remember footers), `plan` (which row groups, cut into splits), `prune` over `range` and `bounds` (what statistics rule out), `pages` over `index` (which
 //! pages of a row group), `bloom` (row groups without a value),
 //! `chunk` (reads of column chunks), `flat` (decoding columns without nesting), `split` (decoding the others), `late` (predicate
 //! columns first, for these), `fault` (foreign errors and
@@ -25,7 +24,6 @@ mod plan;
 mod prune;
 mod range;
 mod runtime;
-mod schema;
 mod single;
 mod split;
 mod statistics;
@@ -40,6 +38,7 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::scan::format::{FormatReader, Inferred, ScanRequest, Splits};
+use crate::scan::merge;
 use crate::scan::spec::{FileEntry, Options, ScanSpec};
 use crate::scan::statistics::TableStatistics;
 use crate::store::QueryContext;
@@ -57,14 +56,14 @@ impl FormatReader for ParquetReader {
     }
 
     fn infer(&self, files: &[FileEntry], options: &Options) -> Result<Inferred> {
-        let union = schema::union_by_name(options)?;
+        let union = merge::union_by_name(options)?;
         let seen = files
             .par_iter()
             .map(|file| footer::load(&file.path).map(|footer| (footer.schema.clone(), footer.rows())))
             .collect::<Result<Vec<_>>>()?;
         let rows = seen.iter().map(|(_, rows)| rows).sum();
         let named = files.iter().zip(&seen).map(|(file, (schema, _))| (file.path.as_str(), schema.as_ref()));
-        let schema = schema::merge(named, union)?;
+        let schema = merge::merge(named, union, "read_parquet")?;
         Ok(Inferred { schema: Arc::new(schema), rows: Some(rows), options: options.clone() })
     }
 

@@ -15,11 +15,11 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::scan::merge::find_column;
 use crate::scan::parquet::bounds::ColumnBounds;
 use crate::scan::parquet::chunk::ChunkSource;
 use crate::scan::parquet::fault::guard;
 use crate::scan::parquet::footer::{self, Footer};
-use crate::scan::parquet::schema::find_column;
 use crate::scan::spec::ScanSpec;
 use crate::scan::statistics::{ColumnStatistics, Piece, TableStatistics, distinct_values, number, piece, step};
 

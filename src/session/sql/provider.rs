@@ -49,7 +49,7 @@ impl Provider {
 fn looks_like_a_file(name: &str) -> bool {
     let lower = name.to_lowercase();
     name.contains(['/', '*'])
-        || [".csv", ".tsv", ".parquet", ".json", ".jsonl", ".ndjson", ".gz", ".zst"]
+        || [".csv", ".tsv", ".parquet", ".json", ".jsonl", ".ndjson", ".arrow", ".feather", ".gz", ".zst"]
             .iter()
             .any(|ending| lower.ends_with(ending))
 }

@@ -1,4 +1,4 @@
-//! The arguments of `read_csv`, `read_parquet` and `read_json` as data.
+//! The arguments of `read_csv`, `read_parquet`, `read_json` and `read_arrow` as data.
 
 use datafusion_sql::sqlparser::ast::{
     Array, BinaryOperator, Expr, FunctionArg, FunctionArgExpr, Spanned, UnaryOperator, Value, ValueWithSpan,
@@ -45,7 +45,7 @@ impl FileCall {
 }
 
 /// Names of all table functions, for did-you-mean.
-pub(crate) const NAMES: [&str; 14] = [
+pub(crate) const NAMES: [&str; 17] = [
     "range",
     "generate_series",
     "unnest",
@@ -60,6 +60,9 @@ pub(crate) const NAMES: [&str; 14] = [
     "read_ndjson",
     "read_ndjson_auto",
     "sniff_csv",
+    "read_arrow",
+    "read_ipc",
+    "read_feather",
 ];
 
 /// Whether a table function of that name makes rows of its arguments, without any file.
@@ -73,6 +76,7 @@ pub(crate) fn format_of(name: &str) -> Option<Format> {
         "read_csv" | "read_csv_auto" | "sniff_csv" => Some(Format::Csv),
         "read_parquet" | "parquet_scan" | "parquet_metadata" | "parquet_schema" => Some(Format::Parquet),
         "read_json" | "read_json_auto" | "read_ndjson" | "read_ndjson_auto" => Some(Format::Json),
+        "read_arrow" | "read_ipc" | "read_feather" => Some(Format::Arrow),
         _ => None,
     }
 }

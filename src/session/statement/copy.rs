@@ -61,7 +61,7 @@ impl Running<'_> {
         match format.or_else(|| format_of(path)) {
             Some(format) => Ok((format, options)),
             None => Err(Error::new(Code::InvalidQuery, format!("'{}' does not tell its format", path.display()))
-                .hint("end the name in .csv, .json or .parquet, or write (FORMAT parquet)")),
+                .hint("end the name in .csv, .json, .parquet or .arrow, or write (FORMAT parquet)")),
         }
     }
 
@@ -83,6 +83,8 @@ fn format_of(path: &Path) -> Option<WriteFormat> {
         "csv" | "tsv" => Some(WriteFormat::Csv),
         "json" | "jsonl" | "ndjson" => Some(WriteFormat::Json),
         "parquet" => Some(WriteFormat::Parquet),
+        "arrow" | "feather" | "ipc" => Some(WriteFormat::Arrow),
+        "arrows" => Some(WriteFormat::ArrowStream),
         _ => None,
     }
 }
@@ -96,7 +98,9 @@ fn set(option: &CopyOption, format: &mut Option<WriteFormat>, options: &mut Writ
             Some("csv") => *format = Some(WriteFormat::Csv),
             Some("json") => *format = Some(WriteFormat::Json),
             Some("parquet") => *format = Some(WriteFormat::Parquet),
-            _ => return bad("csv, json or parquet"),
+            Some("arrow" | "feather" | "ipc") => *format = Some(WriteFormat::Arrow),
+            Some("arrows") => *format = Some(WriteFormat::ArrowStream),
+            _ => return bad("csv, json, parquet, arrow or arrows"),
         },
         "compression" => {
             options.compression = Some(match value.map(str::to_lowercase).as_deref() {

@@ -9,7 +9,7 @@ use parquet::schema::types::Type;
 use super::{Columns, Described, count};
 use crate::error::Result;
 use crate::expr::types::sql_type_name;
-use crate::scan::parquet::schema::logical_schema;
+use crate::scan::merge::logical_schema;
 
 /// A node of a file's schema.
 struct Node<'a> {

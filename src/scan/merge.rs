@@ -17,7 +17,7 @@ const GREATEST_PRECISION: u8 = 38;
 ///
 /// # Errors
 /// `INVALID_SETTING` when it is not a boolean.
-pub(super) fn union_by_name(options: &Options) -> Result<bool> {
+pub(in crate::scan) fn union_by_name(options: &Options) -> Result<bool> {
     match options.get("union_by_name") {
         None => Ok(false),
         Some(OptionValue::Bool(value)) => Ok(*value),
@@ -28,7 +28,7 @@ pub(super) fn union_by_name(options: &Options) -> Result<bool> {
 }
 
 /// The columns of a footer in the engine's types: text and bytes as views, no dictionaries, no metadata.
-pub(super) fn logical_schema(schema: &Schema) -> Schema {
+pub(in crate::scan) fn logical_schema(schema: &Schema) -> Schema {
     Schema::new(schema.fields().iter().map(|field| logical_field(field)).collect::<Fields>())
 }
 
@@ -58,7 +58,7 @@ fn logical_type(data_type: &DataType) -> DataType {
 }
 
 /// Where a column of name `name` stands: spelled the same, else the only one spelled alike without regard to case.
-pub(super) fn find_column(schema: &Schema, name: &str) -> Option<usize> {
+pub(in crate::scan) fn find_column(schema: &Schema, name: &str) -> Option<usize> {
     if let Some((index, _)) = schema.column_with_name(name) {
         return Some(index);
     }
@@ -76,7 +76,11 @@ pub(super) fn find_column(schema: &Schema, name: &str) -> Option<usize> {
 /// # Errors
 /// `INVALID_DATA`, naming two files, when a column is in one of them only (and not `union`), or when its types have no
 /// common one.
-pub(super) fn merge<'a>(files: impl Iterator<Item = (&'a str, &'a Schema)>, union: bool) -> Result<Schema> {
+pub(in crate::scan) fn merge<'a>(
+    files: impl Iterator<Item = (&'a str, &'a Schema)>,
+    union: bool,
+    reader: &str,
+) -> Result<Schema> {
     let mut merged: Vec<Merged> = Vec::new();
     let mut known = Schema::empty();
     for (number, (path, schema)) in files.enumerate() {
@@ -100,13 +104,13 @@ pub(super) fn merge<'a>(files: impl Iterator<Item = (&'a str, &'a Schema)>, unio
                 }
                 None => {
                     let first = merged.first().map_or("", |column| column.path.as_str());
-                    return Err(missing(field.name(), path, first));
+                    return Err(missing(field.name(), path, first, reader));
                 }
             }
         }
         for (column, _) in merged.iter_mut().zip(&present).filter(|(_, present)| !**present) {
             if !union {
-                return Err(missing(column.field.name(), &column.path, path));
+                return Err(missing(column.field.name(), &column.path, path, reader));
             }
             column.field.set_nullable(true);
         }
@@ -115,9 +119,9 @@ pub(super) fn merge<'a>(files: impl Iterator<Item = (&'a str, &'a Schema)>, unio
     Ok(known)
 }
 
-fn missing(column: &str, present: &str, absent: &str) -> Error {
+fn missing(column: &str, present: &str, absent: &str, reader: &str) -> Error {
     Error::new(Code::InvalidData, format!("column '{column}' is in file '{present}' but not in file '{absent}'"))
-        .hint("read_parquet(…, union_by_name => true) fills missing columns with NULL")
+        .hint(format!("{reader}(…, union_by_name => true) fills missing columns with NULL"))
 }
 
 /// A column of the merged schema and the file that gave it its type.
