@@ -2,18 +2,25 @@
 //! in alternation: `cargo bench --bench stores -- --figures FOLDER`.
 //!
 //! FOLDER is a bucket's contents: `lineitem.parquet` of TPC-H and `csv/lineitem_*.csv` (either may be missing). The
-//! server shares the processors with floe, and its work is part of what is measured.
+//! server shares the processors with floe, and its work is part of what is measured: "bare" is the time in which a client
+//! that throws the bytes away gets the answers to the same requests.
 
 #[path = "../tests/stores/server.rs"]
 mod server;
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use server::Server;
+use server::{Request, Server};
 
 const RUNS: usize = 5;
+const THREADS: usize = 2;
+const BUFFER: usize = 1 << 20;
 
 /// Name, what it needs, and the query; `{}` stands for the folder.
 const QUERIES: [(&str, &str, &str); 6] = [
@@ -27,9 +34,15 @@ const QUERIES: [(&str, &str, &str); 6] = [
         "Parquet Q1",
         "lineitem.parquet",
         "SELECT l_returnflag, l_linestatus, sum(l_quantity), sum(l_extendedprice), sum(l_extendedprice * (1 - l_discount)), \
-         avg(l_quantity), count(*) FROM '{}/lineitem.parquet' WHERE l_shipdate <= DATE '1998-09-02' GROUP BY ALL",
+         avg(l_quantity), count(*) FROM '{}/lineitem.parquet' WHERE l_shipdate <= DATE '1998-09-02' GROUP BY l_returnflag, l_linestatus ORDER BY 1, 2",
     ),
-    ("Parquet all columns", "lineitem.parquet", "SELECT min(COLUMNS(*)) FROM '{}/lineitem.parquet'"),
+    (
+        "Parquet all columns",
+        "lineitem.parquet",
+        "SELECT sum(l_orderkey), sum(l_partkey), sum(l_suppkey), sum(l_linenumber), sum(l_quantity), sum(l_extendedprice), \
+         sum(l_discount), sum(l_tax), max(l_returnflag), max(l_linestatus), max(l_shipdate), max(l_commitdate), \
+         max(l_receiptdate), max(l_shipinstruct), max(l_shipmode), max(l_comment) FROM '{}/lineitem.parquet'",
+    ),
     (
         "CSV Q6",
         "csv",
@@ -40,7 +53,7 @@ const QUERIES: [(&str, &str, &str); 6] = [
         "CSV Q1",
         "csv",
         "SELECT l_returnflag, l_linestatus, sum(l_quantity), sum(l_extendedprice), sum(l_extendedprice * (1 - l_discount)), \
-         avg(l_quantity), count(*) FROM '{}/csv/lineitem_*.csv' WHERE l_shipdate <= DATE '1998-09-02' GROUP BY ALL",
+         avg(l_quantity), count(*) FROM '{}/csv/lineitem_*.csv' WHERE l_shipdate <= DATE '1998-09-02' GROUP BY l_returnflag, l_linestatus ORDER BY 1, 2",
     ),
     ("CSV count", "csv", "SELECT count(*) FROM '{}/csv/lineitem_*.csv'"),
 ];
@@ -57,25 +70,28 @@ fn main() {
         panic!("the folder has no name");
     };
     let server = Server::start(root);
-    println!("| query | disk | store | ratio |\n|---|---|---|---|");
+    println!("| query | disk | store | bare | store / disk | store / (disk + bare) |\n|---|---|---|---|---|---|");
     for (name, needed, query) in QUERIES {
         if !folder.join(needed).exists() {
             continue;
         }
-        let (mut local, mut remote) = (Vec::new(), Vec::new());
+        let (mut local, mut remote, mut bare) = (Vec::new(), Vec::new(), Vec::new());
         let mut answers = Vec::new();
         for _ in 0..RUNS {
             let (time, answer) = timed(&query.replace("{}", &folder.display().to_string()), &server);
             local.push(time);
             answers.push(answer);
+            server.requests();
             let (time, answer) = timed(&query.replace("{}", &format!("s3://{bucket}")), &server);
             remote.push(time);
             answers.push(answer);
+            bare.push(replayed(&server.requests(), &server));
         }
         answers.dedup();
         assert_eq!(answers.len(), 1, "{name}: the answers differ");
-        let (local, remote) = (median(local), median(remote));
-        println!("| {name} | {local:.2} s | {remote:.2} s | {:.2} |", remote / local);
+        let (local, remote, bare) = (median(local), median(remote), median(bare));
+        let (ratio, sum) = (remote / local, remote / (local + bare));
+        println!("| {name} | {local:.2} s | {remote:.2} s | {bare:.2} s | {ratio:.2} | {sum:.2} |");
     }
 }
 
@@ -88,8 +104,44 @@ fn timed(query: &str, server: &Server) -> (Duration, String) {
     let output = command.output().expect("floe");
     let time = begin.elapsed();
     assert!(output.status.success(), "{query}");
-    server.requests();
     (time, String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The time in which as many connections as floe has workers get the answers to `requests`.
+fn replayed(requests: &[Request], server: &Server) -> Duration {
+    let next = AtomicUsize::new(0);
+    let begin = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                let mut connection = TcpStream::connect(("127.0.0.1", server.port())).expect("a connection");
+                while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    thrown_away(request, &mut connection).expect("an answer");
+                }
+            });
+        }
+    });
+    let time = begin.elapsed();
+    server.requests();
+    time
+}
+
+/// Sends a request and reads its answer to the end.
+fn thrown_away(request: &Request, connection: &mut TcpStream) -> std::io::Result<()> {
+    let range = request.header("range");
+    let range = if range.is_empty() { String::new() } else { format!("Range: {range}\r\n") };
+    let head = format!("{} {} HTTP/1.1\r\nHost: x\r\n{range}\r\n", request.method, request.target);
+    connection.write_all(head.as_bytes())?;
+    let mut reader = BufReader::with_capacity(BUFFER, connection);
+    let (mut length, mut line) = (0, String::new());
+    while reader.read_line(&mut line)? > 2 {
+        if let Some(count) = line.strip_prefix("Content-Length: ") {
+            length = count.trim().parse().map_err(std::io::Error::other)?;
+        }
+        line.clear();
+    }
+    let body = if request.method == "HEAD" { 0 } else { length };
+    std::io::copy(&mut reader.take(body), &mut std::io::sink()).map(|_| ())
 }
 
 fn median(mut times: Vec<Duration>) -> f64 {

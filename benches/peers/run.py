@@ -32,6 +32,8 @@ SUITES = {
     "single": (["lineitem"], ["q1", "q6", "groups60m", "comments34m"]),
     "tpch": (TPCH_TABLES, [f"q{number:02}" for number in range(1, 23)]),
     "tpcds": ([], [f"query{number:02}" for number in range(1, 100)]),
+    "csv": ([], ["count", "q6", "q1", "all_columns"]),
+    "parquet": (["lineitem"], ["q6", "q1", "all_columns", "one_order"]),
     "json": ([], ["files_by_type", "files_by_login", "single_by_type", "single_by_login"]),
 }
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "B": 1}
@@ -73,6 +75,16 @@ def prepare_tpcds(directory, python, scale):
         print(f"making the tables of TPC-DS in {directory}", file=sys.stderr)
         subprocess.run([python, HERE / "tpcds.py", directory, "--scale", str(scale)], check=True)
     return {path.stem: path.resolve() for path in sorted(directory.glob("*.parquet"))}
+
+
+def prepare_csv(directory, venv, scale):
+    """TPC-H's lineitem as CSV in six files."""
+    folder = directory / "lineitem"
+    if len(list(folder.glob("*.csv"))) < 6:
+        print(f"making lineitem in {directory}", file=sys.stderr)
+        command = [venv / "bin" / "tpchgen-cli", "csv", "-s", str(scale), "--tables=lineitem", "--parts=6"]
+        subprocess.run([*command, f"--output-dir={directory}"], check=True)
+    return {"lineitem": folder.resolve() / "*.csv"}
 
 
 def prepare_events(directory, python):
@@ -264,13 +276,16 @@ def prepare(options):
     if options.suite == "tpcds":
         options.tables = prepare_tpcds(options.data or HERE / "data" / f"tpcds-sf{options.scale}", options.python, options.scale)
         options.query_dir = options.query_dir or prepare_tpcds_queries(HERE / "data" / "tpcds-queries", options.python)
+    elif options.suite == "csv":
+        options.tables = prepare_csv(options.data or HERE / "data" / f"csv-sf{options.scale}", options.venv, options.scale)
+        options.query_dir = options.query_dir or HERE / "queries" / "scans"
     elif options.suite == "json":
         options.tables = prepare_events(options.data or HERE / "data" / "events", options.python)
         options.query_dir = options.query_dir or HERE / "queries" / "json"
     else:
         data = options.data or HERE / "data" / f"sf{options.scale}"
         options.tables = prepare_tpch(data, options.venv, options.scale, names, options.file_format)
-        options.query_dir = options.query_dir or HERE / "queries" / ("tpch" if options.suite == "tpch" else "")
+        options.query_dir = options.query_dir or HERE / "queries" / {"tpch": "tpch", "parquet": "scans"}.get(options.suite, "")
 
 
 def main():

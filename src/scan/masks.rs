@@ -19,6 +19,8 @@ enum Registers {
     Avx512,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
     Plain,
 }
 
@@ -32,6 +34,10 @@ impl Registers {
             if is_x86_feature_detected!("avx2") {
                 return Registers::Avx2;
             }
+        }
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("neon") {
+            return Registers::Neon;
         }
         Registers::Plain
     }
@@ -55,6 +61,9 @@ impl<const N: usize> Finder<N> {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the machine was asked whether it has these instructions.
             Registers::Avx2 => unsafe { avx2(whole, self.wanted, blocks) },
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: the machine was asked whether it has these instructions.
+            Registers::Neon => unsafe { neon(whole, self.wanted, blocks) },
             Registers::Plain => blocks.extend(whole.iter().map(|block| plain(block, self.wanted))),
         }
         if !rest.is_empty() {
@@ -105,6 +114,37 @@ fn avx2<const N: usize>(data: &[[u8; BLOCK]], wanted: [u8; N], blocks: &mut Vec<
             let low = u64::from(_mm256_movemask_epi8(_mm256_cmpeq_epi8(low, *pattern)).cast_unsigned());
             let high = u64::from(_mm256_movemask_epi8(_mm256_cmpeq_epi8(high, *pattern)).cast_unsigned());
             *mask = low | high << 32;
+        }
+    }
+}
+
+/// Sixteen bytes at a time: each equal byte keeps the bit of its place, and neighbours are added until eight bytes are one.
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon")]
+fn neon<const N: usize>(data: &[[u8; BLOCK]], wanted: [u8; N], blocks: &mut Vec<[u64; N]>) {
+    use std::arch::aarch64::{
+        vandq_u8, vceqq_u8, vdupq_n_u8, vgetq_lane_u64, vld1q_u8, vpaddq_u8, vreinterpretq_u64_u8,
+    };
+    const LANES: usize = 16;
+    const PLACES: [u8; LANES] = [1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128];
+    // SAFETY: the array has the sixteen bytes that are loaded.
+    let places = unsafe { vld1q_u8(PLACES.as_ptr()) };
+    blocks.resize(data.len(), [0; N]);
+    for (masks, block) in blocks.iter_mut().zip(data) {
+        let mut bytes = [places; BLOCK / LANES];
+        for (loaded, part) in bytes.iter_mut().zip(block.as_chunks::<LANES>().0) {
+            // SAFETY: a part has the sixteen bytes that are loaded, wherever it lies.
+            *loaded = unsafe { vld1q_u8(part.as_ptr()) };
+        }
+        for (mask, byte) in masks.iter_mut().zip(wanted) {
+            let pattern = vdupq_n_u8(byte);
+            let [first, second, third, fourth] = bytes;
+            let lower =
+                vpaddq_u8(vandq_u8(vceqq_u8(first, pattern), places), vandq_u8(vceqq_u8(second, pattern), places));
+            let upper =
+                vpaddq_u8(vandq_u8(vceqq_u8(third, pattern), places), vandq_u8(vceqq_u8(fourth, pattern), places));
+            let pairs = vpaddq_u8(lower, upper);
+            *mask = vgetq_lane_u64::<0>(vreinterpretq_u64_u8(vpaddq_u8(pairs, pairs)));
         }
     }
 }

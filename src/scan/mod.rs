@@ -19,6 +19,7 @@ mod merge;
 pub mod options;
 pub mod parquet;
 mod parts;
+mod positions;
 mod prove;
 mod prune;
 mod resolve;

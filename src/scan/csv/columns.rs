@@ -7,9 +7,7 @@ use std::cell::OnceCell;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanBuilder, NullBufferBuilder, PrimitiveArray, StringViewBuilder,
-};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanBuilder, NullBufferBuilder, PrimitiveArray};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
     TimeUnit, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
@@ -18,6 +16,7 @@ use arrow::datatypes::{
 use crate::error::{Error, Result};
 use crate::scan::csv::dialect::Dialect;
 use crate::scan::csv::settings::Settings;
+use crate::scan::csv::texts::Texts;
 use crate::scan::csv::tokenize::Field;
 use crate::scan::infer::number::{
     parse_bool, parse_double, parse_double_strict, parse_double_word, parse_integer, parse_integer_strict,
@@ -28,14 +27,14 @@ use crate::scan::infer::word::ending_at;
 
 /// What is needed to read the values of a tile's fields.
 pub struct Values<'a> {
-    data: &'a [u8],
-    dialect: &'a Dialect,
-    settings: &'a Settings,
+    pub(super) data: &'a [u8],
+    pub(super) dialect: &'a Dialect,
+    pub(super) settings: &'a Settings,
     /// The bytes of the tile, and whether all of them are UTF-8.
     tile: Range<usize>,
     valid: OnceCell<bool>,
     /// Whether any text but the empty one means NULL.
-    other_nulls: bool,
+    pub(super) other_nulls: bool,
 }
 
 impl<'a> Values<'a> {
@@ -46,13 +45,13 @@ impl<'a> Values<'a> {
     }
 
     /// Whether the whole tile is UTF-8: one look at many bytes is far cheaper than one at every field.
-    fn all_valid(&self) -> bool {
+    pub(super) fn all_valid(&self) -> bool {
         let bytes = self.data.get(self.tile.clone());
         *self.valid.get_or_init(|| bytes.is_some_and(|bytes| std::str::from_utf8(bytes).is_ok()))
     }
 
     /// The field's bytes as text; `None` where they are not UTF-8. `trusted` says that the tile is.
-    fn text(&self, field: Field, trusted: bool) -> Option<&'a str> {
+    pub(super) fn text(&self, field: Field, trusted: bool) -> Option<&'a str> {
         let raw = self.raw(field);
         let (start, end) = (field.start(), field.end());
         if trusted && start >= self.tile.start && end <= self.tile.end {
@@ -66,7 +65,7 @@ impl<'a> Values<'a> {
         std::str::from_utf8(raw).ok()
     }
 
-    fn raw(&self, field: Field) -> &'a [u8] {
+    pub(super) fn raw(&self, field: Field) -> &'a [u8] {
         self.data.get(field.start()..field.end()).unwrap_or_default()
     }
 
@@ -83,8 +82,6 @@ pub struct ColumnBuilder {
     builder: Builder,
     /// The type was inferred.
     strict: bool,
-    /// Bytes of texts that do not lie in their views.
-    text_bytes: usize,
     /// A text that means NULL elsewhere is a text here.
     not_null: bool,
 }
@@ -104,7 +101,7 @@ enum Builder {
     Decimal(Numbers<Decimal128Type>, u8, u8),
     Date(Numbers<Date32Type>),
     Timestamp(Numbers<TimestampMicrosecondType>),
-    Text(StringViewBuilder),
+    Text(Texts),
 }
 
 /// Values of fixed width, and which of them are NULL.
@@ -168,10 +165,10 @@ impl ColumnBuilder {
             }
             DataType::Date32 => Builder::Date(Numbers::new(data_type, rows)),
             DataType::Timestamp(TimeUnit::Microsecond, _) => Builder::Timestamp(Numbers::new(data_type, rows)),
-            DataType::Utf8View => Builder::Text(StringViewBuilder::with_capacity(rows)),
+            DataType::Utf8View => Builder::Text(Texts::with_capacity(rows)),
             other => return Err(Error::internal(format!("csv: no column can have the type {other}"))),
         };
-        Ok(ColumnBuilder { builder, strict, text_bytes: 0, not_null: false })
+        Ok(ColumnBuilder { builder, strict, not_null: false })
     }
 
     /// The same, where no text means NULL.
@@ -231,10 +228,7 @@ impl ColumnBuilder {
                 }
                 Ok(())
             }
-            Builder::Text(builder) => {
-                let texts_as = Texts { not_null: self.not_null, many };
-                texts(fields, values, builder, &mut self.text_bytes, texts_as)
-            }
+            Builder::Text(texts) => texts.append_fields(fields, values, self.not_null, many),
         }
     }
 
@@ -256,23 +250,20 @@ impl ColumnBuilder {
             Builder::Date(builder) => builder.append_array(array.as_primitive()),
             Builder::Timestamp(builder) => builder.append_array(array.as_primitive()),
             // Copied, so that the few that are left of many do not keep all in memory.
-            Builder::Text(builder) => {
-                for text in array.as_string_view() {
-                    self.text_bytes += text.map_or(0, bytes_beside_view);
-                    builder.append_option(text);
-                }
-            }
+            Builder::Text(texts) => array.as_string_view().iter().for_each(|text| texts.append_option(text)),
         }
     }
 
     /// Bytes of the texts that were appended, apart from those short enough for their views.
     pub fn text_bytes(&self) -> usize {
-        self.text_bytes
+        match &self.builder {
+            Builder::Text(texts) => texts.bytes(),
+            _ => 0,
+        }
     }
 
     /// The column, and the builder empty again.
     pub fn finish(&mut self) -> ArrayRef {
-        self.text_bytes = 0;
         match &mut self.builder {
             Builder::Boolean(builder) => Arc::new(builder.finish()),
             Builder::Int8(builder) => builder.finish(),
@@ -288,7 +279,7 @@ impl ColumnBuilder {
             Builder::Decimal(builder, ..) => builder.finish(),
             Builder::Date(builder) => builder.finish(),
             Builder::Timestamp(builder) => builder.finish(),
-            Builder::Text(builder) => Arc::new(builder.finish()),
+            Builder::Text(texts) => texts.finish(),
         }
     }
 }
@@ -313,28 +304,27 @@ fn each<T: ArrowPrimitiveType>(
     Ok(())
 }
 
-/// The same where texts of up to eight characters can be read as one word.
+/// The same where most texts are short numbers, which are read as one word; `parse` judges the others.
 #[inline(always)]
 fn each_word<T: ArrowPrimitiveType>(
     fields: impl Iterator<Item = Field>,
     values: &Values,
     builder: &mut Numbers<T>,
-    parse_word: impl Fn(u64, &[u8]) -> Option<T::Native>,
+    parse_word: impl Fn(u64, usize) -> Option<T::Native>,
     parse: impl Fn(&[u8]) -> Option<T::Native>,
 ) -> std::result::Result<(), Field> {
     for field in fields {
-        let Some(text) = values.plain(field) else {
-            builder.push_null();
+        let (end, length) = (field.end(), field.end() - field.start());
+        // A number may be one of the texts that mean NULL.
+        let word = if values.other_nulls { None } else { ending_at(values.data, end, length) };
+        if let Some(value) = word.and_then(|word| parse_word(word, length)) {
+            builder.push(value);
             continue;
-        };
-        // Blanks around the text were taken away: then it does not end where the field does.
-        let is_whole = text.len() == field.end() - field.start();
-        let word = if is_whole { ending_at(values.data, field.end(), text.len()) } else { None };
-        let value = match word {
-            Some(word) => parse_word(word, text),
-            None => parse(text),
-        };
-        builder.push(value.ok_or(field)?);
+        }
+        match values.plain(field) {
+            None => builder.push_null(),
+            Some(text) => builder.push(parse(text).ok_or(field)?),
+        }
     }
     Ok(())
 }
@@ -351,55 +341,13 @@ where
     each(fields, values, builder, |text| lexical_core::parse(text).ok())
 }
 
-/// Bytes of a text that its view has no room for.
-fn bytes_beside_view(text: &str) -> usize {
-    const INLINE: usize = 12;
-    if text.len() > INLINE { text.len() } else { 0 }
+/// Whether the field's value fits a column of this type.
+pub fn fits(data_type: &DataType, strict: bool, field: Field, values: &Values) -> Result<bool> {
+    let mut column = ColumnBuilder::new(data_type, strict, 1)?;
+    Ok(column.append(std::iter::once(field), values, false).is_ok())
 }
 
 /// Whether a byte of UTF-8 goes on with a character that began before it.
 fn is_continuation(byte: u8) -> bool {
     byte & 0b1100_0000 == 0b1000_0000
-}
-
-/// How texts are read.
-#[derive(Debug, Clone, Copy)]
-struct Texts {
-    /// None of them means NULL.
-    not_null: bool,
-    /// They are a good part of the tile's.
-    many: bool,
-}
-
-/// Texts; with many of them the tile is looked at as a whole.
-fn texts(
-    fields: impl Iterator<Item = Field>,
-    values: &Values,
-    builder: &mut StringViewBuilder,
-    text_bytes: &mut usize,
-    texts_as: Texts,
-) -> std::result::Result<(), Field> {
-    let trusted = texts_as.many && values.all_valid();
-    for field in fields {
-        let is_null = || values.settings.means_null(values.raw(field), field.quoted());
-        if field.is_absent() || (!texts_as.not_null && is_null()) {
-            builder.append_null();
-            continue;
-        }
-        let text = values.text(field, trusted).ok_or(field)?;
-        *text_bytes += bytes_beside_view(text);
-        if !field.escaped() {
-            builder.append_value(text);
-            continue;
-        }
-        let plain = values.dialect.unescaped(text.as_bytes(), true);
-        builder.append_value(std::str::from_utf8(&plain).map_err(|_| field)?);
-    }
-    Ok(())
-}
-
-/// Whether the field's value fits a column of this type.
-pub fn fits(data_type: &DataType, strict: bool, field: Field, values: &Values) -> Result<bool> {
-    let mut column = ColumnBuilder::new(data_type, strict, 1)?;
-    Ok(column.append(std::iter::once(field), values, false).is_ok())
 }

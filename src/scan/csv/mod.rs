@@ -27,6 +27,7 @@ mod settings;
 mod sniff;
 mod split;
 mod structure;
+mod texts;
 mod tokenize;
 mod window;
 

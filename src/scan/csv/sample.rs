@@ -1,6 +1,6 @@
 //! Inference: dialect, columns and types of all files, from samples of every part of every file.
 //!
-//! Files of up to 64 MB together are looked at whole, so that no value can come as a surprise. Of more, blocks spread
+//! Files of up to 16 MB together are looked at whole, so that no value can come as a surprise. Of more, blocks spread
 //! evenly over each file are looked at, always with its beginning and its end; of a compressed file the beginning.
 //! `sample_size => -1` looks at everything, another number at about so many records of each file.
 
@@ -29,9 +29,9 @@ use crate::scan::prove::UNPROVEN;
 use crate::scan::{FileEntry, Inferred, OptionValue, Options};
 
 /// Inflated bytes up to which everything is looked at.
-const WHOLE_BYTES: u64 = 64 << 20;
+const WHOLE_BYTES: u64 = 16 << 20;
 /// Bytes that are looked at in all where there are more.
-const SAMPLE_BYTES: u64 = 32 << 20;
+const SAMPLE_BYTES: u64 = 16 << 20;
 /// Bytes of one block of a sample, and of one piece where everything is looked at.
 const BLOCK_BYTES: std::ops::RangeInclusive<u64> = (16 << 10)..=(256 << 10);
 const PIECE_BYTES: u64 = 4 << 20;

@@ -13,6 +13,7 @@ use memchr::memchr;
 use crate::scan::csv::dialect::Dialect;
 use crate::scan::csv::tokenize::{Bounds, Field};
 use crate::scan::masks::{BLOCK, Finder, running_parity};
+use crate::scan::positions::Positions;
 
 /// Bytes that are looked at at once; what is noted of them stays in the cache of the first level.
 pub const STRETCH: usize = 16 * 1024;
@@ -46,7 +47,7 @@ pub struct Scratch {
 
 impl Scratch {
     /// Bytes that it takes at most.
-    pub const BYTES: usize = STRETCH / BLOCK * size_of::<[u64; 3]>() + 2 * (STRETCH + BLOCK) * size_of::<u32>();
+    pub const BYTES: usize = STRETCH / BLOCK * size_of::<[u64; 3]>() + 2 * Positions::bytes(STRETCH / BLOCK);
 }
 
 impl Structure {
@@ -121,8 +122,9 @@ impl Structure {
         if self.wanted.is_empty() {
             return self.count(&scratch.blocks, bounds);
         }
-        scratch.record_ends.set(scratch.blocks.iter().map(|block| block[NEWLINE]));
-        scratch.field_ends.set(scratch.blocks.iter().map(|block| block[NEWLINE] | block[DELIMITER]));
+        let most = scratch.blocks.len();
+        scratch.record_ends.set(scratch.blocks.iter().map(|block| block[NEWLINE]), most);
+        scratch.field_ends.set(scratch.blocks.iter().map(|block| block[NEWLINE] | block[DELIMITER]), most);
         let records = self.well_formed(scratch, bounds);
         let ends = scratch.field_ends.get();
         let next = match records.checked_sub(1).and_then(|last| scratch.record_ends.get().get(last)) {
@@ -130,8 +132,13 @@ impl Structure {
             None => return (0, from),
         };
         fields.reserve(records * self.wanted.len());
+        let ends = ends.chunks_exact(self.columns).take(records);
+        if quotes == Quotes::None && !self.may_end_with_return() {
+            self.plain_fields(from, ends, fields);
+            return (records, next);
+        }
         let mut start = from;
-        for record in ends.chunks_exact(self.columns).take(records) {
+        for record in ends {
             fields.extend(self.wanted.iter().map(|&column| {
                 let begin = match column.checked_sub(1) {
                     Some(before) => from + record[before] as usize + 1,
@@ -143,6 +150,24 @@ impl Structure {
             start = from + record[self.columns - 1] as usize + 1;
         }
         (records, next)
+    }
+
+    /// Whether the last field of a record is wanted, before whose end a carriage return may stand.
+    fn may_end_with_return(&self) -> bool {
+        self.dialect.newline == b'\n' && self.wanted.contains(&(self.columns - 1))
+    }
+
+    /// The wanted fields of records without quotes whose fields end at `ends`.
+    #[inline(always)]
+    fn plain_fields<'a>(&self, from: usize, ends: impl Iterator<Item = &'a [u32]>, fields: &mut Vec<Field>) {
+        let mut start = from;
+        for record in ends {
+            fields.extend(self.wanted.iter().map(|&column| {
+                let begin = if column == 0 { start } else { from + record[column - 1] as usize + 1 };
+                Field::new(begin, from + record[column] as usize, false, false)
+            }));
+            start = from + record[self.columns - 1] as usize + 1;
+        }
     }
 
     /// Where no field is wanted: how many records there are, and where the next one starts.
@@ -267,47 +292,6 @@ enum Quotes {
     Single,
     /// Within them too.
     Doubled,
-}
-
-/// Where bits are set.
-#[derive(Debug, Default)]
-struct Positions {
-    places: Vec<u32>,
-    count: usize,
-}
-
-impl Positions {
-    /// How many places are written without asking whether there are so many.
-    const GROUP: usize = 8;
-
-    fn get(&self) -> &[u32] {
-        &self.places[..self.count]
-    }
-
-    /// The places of the bits of `blocks`.
-    #[inline(always)]
-    fn set(&mut self, blocks: impl Iterator<Item = u64>) {
-        self.places.resize(STRETCH + BLOCK, 0);
-        self.count = 0;
-        let mut base = 0;
-        for mut bits in blocks {
-            let count = bits.count_ones() as usize;
-            let mut done = 0;
-            while done < count {
-                let Some(group) = self.places.get_mut(self.count + done..).and_then(<[u32]>::first_chunk_mut) else {
-                    break;
-                };
-                let group: &mut [u32; Self::GROUP] = group;
-                for place in group {
-                    *place = base + bits.trailing_zeros();
-                    bits &= bits.wrapping_sub(1);
-                }
-                done += Self::GROUP;
-            }
-            self.count += count;
-            base += BLOCK as u32;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -116,22 +116,21 @@ fn parse_short_double(text: &[u8]) -> Option<f64> {
     Some(if negative { -value } else { value })
 }
 
-/// As `parse_double_strict`, of a text that is a word already (see [`word::ending_at`]).
+/// A text of `length` characters that is a word already (see [`word::ending_at`]), where it is a plain number of an
+/// inferred column; others are for `parse_double_strict` to judge.
 #[inline(always)]
-pub fn parse_double_word(word: u64, text: &[u8]) -> Option<f64> {
-    match word::decimal_of(word, text.len()) {
-        Some((number, behind_point)) if !loses_characters(text) => Some(f64::from(number) / POWERS.get(behind_point)?),
-        _ => parse_double_strict(text),
-    }
+pub fn parse_double_word(word: u64, length: usize) -> Option<f64> {
+    let (number, behind_point) = word::decimal_of(word, length)?;
+    // A zero that a digit follows is one too many.
+    let is_plain = word::first_of(word, length) != b'0' || length == 1 || behind_point + 2 == length;
+    if is_plain { Some(f64::from(number) / POWERS.get(behind_point)?) } else { None }
 }
 
-/// As `parse_integer_strict`, of a text that is a word already.
+/// As `parse_double_word`, for `parse_integer_strict`.
 #[inline(always)]
-pub fn parse_integer_word(word: u64, text: &[u8]) -> Option<i64> {
-    match word::integer_of(word) {
-        Some(number) if text.len() == 1 || text.first() != Some(&b'0') => Some(i64::from(number)),
-        _ => parse_integer_strict(text),
-    }
+pub fn parse_integer_word(word: u64, length: usize) -> Option<i64> {
+    let number = word::integer_of(word)?;
+    if word::first_of(word, length) != b'0' || length == 1 { Some(i64::from(number)) } else { None }
 }
 
 /// An integer of an inferred column.

@@ -44,6 +44,12 @@ pub fn ending_at(data: &[u8], end: usize, length: usize) -> Option<u64> {
     Some(word & u64::MAX << shift | before)
 }
 
+/// The first character of a text of `length` characters that is a word.
+#[inline(always)]
+pub fn first_of(word: u64, length: usize) -> u8 {
+    (word >> (8 * 8usize.saturating_sub(length)).min(56)) as u8
+}
+
 /// The number that eight digits are.
 #[inline(always)]
 fn eight_digits(word: u64) -> Option<u32> {

@@ -4,10 +4,11 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use rayon::prelude::*;
 use serde::de::DeserializeSeed;
 
+use crate::cancel::CancelToken;
 use crate::error::Result;
 use crate::io::Compression;
 use crate::scan::format::Inferred;
@@ -17,7 +18,8 @@ use crate::scan::json::input::Portion;
 use crate::scan::json::records::{Broken, Record, Records};
 use crate::scan::json::settings::{Layout, Sample, Settings};
 use crate::scan::json::shape::{Keys, Limits, RowShape, ValueShape};
-use crate::scan::spec::{FileEntry, OptionValue, Options};
+use crate::scan::prove::UNPROVEN;
+use crate::scan::spec::{FileEntry, OptionValue, Options, ScanSpec};
 
 /// Bytes that are looked at in all files together.
 const SAMPLE_BYTES: u64 = 64 << 20;
@@ -41,9 +43,33 @@ pub(super) fn infer(files: &[FileEntry], options: &Options) -> Result<Inferred> 
     }
     let schema = match &settings.columns {
         Some(schema) => schema.clone(),
-        None => sampled(files, &layouts, &settings)?,
+        None => {
+            let (schema, is_whole) = sampled(files, &layouts, &settings, None)?;
+            // A text takes any value.
+            let rests = |field: &&Arc<Field>| !is_whole && *field.data_type() != DataType::Utf8View;
+            let names = schema.fields().iter().filter(rests).map(|field| OptionValue::Text(field.name().clone()));
+            options.insert(UNPROVEN.to_owned(), OptionValue::List(names.collect()));
+            schema
+        }
     };
     Ok(Inferred { schema, rows: None, options })
+}
+
+/// What the columns `columns` (indexes into the spec's schema) are, after looking at all values.
+///
+/// # Errors
+/// What reading finds, `CANCELLED`.
+pub(super) fn prove(spec: &ScanSpec, columns: &[usize], cancel: &CancelToken) -> Result<Vec<(String, DataType)>> {
+    let mut settings = Settings::new(&spec.options)?;
+    settings.sample = Sample::All;
+    let layouts = spec.files.par_iter().map(|file| settings.layout(&file.path)).collect::<Result<Vec<_>>>()?;
+    let (schema, _) = sampled(&spec.files, &layouts, &settings, Some(cancel))?;
+    let proven = columns.iter().filter_map(|&column| spec.schema.fields().get(column)).map(|field| {
+        // What is not there any more is what it was: reading says that the file changed.
+        let found = schema.field_with_name(field.name()).unwrap_or(field);
+        (field.name().clone(), found.data_type().clone())
+    });
+    Ok(proven.collect())
 }
 
 fn common_layout(layouts: &[Option<Layout>]) -> Option<&'static str> {
@@ -58,14 +84,24 @@ fn common_layout(layouts: &[Option<Layout>]) -> Option<&'static str> {
     })
 }
 
-fn sampled(files: &[FileEntry], layouts: &[Option<Layout>], settings: &Settings) -> Result<SchemaRef> {
-    let pieces = pieces(files, layouts, settings);
-    let shapes = pieces.par_iter().map(|piece| piece.keys(settings)).collect::<Result<Vec<_>>>()?;
+/// The schema, and whether it is that of everything.
+fn sampled(
+    files: &[FileEntry],
+    layouts: &[Option<Layout>],
+    settings: &Settings,
+    cancel: Option<&CancelToken>,
+) -> Result<(SchemaRef, bool)> {
+    let (pieces, is_whole) = pieces(files, layouts, settings);
+    let keys = |piece: &Piece| {
+        cancel.map_or(Ok(()), CancelToken::check)?;
+        piece.keys(settings)
+    };
+    let shapes = pieces.par_iter().map(keys).collect::<Result<Vec<_>>>()?;
     let mut keys = Keys::default();
     for shape in shapes {
         keys.join(shape);
     }
-    Ok(Arc::new(Schema::new(keys.fields())))
+    Ok((Arc::new(Schema::new(keys.fields())), is_whole))
 }
 
 /// A sample: a portion, or so much of its start.
@@ -107,7 +143,8 @@ fn look_at(record: &Record, keys: &mut Keys, settings: &Settings) -> Result<(), 
     seen.and_then(|()| deserializer.end()).map_err(|error| record_error(record, &error))
 }
 
-fn pieces(files: &[FileEntry], layouts: &[Option<Layout>], settings: &Settings) -> Vec<Piece> {
+/// What is looked at, and whether that is everything.
+fn pieces(files: &[FileEntry], layouts: &[Option<Layout>], settings: &Settings) -> (Vec<Piece>, bool) {
     let all: u64 = files.iter().map(|file| file.size).sum();
     let is_compressed = |file: &FileEntry| settings.compression(&file.path) != Compression::None;
     let compressed: u64 = files.iter().filter(|file| is_compressed(file)).map(|file| file.size).sum();
@@ -130,15 +167,20 @@ fn pieces(files: &[FileEntry], layouts: &[Option<Layout>], settings: &Settings) 
         Sample::Rows(rows) => rows,
         _ => usize::MAX,
     };
-    let mut pieces = Vec::new();
+    let (mut pieces, mut is_whole) = (Vec::new(), rows == usize::MAX);
     for (file, layout) in files.iter().zip(layouts) {
         let compression = settings.compression(&file.path);
         let portion = |range| Portion { path: file.path.clone(), compression, layout: *layout, range };
         if compression != Compression::None || *layout != Some(Layout::Lines) || rows < usize::MAX {
-            let bytes = if compression == Compression::None { share } else { inflated };
+            let (bytes, has) = match compression {
+                Compression::None => (share, file.size),
+                _ => (inflated, u64::MAX),
+            };
+            is_whole &= has <= bytes;
             pieces.push(Piece { portion: portion(None), bytes, rows });
             continue;
         }
+        is_whole &= file.size <= share;
         for (start, end) in ranges(file.size, share) {
             let mut at = start;
             while at < end {
@@ -148,7 +190,7 @@ fn pieces(files: &[FileEntry], layouts: &[Option<Layout>], settings: &Settings) 
             }
         }
     }
-    pieces
+    (pieces, is_whole)
 }
 
 /// All of a file of `size` bytes, or its start, middle and end.

@@ -35,9 +35,12 @@ mod walk;
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
+
+use crate::cancel::CancelToken;
 use crate::error::Result;
 use crate::scan::format::{FormatReader, Inferred, ScanRequest, Splits};
-use crate::scan::spec::{FileEntry, Options};
+use crate::scan::spec::{FileEntry, Options, ScanSpec};
 use crate::store::QueryContext;
 
 /// Reader options of JSON. `filename`, `hive_partitioning` and `union_by_name` are the caller's.
@@ -71,6 +74,10 @@ impl FormatReader for JsonReader {
 
     fn infer(&self, files: &[FileEntry], options: &Options) -> Result<Inferred> {
         infer::infer(files, options)
+    }
+
+    fn prove(&self, spec: &ScanSpec, columns: &[usize], cancel: &CancelToken) -> Result<Vec<(String, DataType)>> {
+        infer::prove(spec, columns, cancel)
     }
 
     fn splits(&self, request: &ScanRequest, context: &Arc<QueryContext>) -> Result<Splits> {

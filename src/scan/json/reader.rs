@@ -12,7 +12,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 use crate::error::{Error, Result};
 use crate::memory::Reservation;
 use crate::scan::json::column::Row;
-use crate::scan::json::fault::{misfit_error, refused_record};
+use crate::scan::json::fault::{Misfit, misfit_error, refused_record};
 use crate::scan::json::input::Input;
 use crate::scan::json::parse::{lone_value, record};
 use crate::scan::json::records::{Broken, Record, found_layout, too_long, unexpected};
@@ -37,6 +37,8 @@ pub(super) struct Reader {
     /// Bytes that one record may have.
     longest: usize,
     ignore_errors: bool,
+    /// Columns whose types rest on a sample.
+    unproven: Vec<String>,
     /// Whether records are objects whose keys are columns.
     unpacks: bool,
     /// What the tokens take.
@@ -85,7 +87,8 @@ impl Reader {
         let (goal, finished) = (TILE_BYTES, false);
         let (longest, ignore_errors) = (settings.maximum_object_bytes, settings.ignore_errors);
         let unpacks = settings.records;
-        Reader { input, layout, tokens, tile, goal, place, finished, longest, ignore_errors, unpacks, memory }
+        let unproven = settings.unproven.clone();
+        Reader { input, layout, tokens, tile, goal, place, finished, longest, ignore_errors, unproven, unpacks, memory }
     }
 
     /// Appends rows to `row` until it has `wanted` rows, or records of `most` bytes were read; gives the number of rows.
@@ -226,7 +229,7 @@ impl Reader {
                     let start = cursor.place_of(first);
                     let start = memrchr(b'\n', &text[..start]).map_or(0, |end| end + 1);
                     let length = memchr(b'\n', &text[start..]).map_or(text.len() - start, |end| end + 1);
-                    if !self.ignore_errors {
+                    if !self.ignore_errors || self.is_of_inferred_type(&trouble) {
                         troubled = Some((trouble, start, start + length));
                         break;
                     }
@@ -243,11 +246,25 @@ impl Reader {
         }
     }
 
+    /// Whether the fault lies with the sample from which the column has its type.
+    fn is_of_inferred_type(&self, trouble: &Trouble) -> bool {
+        matches!(trouble, Trouble::Misfit(misfit, _) if self.rests_on_sample(misfit))
+    }
+
+    fn rests_on_sample(&self, misfit: &Misfit) -> bool {
+        match misfit.path.last() {
+            Some(key) if self.unpacks => self.unproven.contains(key),
+            _ => !self.unproven.is_empty(),
+        }
+    }
+
     /// The error for the record between `start` and `end` of the unread part.
     fn trouble(&self, trouble: Trouble, start: usize, end: usize) -> Broken {
         match trouble {
             Trouble::Misfit(misfit, at) => {
+                let is_of_inferred_type = self.rests_on_sample(&misfit);
                 let (error, lines) = misfit_error(&self.record(start, end), &misfit, at.saturating_sub(start));
+                let error = if is_of_inferred_type { error.of_inferred_type() } else { error };
                 Broken { error, lines: Some(lines) }
             }
             Trouble::Syntax(at) => self.refused(start, end, at),

@@ -12,6 +12,7 @@ use crate::scan::json::forms::Forms;
 use crate::scan::json::input::BYTE_ORDER_MARK;
 use crate::scan::json::types::nested_type;
 use crate::scan::options;
+use crate::scan::prove::UNPROVEN;
 use crate::scan::spec::{OptionValue, Options};
 
 /// Bytes of one value unless the option says otherwise.
@@ -51,6 +52,8 @@ pub(super) struct Settings {
     /// Whether broken lines are left out.
     pub(super) ignore_errors: bool,
     pub(super) sample: Sample,
+    /// Columns whose types rest on a sample.
+    pub(super) unproven: Vec<String>,
     /// How dates are written.
     pub(super) forms: Forms,
     /// Whether the keys of objects are columns; else each value is one, of a column of its own.
@@ -77,6 +80,7 @@ impl Settings {
                 Some(-1) => Sample::All,
                 Some(rows) => Sample::Rows(positive("sample_size", rows)?),
             },
+            unproven: options::texts(given, UNPROVEN)?.unwrap_or_default(),
             forms: Forms::new(given)?,
             records: records(given)?,
             maximum_depth: match options::integer(given, "maximum_depth")? {
