@@ -20,6 +20,24 @@ pub struct PhysicalPlan {
     pub uncertain: Vec<UncertainScan>,
 }
 
+impl PhysicalPlan {
+    /// The same, without a result: its rows go to the first of `sinks`, and what that one gives to the next.
+    #[must_use]
+    pub fn ending_in(mut self, sinks: impl IntoIterator<Item = Arc<dyn DynSink>>) -> Self {
+        for sink in sinks {
+            let Some(last) = self.pipelines.len().checked_sub(1) else { break };
+            match self.pipelines.last_mut() {
+                Some(pipeline) if pipeline.sink.is_none() => pipeline.sink = Some(sink),
+                _ => {
+                    let branch = Branch { input: Input::Pipeline(last), operators: Vec::new() };
+                    self.pipelines.push(Pipeline { branches: vec![branch], sink: Some(sink), after: Vec::new() });
+                }
+            }
+        }
+        self
+    }
+}
+
 /// Files, and the columns of them (indexes into the schema) that are read although their types rest on samples.
 pub type UncertainScan = (Arc<ScanSpec>, Vec<usize>);
 
@@ -38,7 +56,7 @@ pub enum PlanNode {
 pub struct Pipeline {
     /// Their rows follow one another (UNION ALL); mostly there is one.
     pub branches: Vec<Branch>,
-    /// `None` only for the last pipeline: its batches go to the caller.
+    /// `None` only for the last pipeline, whose batches then go to the caller.
     pub sink: Option<Arc<dyn DynSink>>,
     /// Pipelines that must have finished before this one starts, beyond those its branches read: the build sides of
     /// its joins.

@@ -18,9 +18,11 @@ use crate::cancel::CancelToken;
 use crate::config::Settings;
 use crate::error::{Code, Error, Result};
 use crate::expr::Compiler;
-use crate::io::Storage;
+use crate::io::{Location, Storage};
 use crate::job::{BatchStream, Runner, Waited};
 use crate::memory::Budget;
+use crate::ops::DynSink;
+use crate::ops::write::{ParquetFile, WriteGroups, WriteOptions};
 use crate::plan::{self, PhysicalPlan, UncertainScan};
 use crate::store::{QueryContext, SideTables, Store};
 
@@ -163,6 +165,39 @@ impl Engine {
             self.settle(&stream, &uncertain, &context)?;
         }
         Ok(ResultStream::new(stream, schema))
+    }
+
+    /// Runs a plan whose rows all workers write as Parquet to `location`; gives their number.
+    ///
+    /// # Errors
+    /// As [`run`](Engine::run), and those of writing. What was begun is taken away again.
+    pub(crate) fn write_parquet(
+        &self,
+        logical: &LogicalPlan,
+        location: &Location,
+        options: &WriteOptions,
+    ) -> Result<u64> {
+        let context = self.context();
+        let (_, physical) = self.lower(logical, &context)?;
+        let file = ParquetFile::create(location, options, promised(logical, &physical), &self.budget)?;
+        let file = Arc::new(file);
+        let sinks = WriteGroups::both(&file).map(|sink| Arc::new(sink) as Arc<dyn DynSink>);
+        let uncertain = physical.uncertain.clone();
+        let runner = self.runner.read().clone();
+        let written = runner.run(physical.ending_in(sinks), context.clone()).and_then(|mut stream| {
+            if !uncertain.is_empty() {
+                self.settle(&stream, &uncertain, &context)?;
+            }
+            stream.try_for_each(|batch| batch.map(drop))
+        });
+        match written {
+            Ok(()) => file.finish(),
+            Err(error) => {
+                // Workers may hold it a little longer.
+                file.abandon();
+                Err(error)
+            }
+        }
     }
 
     /// Makes sure of the types that rest on samples, before any row is given out.

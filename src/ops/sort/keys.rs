@@ -248,17 +248,25 @@ impl KeyWords<'_> {
         }
         let from = from.max(Self::IN_PREFIX);
         let (left, right) = (self.behind(from), other.behind(from));
-        let words = || left.chunks_exact(8).zip(right.chunks_exact(8));
+        let (words, others) = (left.as_chunks::<8>().0, right.as_chunks::<8>().0);
         // No key begins another, so that of two that end at different places the words differ where the shorter ends.
-        match words().position(|(left, right)| left != right) {
+        match words.iter().zip(others).position(|(left, right)| left != right) {
             Some(place) => Some(from + place),
-            None if left == right => None,
+            None if left.len() == right.len() && same_end(left, right) => None,
             None => Some(from + left.len().min(right.len()) / 8),
         }
     }
 
     fn behind(&self, index: usize) -> &[u8] {
         self.whole.and_then(|whole| whole.get(8 * index..)).unwrap_or_default()
+    }
+}
+
+/// Whether two keys of one length, whose whole words are the same, end in the same bytes.
+fn same_end(left: &[u8], right: &[u8]) -> bool {
+    match (left.last_chunk::<8>(), right.last_chunk::<8>()) {
+        (Some(end), Some(other)) => end == other,
+        _ => left == right,
     }
 }
 

@@ -1,4 +1,5 @@
-//! Writes batches into a file: CSV, Parquet, JSON lines or Arrow IPC.
+//! Writes batches into a file: CSV, Parquet, JSON lines or Arrow IPC. A query writes Parquet by all of its workers (see
+//! `parquet`), everything else by one.
 //!
 //! Invariant: the file is there whole or not at all. Rows go to a temporary file beside it, which takes its name in
 //! [`FileWriter::finish`]; a writer dropped before leaves nothing, and an older file of that name stays as it was.
@@ -25,6 +26,8 @@ use self::ipc::ArrowWriter;
 use self::json::JsonWriter;
 use self::parquet::ParquetWriter;
 use self::target::{Stream, Target};
+
+pub use self::parquet::{ParquetFile, WriteGroups};
 
 /// A format that files are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +112,7 @@ pub struct FileWriter {
 enum Encoder {
     Csv(CsvWriter<Stream>),
     Json(JsonWriter<Stream>),
-    Parquet(ParquetWriter<Target>),
+    Parquet(Box<ParquetWriter>),
     Arrow(ArrowWriter<Target>),
 }
 
@@ -144,9 +147,12 @@ impl FileWriter {
                 Encoder::Csv(CsvWriter::new(Stream::create(location, options, budget)?, options, &schema)?)
             }
             WriteFormat::Json => Encoder::Json(JsonWriter::new(Stream::create(location, options, budget)?, &schema)),
-            WriteFormat::Parquet => {
-                Encoder::Parquet(ParquetWriter::new(Target::create(location, budget)?, options, schema, budget)?)
-            }
+            WriteFormat::Parquet => Encoder::Parquet(Box::new(ParquetWriter::new(
+                Target::create(location, budget)?,
+                options,
+                schema,
+                budget,
+            )?)),
             WriteFormat::Arrow | WriteFormat::ArrowStream => {
                 let (target, stream) = (Target::create(location, budget)?, format == WriteFormat::ArrowStream);
                 Encoder::Arrow(ArrowWriter::new(target, options, &schema, stream, budget)?)
@@ -178,7 +184,7 @@ impl FileWriter {
         let finished = match self.encoder {
             Encoder::Csv(writer) => writer.finish().and_then(Stream::finish),
             Encoder::Json(writer) => writer.finish().and_then(Stream::finish),
-            Encoder::Parquet(writer) => writer.finish().and_then(Target::finish),
+            Encoder::Parquet(writer) => writer.finish(),
             Encoder::Arrow(writer) => writer.finish().and_then(Target::finish),
         };
         finished.map_err(|error| error.context(format!("writing '{}'", self.path)))?;

@@ -126,6 +126,10 @@ impl DataFrame {
             Error::new(Code::Io, format!("the name '{}' is not UTF-8", path.display())).hint("choose another name")
         })?;
         let location = engine.storage().destination(path)?;
+        if format == WriteFormat::Parquet {
+            return self
+                .with_certain_types(|frame| frame.session.engine().write_parquet(&frame.plan, &location, options));
+        }
         let stream = self.stream()?;
         let budget = engine.budget();
         let mut file = FileWriter::create(&location, format, options, stream.schema(), budget)?;

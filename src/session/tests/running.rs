@@ -147,6 +147,26 @@ fn what_is_written_reads_back_the_same() {
 }
 
 #[test]
+fn all_workers_write_one_parquet_file_in_the_order_of_the_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = session();
+    session.sql("set threads = 3").unwrap();
+    let path = folder.path().join("t.parquet");
+    let rows =
+        "select i * 7919 % 300007 as k, 'row ' || i as t, [i, null] as l from generate_series(1, 300000) as s(i)";
+    let copy = |query: &str| session.sql(&format!("copy ({query}) to '{}' (row_group_size 70000)", path.display()));
+    for order in ["", "order by k"] {
+        let query_text = format!("{rows} {order}");
+        copy(&query_text).unwrap();
+        let read = query(&session, &format!("select k, t, l from '{}'", path.display()));
+        assert!(read == query(&session, &query_text), "{order}");
+    }
+    assert!(copy("select 1 / (i - 299999) from generate_series(1, 300000) as s(i)").is_err());
+    assert_eq!(query(&session, &format!("select count(*) from '{}'", path.display())), ["300000"]);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn integers_never_wrap_around_not_even_in_constants() {
     let session = session();
     for sql in [
