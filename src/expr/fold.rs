@@ -4,9 +4,13 @@
 //! integer (and widest-decimal) `+ - *` and unary minus by checked functions, which the optimizer then folds with
 //! exact results only. `SELECT 9223372036854775807 + 1` keeps its call and raises at run time; the same in a branch
 //! of CASE or COALESCE that no row takes raises nothing. The names of the output columns stay as they are.
+//!
+//! A fraction such as `17.69` that is made a decimal becomes that decimal here, digit by digit: multiplied by a power of
+//! ten, as the optimizer would, it would be 17.690000000000002 and equal no value of the column it is compared with.
 
+use arrow::datatypes::DataType;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion_common::{DFSchema, Result as DataFusionResult};
+use datafusion_common::{DFSchema, Result as DataFusionResult, ScalarValue};
 use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::utils::merge_schema;
 use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan};
@@ -20,7 +24,8 @@ pub fn fold_checked(plan: LogicalPlan) -> Result<LogicalPlan> {
     let rewritten = plan.transform_up_with_subqueries(|plan| {
         let has_arithmetic = std::cell::Cell::new(false);
         plan.apply_expressions(|expr| {
-            has_arithmetic.set(has_arithmetic.get() || expr.exists(|expr| Ok(is_arithmetic(expr)))?);
+            let is_changed = |expr: &Expr| Ok(is_arithmetic(expr) || as_written(expr).is_some());
+            has_arithmetic.set(has_arithmetic.get() || expr.exists(is_changed)?);
             Ok(TreeNodeRecursion::Continue)
         })?;
         if !has_arithmetic.get() {
@@ -48,6 +53,23 @@ fn is_arithmetic(expr: &Expr) -> bool {
         || matches!(expr, Expr::BinaryExpr(binary) if CheckedOperator::from_binary(binary.op).is_some())
 }
 
+/// The decimal that a cast makes of a fraction, if it has no more digits than the decimal may have.
+fn as_written(expr: &Expr) -> Option<Expr> {
+    let Expr::Cast(cast) = expr else { return None };
+    let (DataType::Decimal128(precision, scale), Expr::Literal(ScalarValue::Float64(Some(value)), _)) =
+        (cast.field.data_type(), cast.expr.as_ref())
+    else {
+        return None;
+    };
+    // The fewest digits that name the number, never with an exponent.
+    let text = value.to_string();
+    let (whole, fraction) = text.split_once('.').unwrap_or((text.as_str(), ""));
+    let width = usize::try_from(*scale).ok().filter(|width| fraction.len() <= *width)?;
+    let unscaled: i128 = format!("{whole}{fraction:0<width$}").parse().ok()?;
+    let fits = unscaled.unsigned_abs() < 10_u128.checked_pow(u32::from(*precision))?;
+    fits.then(|| Expr::Literal(ScalarValue::Decimal128(Some(unscaled), *precision, *scale), None))
+}
+
 /// The columns that the plan's expressions may name.
 fn input_schema(plan: &LogicalPlan) -> DataFusionResult<DFSchema> {
     let mut schema = merge_schema(&plan.inputs());
@@ -60,6 +82,9 @@ fn input_schema(plan: &LogicalPlan) -> DataFusionResult<DFSchema> {
 
 /// One node. A node whose types are unknown here (or not coerced yet) stays: what it compiles to is checked anyway.
 fn check_expr(expr: Expr, schema: &DFSchema) -> DataFusionResult<Transformed<Expr>> {
+    if let Some(decimal) = as_written(&expr) {
+        return Ok(Transformed::yes(decimal));
+    }
     let (operator, may_be_wrong) = match &expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
             let Some(operator) = CheckedOperator::from_binary(*op) else { return Ok(Transformed::no(expr)) };

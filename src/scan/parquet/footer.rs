@@ -253,37 +253,32 @@ fn unchecked_text(descriptor: &SchemaDescriptor) -> Vec<bool> {
 
 static CACHE: LazyLock<Mutex<Cache>> = LazyLock::new(Mutex::default);
 
-/// Footers by file, the least lately used leaving first.
+/// Footers by file. Which of them leaves when they are too many is left to chance: scans of many files go round, and
+/// whoever forgets what was not used for longest always forgets what comes next.
 #[derive(Default)]
 struct Cache {
     entries: HashMap<FileKey, Entry>,
     bytes: usize,
-    clock: u64,
 }
 
 struct Entry {
     footer: Arc<Footer>,
     bytes: usize,
-    used: u64,
 }
 
 impl Cache {
-    fn get(&mut self, key: &FileKey) -> Option<Arc<Footer>> {
-        self.clock += 1;
-        let entry = self.entries.get_mut(key)?;
-        entry.used = self.clock;
-        Some(entry.footer.clone())
+    fn get(&self, key: &FileKey) -> Option<Arc<Footer>> {
+        self.entries.get(key).map(|entry| entry.footer.clone())
     }
 
     fn put(&mut self, footer: Arc<Footer>) {
-        self.clock += 1;
         let bytes = footer.metadata().memory_size();
-        let entry = Entry { bytes, used: self.clock, footer: footer.clone() };
+        let entry = Entry { bytes, footer: footer.clone() };
         if let Some(old) = self.entries.insert(footer.key.clone(), entry) {
             self.bytes -= old.bytes;
         }
         self.bytes += bytes;
-        self.shrink();
+        self.shrink(&footer.key);
     }
 
     /// Counts `bytes` more for the footer of `key`, as long as it is remembered.
@@ -291,14 +286,16 @@ impl Cache {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.bytes += bytes;
             self.bytes += bytes;
-            self.shrink();
+            self.shrink(key);
         }
     }
 
-    fn shrink(&mut self) {
-        while self.bytes > CACHE_BYTES && self.entries.len() > 1 {
-            let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| key.clone());
-            let Some(removed) = oldest.and_then(|key| self.entries.remove(&key)) else { break };
+    /// Forgets others than `kept` until there is room.
+    fn shrink(&mut self, kept: &FileKey) {
+        while self.bytes > CACHE_BYTES {
+            // A map's order is as good as chance.
+            let other = self.entries.keys().find(|key| *key != kept).cloned();
+            let Some(removed) = other.and_then(|key| self.entries.remove(&key)) else { break };
             self.bytes -= removed.bytes;
         }
     }

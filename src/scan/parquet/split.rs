@@ -322,10 +322,20 @@ impl Opening<'_> {
             let size = u64::try_from(column.uncompressed_size()).unwrap_or(0);
             // A row of a list has many values.
             let row = (size / rows.max(1)).max(16);
-            size.min(PAGE_BYTES) / groups + row.saturating_mul(batch.min(rows)) / groups
+            let page = size.min(PAGE_BYTES).saturating_add(dictionary_bytes(column).saturating_sub(PAGE_BYTES));
+            page / groups + row.saturating_mul(batch.min(rows)) / groups
         });
         sizes.fold(0, u64::saturating_add)
     }
+}
+
+/// What the dictionary of a column chunk takes, as its page and as values: guessed from its compressed size.
+fn dictionary_bytes(chunk: &ColumnChunkMetaData) -> u64 {
+    let compressed = chunk.dictionary_page_offset().and_then(|start| chunk.data_page_offset().checked_sub(start));
+    let compressed = compressed.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
+    let (all, inflated) = (chunk.compressed_size().max(1).unsigned_abs(), chunk.uncompressed_size().unsigned_abs());
+    let page = u64::try_from(u128::from(compressed) * u128::from(inflated) / u128::from(all)).unwrap_or(u64::MAX);
+    page.min(inflated).saturating_mul(2)
 }
 
 /// The dictionary of a column chunk and the pages that hold any of the selected rows.
