@@ -46,14 +46,14 @@ const QUERIES: [(&str, &str, &str); 6] = [
     (
         "CSV Q6",
         "csv",
-        "SELECT sum(l_extendedprice * l_discount) FROM '{}/csv/lineitem_*.csv' WHERE l_shipdate >= DATE '1994-01-01' AND \
+        "SELECT round(sum(l_extendedprice * l_discount), 2) FROM '{}/csv/lineitem_*.csv' WHERE l_shipdate >= DATE '1994-01-01' AND \
          l_shipdate < DATE '1995-01-01' AND l_discount BETWEEN 0.05 AND 0.07 AND l_quantity < 24",
     ),
     (
         "CSV Q1",
         "csv",
-        "SELECT l_returnflag, l_linestatus, sum(l_quantity), sum(l_extendedprice), sum(l_extendedprice * (1 - l_discount)), \
-         avg(l_quantity), count(*) FROM '{}/csv/lineitem_*.csv' WHERE l_shipdate <= DATE '1998-09-02' GROUP BY l_returnflag, l_linestatus ORDER BY 1, 2",
+        "SELECT l_returnflag, l_linestatus, sum(l_quantity), round(sum(l_extendedprice), 2), round(sum(l_extendedprice * (1 - l_discount)), 1), \
+         round(avg(l_quantity), 6), count(*) FROM '{}/csv/lineitem_*.csv' WHERE l_shipdate <= DATE '1998-09-02' GROUP BY l_returnflag, l_linestatus ORDER BY 1, 2",
     ),
     ("CSV count", "csv", "SELECT count(*) FROM '{}/csv/lineitem_*.csv'"),
 ];
