@@ -95,7 +95,10 @@ mod tests {
     use super::*;
 
     fn entries(paths: &[&str]) -> Vec<FileEntry> {
-        paths.iter().map(|path| FileEntry { path: (*path).into(), size: 0, hive_values: Vec::new() }).collect()
+        paths
+            .iter()
+            .map(|path| FileEntry { path: (*path).into(), size: 0, modified: None, hive_values: Vec::new() })
+            .collect()
     }
 
     #[test]

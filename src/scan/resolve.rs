@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 
 use crate::error::{Code, Error, Result};
 use crate::io::{Compression, Location, Storage, shown, with_many_waiting};
-use crate::scan::{FileEntry, Format, OptionValue, Options, ScanSpec, hive, options, reader};
+use crate::scan::{FileEntry, Format, KnownFiles, OptionValue, Options, ScanSpec, hive, options, reader};
 
 impl Format {
     /// The format's name as the reader functions and EXPLAIN spell it.
@@ -42,11 +42,30 @@ impl Format {
 /// `FILE_NOT_FOUND` for a pattern without a match, `UNKNOWN_SETTING` and `INVALID_SETTING` for options,
 /// `INVALID_QUERY` for an unknown format or two formats at once, and what inference finds wrong in the files.
 pub fn resolve(patterns: &[String], format: Option<Format>, options: &Options, storage: &Storage) -> Result<ScanSpec> {
+    resolve_known(patterns, format, options, storage, &KnownFiles::default())
+}
+
+/// As [`resolve`], without looking again into files that are `known` and have not changed.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_known(
+    patterns: &[String],
+    format: Option<Format>,
+    options: &Options,
+    storage: &Storage,
+    known: &KnownFiles,
+) -> Result<ScanSpec> {
     let options: Options = options.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
     let mut files = Vec::new();
     for pattern in patterns {
         for file in storage.glob(pattern)? {
-            files.push(FileEntry { path: file.path, size: file.size, hive_values: Vec::new() });
+            files.push(FileEntry {
+                path: file.path,
+                size: file.size,
+                modified: file.modified,
+                hive_values: Vec::new(),
+            });
         }
     }
     let format = match format {
@@ -68,7 +87,8 @@ pub fn resolve(patterns: &[String], format: Option<Format>, options: &Options, s
     }
     folder_fields.extend(hive_fields);
     let remote = files.iter().any(|file| file.path.is_remote());
-    let inferred = with_many_waiting(remote, || reader.infer(&files, &options))?;
+    let inferred =
+        with_many_waiting(remote, || known.inferred(format, &files, &options, || reader.infer(&files, &options)))?;
     let schema = with_folder_columns(&inferred.schema, &folder_fields);
     Ok(ScanSpec {
         patterns: patterns.iter().map(|pattern| shown(pattern).to_string()).collect(),
@@ -135,7 +155,7 @@ mod tests {
 
     #[test]
     fn two_formats_name_both_files() {
-        let entry = |path: &str| FileEntry { path: path.into(), size: 0, hive_values: Vec::new() };
+        let entry = |path: &str| FileEntry { path: path.into(), size: 0, modified: None, hive_values: Vec::new() };
         let error = common_format(&[entry("a.csv"), entry("b.csv"), entry("c.json")]).unwrap_err();
         assert!(error.message().contains("a.csv") && error.message().contains("c.json"), "{error}");
         assert!(common_format(&[entry("a.xls")]).unwrap_err().message().contains("a.xls"));

@@ -1,6 +1,7 @@
 //! A scan as data: what files, what format, what options, what schema. No closures, so that a plan can be serialised.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use arrow::datatypes::SchemaRef;
 
@@ -38,6 +39,8 @@ pub struct FileEntry {
     pub path: Location,
     /// Bytes on disk.
     pub size: u64,
+    /// When it was last changed, where that is known.
+    pub modified: Option<SystemTime>,
     /// Values of the spec's hive columns, in their order; `None` is NULL. With the option `filename` the path is the
     /// first of them.
     pub hive_values: Vec<Option<String>>,

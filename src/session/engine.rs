@@ -13,6 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use super::catalog::Catalog;
 use super::learned::Learned;
 use super::relation::arrow_schema;
+use super::sql::FileCall;
 use super::stream::ResultStream;
 use crate::cancel::CancelToken;
 use crate::config::Settings;
@@ -24,6 +25,7 @@ use crate::memory::Budget;
 use crate::ops::DynSink;
 use crate::ops::write::{ParquetFile, WriteGroups, WriteOptions};
 use crate::plan::{self, PhysicalPlan, UncertainScan};
+use crate::scan::{KnownFiles, ScanSpec, resolve_known};
 use crate::store::{QueryContext, SideTables, Store};
 
 /// The inside of a session.
@@ -36,6 +38,8 @@ pub(crate) struct Engine {
     pub(crate) catalog: Catalog,
     /// What scans write down beside their rows.
     pub(crate) side: Arc<SideTables>,
+    /// What was found out about files while planning.
+    pub(crate) known: KnownFiles,
     /// Types of files' columns that took more than a sample to find out.
     pub(crate) learned: Learned,
     /// The tokens of the queries that may still run.
@@ -53,6 +57,7 @@ impl Engine {
         Ok(Engine {
             settings: RwLock::new(settings),
             side,
+            known: KnownFiles::default(),
             learned: Learned::default(),
             budget,
             store,
@@ -140,6 +145,15 @@ impl Engine {
     /// Files and stores.
     pub(crate) fn storage(&self) -> &Storage {
         &self.storage
+    }
+
+    /// The files of a call, with all that the session knows of them.
+    ///
+    /// # Errors
+    /// As [`crate::scan::resolve`].
+    pub(crate) fn resolve(&self, call: &FileCall) -> Result<ScanSpec> {
+        let spec = resolve_known(&call.patterns, call.format, &call.options, &self.storage, &self.known)?;
+        Ok(self.learned.apply(spec))
     }
 
     /// Where rows of tables wait.

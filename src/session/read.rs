@@ -9,7 +9,7 @@ use super::sql::{About, FileCall};
 use super::{DataFrame, Session};
 use crate::error::Result;
 use crate::plan::FileTable;
-use crate::scan::{Format, OptionValue, Options, resolve};
+use crate::scan::{Format, OptionValue, Options};
 
 /// One glob or several.
 pub trait IntoPaths {
@@ -193,9 +193,7 @@ impl Session {
     fn read(&self, paths: impl IntoPaths, format: Format, options: ReadOptions) -> Result<DataFrame> {
         let (patterns, about) = (paths.into_paths(), About::Rows);
         let call = FileCall { patterns, format: Some(format), options: options.0, about };
-        let spec =
-            self.engine().learned.apply(resolve(&call.patterns, call.format, &call.options, self.engine().storage())?);
-        let source = FileTable::new(Arc::new(spec));
+        let source = FileTable::new(Arc::new(self.engine().resolve(&call)?));
         let plan = LogicalPlanBuilder::scan(call.alias(), Arc::new(source), None)?.build()?;
         Ok(DataFrame::new(self.clone(), plan))
     }

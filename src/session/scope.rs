@@ -14,7 +14,7 @@ use super::sql::{About, FileCall, Prepared, with_excerpt};
 use crate::error::{Code, Error, Result};
 use crate::plan::StoredTable;
 use crate::scan::parquet::{parquet_metadata, parquet_schema};
-use crate::scan::{ScanSpec, resolve, sniff_csv};
+use crate::scan::{ScanSpec, sniff_csv};
 
 /// The catalog as a statement, or a view within it, sees it.
 pub(crate) struct Scope<'a> {
@@ -82,8 +82,7 @@ impl Tables for Scope<'_> {
     }
 
     fn files(&self, call: &FileCall) -> Result<ScanSpec> {
-        let spec = resolve(&call.patterns, call.format, &call.options, self.engine.storage())?;
-        Ok(self.engine.learned.apply(spec))
+        self.engine.resolve(call)
     }
 
     fn facts(&self, call: &FileCall) -> Result<RecordBatch> {

@@ -28,7 +28,7 @@ pub fn read_cut(
     let (spec, filters, runtime_filters) = (Arc::new(spec.clone()), Vec::new(), Vec::new());
     let request = ScanRequest { spec, projection, filters, limit: None, runtime_filters, parts: Default::default() };
     let plan = Arc::new(scan_plan(&request, Settings::new(&request.spec.options)?, context)?);
-    let entry = FileEntry { path: path.into(), size: 0, hive_values: Vec::new() };
+    let entry = FileEntry { path: path.into(), size: 0, modified: None, hive_values: Vec::new() };
     let count = cuts.len();
     let (boundaries, head, lines) = (Boundaries::new(cuts), OnceLock::new(), Arc::default());
     let file = Arc::new(FilePlan { entry, boundaries, stream: None, head, lines });

@@ -76,7 +76,7 @@ impl Folder {
 
 fn read(path: &std::path::Path, columns: Option<&[&str]>, limit: usize) -> Result<RecordBatch> {
     let size = std::fs::metadata(path).unwrap().len();
-    let files = vec![FileEntry { path: path.to_str().unwrap().into(), size, hive_values: Vec::new() }];
+    let files = vec![FileEntry { path: path.to_str().unwrap().into(), size, modified: None, hive_values: Vec::new() }];
     let inferred = IpcReader.infer(&files, &Options::new())?;
     let schema = inferred.schema.clone();
     let all = (0..schema.fields().len()).collect();

@@ -32,7 +32,7 @@ fn read(text: &str, format: &str, wanted: bool, ignore_errors: bool) -> Result<V
         ("ignore_errors".to_string(), OptionValue::Bool(ignore_errors)),
     ]);
     let path = path.to_str().unwrap().to_string();
-    let files = vec![FileEntry { path: path.into(), size: text.len() as u64, hive_values: Vec::new() }];
+    let files = vec![FileEntry { path: path.into(), size: text.len() as u64, modified: None, hive_values: Vec::new() }];
     let (patterns, hive_columns, rows) = (Vec::new(), 0, None);
     let spec = ScanSpec { patterns, format: Format::Json, options, files, schema, hive_columns, rows };
     let projection = if wanted { vec![0] } else { Vec::new() };

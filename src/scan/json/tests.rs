@@ -33,6 +33,7 @@ fn request(paths: &[PathBuf], options: &Options) -> Result<ScanRequest> {
     let entry = |path: &PathBuf| FileEntry {
         path: path.to_str().unwrap().into(),
         size: std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
+        modified: None,
         hive_values: Vec::new(),
     };
     let files: Vec<_> = paths.iter().map(entry).collect();

@@ -56,6 +56,7 @@ fn entries(paths: &[std::path::PathBuf]) -> Vec<FileEntry> {
     let entry = |path: &std::path::PathBuf| FileEntry {
         path: path.to_str().unwrap().into(),
         size: std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
+        modified: None,
         hive_values: Vec::new(),
     };
     paths.iter().map(entry).collect()
