@@ -20,8 +20,10 @@ use crate::error::{Code, Error, Result};
 
 /// A segment takes no further block once it is this long.
 const SEGMENT_BYTES: u64 = 128 << 20;
-/// Giving back the space of a shorter range costs more than it is worth.
-const LEAST_DISCARD: u64 = 64 << 10;
+/// The space of a segment is given back in parts of this length, when nothing lives in them any more. Ranges as they
+/// were written would leave a file of thousands of fragments, which some file systems need minutes to take away.
+const ZONE_BYTES: u64 = 8 << 20;
+const ZONES: usize = (SEGMENT_BYTES / ZONE_BYTES) as usize;
 
 /// A disk that needs longer for a MiB is slower than compressing it: about 400 MB per second.
 const SLOW_PACE: u64 = 2_600_000;
@@ -57,6 +59,8 @@ struct Segment {
     /// How errors name it.
     name: String,
     live: AtomicU64,
+    /// Bytes of each zone that are to be written or live.
+    zones: [AtomicU64; ZONES],
     space: Weak<SpillSpace>,
 }
 
@@ -189,7 +193,8 @@ impl SpillSpace {
         let file = self.disk.create(&current.directory)?;
         current.segments_made += 1;
         let name = format!("spill file {} in '{}'", current.segments_made, current.directory.display());
-        let segment = Arc::new(Segment { file, name, live: AtomicU64::new(0), space: self.me.clone() });
+        let zones = std::array::from_fn(|_| AtomicU64::new(ZONE_BYTES));
+        let segment = Arc::new(Segment { file, name, live: AtomicU64::new(0), zones, space: self.me.clone() });
         current.segment = Some(Arc::clone(&segment));
         current.tail = 0;
         Ok(segment)
@@ -274,6 +279,24 @@ fn remove_made_directory(current: &mut Current) {
     }
 }
 
+impl Segment {
+    /// Nothing lives in this range any more. Every byte is given back once, so that a zone whose count comes to nothing
+    /// was written to its end.
+    fn give_back(&self, offset: u64, length: u64) {
+        let (mut from, end) = (offset, offset + length);
+        while from < end {
+            let zone = from / ZONE_BYTES;
+            let next = end.min((zone + 1) * ZONE_BYTES);
+            // What lies behind the last zone is given back with the file.
+            let Some(left) = usize::try_from(zone).ok().and_then(|zone| self.zones.get(zone)) else { return };
+            if left.fetch_sub(next - from, Ordering::Relaxed) == next - from {
+                self.file.discard(zone * ZONE_BYTES, ZONE_BYTES);
+            }
+            from = next;
+        }
+    }
+}
+
 impl Extent {
     /// Bytes of the range.
     pub(super) fn length(&self) -> u64 {
@@ -324,8 +347,7 @@ impl Drop for Extent {
         let left = self.segment.live.fetch_sub(self.length, Ordering::Relaxed) - self.length;
         match space {
             Some(space) if left == 0 => space.close_if_empty(&self.segment),
-            _ if self.length >= LEAST_DISCARD => self.segment.file.discard(self.offset, self.length),
-            _ => {}
+            _ => self.segment.give_back(self.offset, self.length),
         }
     }
 }
