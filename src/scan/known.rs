@@ -65,6 +65,7 @@ impl KnownFiles {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
     use std::sync::Arc;
 
     use arrow::datatypes::Schema;
@@ -94,16 +95,16 @@ mod tests {
         let (a, b) = (entry("a", 1, 60), entry("b", 1, 60));
         let (longer, later) = (FileEntry { size: 2, ..a.clone() }, entry("a", 1, 30));
         let known = KnownFiles::default();
-        assert_eq!(looks(&known, &[&[a.clone()], &[a.clone()]]), 1);
-        assert_eq!(looks(&known, &[&[longer], &[later], &[a.clone(), b.clone()], &[b, a]]), 4);
+        assert_eq!(looks(&known, &[from_ref(&a), from_ref(&a)]), 1);
+        assert_eq!(looks(&known, &[from_ref(&longer), from_ref(&later), &[a.clone(), b.clone()], &[b, a]]), 4);
     }
 
     #[test]
     fn what_was_just_changed_is_looked_at_again() {
         let (fresh, timeless) = (entry("a", 1, 0), FileEntry { modified: None, ..entry("a", 1, 60) });
         let known = KnownFiles::default();
-        assert_eq!(looks(&known, &[&[fresh.clone()], &[fresh]]), 2);
-        assert_eq!(looks(&known, &[&[timeless.clone()], &[timeless]]), 2);
+        assert_eq!(looks(&known, &[from_ref(&fresh), from_ref(&fresh)]), 2);
+        assert_eq!(looks(&known, &[from_ref(&timeless), from_ref(&timeless)]), 2);
     }
 
     #[test]
