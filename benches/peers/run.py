@@ -4,7 +4,9 @@
 
 Makes a venv with the peers and the data of the suite on first use (or takes those named by --venv and --data), runs
 each query in a process of its own, checks that the answers agree and prints time, peak memory and the ratio to the
-fastest peer, and at the end the totals. A peer's time is that of the query alone; floe's is that of the whole program.
+fastest peer, and at the end the totals. A time is that of the statements, without the start and end of the process:
+floe's is what `--timer` says of all of them, those that make views of the files included. "whole" is the time of floe's
+process from its start to its end.
 Needs Python 3.9 and a Unix.
 """
 
@@ -143,7 +145,7 @@ def run_floe(options, query, spill):
     # Making a view of files looks into them: only of those that the query reads.
     names = {name: path for name, path in names.items() if re.search(rf"\b{name}\b", text)}
     views = "".join(f"CREATE VIEW {name} AS SELECT * FROM {path};\n" for name, path in names.items())
-    command = [options.floe, "--format", "json-compact", "--spill-dir", spill, "-c", views + text]
+    command = [options.floe, "--format", "json-compact", "--spill-dir", spill, "--timer", "-c", views + text]
     if options.threads:
         command += ["--threads", str(options.threads)]
     if options.memory_limit:
@@ -151,7 +153,8 @@ def run_floe(options, query, spill):
     output, errors, code, wall, peak = measure(command, os.environ, options.timeout)
     lines = output.strip().splitlines()
     if len(lines) > len(names) and "rows" in (answer := json.loads(lines[-1])):
-        return {"rows": answers.from_floe(answer), "seconds": wall, "peak": peak}
+        seconds = sum(float(time) for time in re.findall(r"^time: ([0-9.]+) s$", errors, re.MULTILINE))
+        return {"rows": answers.from_floe(answer), "seconds": seconds, "whole": wall, "peak": peak}
     refused = json.loads(lines[-1]).get("error", {}) if lines else {}
     return {"error": refused.get("message") or failure(errors, code), "peak": peak}
 
@@ -195,6 +198,10 @@ def best(results):
     return {**min(good, key=lambda result: result["seconds"]), "peak": max(result["peak"] for result in good)}
 
 
+def whole(result):
+    return f"  whole {result['whole']:.2f}s" if "whole" in result else ""
+
+
 def compare(name, engines, options):
     """Runs one query on each engine in alternation and prints one line for each; the results, and whether they agree."""
     query = options.query_dir / f"{name}.sql"
@@ -217,7 +224,7 @@ def compare(name, engines, options):
         ratio = f"{result['seconds'] / min(peer_times):.2f}" if peer_times else "-"
         verdict = f"  ANSWER DIFFERS: {different}" if different else ""
         agree = agree and not (different and engine == "floe")
-        print(f"{name:<12} {engine:<11} {result['seconds']:>8.2f}s {result['peak'] / 1e6:>9.0f} MB {ratio:>7}{verdict}")
+        print(f"{name:<12} {engine:<11} {result['seconds']:>8.2f}s {result['peak'] / 1e6:>9.0f} MB {ratio:>7}{whole(result)}{verdict}")
         if options.show_rows:
             print(f"             {result['rows'][:3]}")
     sys.stdout.flush()
