@@ -31,7 +31,7 @@ use crate::scan::{FileEntry, Inferred, OptionValue, Options};
 /// Inflated bytes up to which everything is looked at.
 const WHOLE_BYTES: u64 = 16 << 20;
 /// Bytes that are looked at in all where there are more.
-const SAMPLE_BYTES: u64 = 16 << 20;
+const SAMPLE_BYTES: u64 = 4 << 20;
 /// Bytes of one block of a sample, and of one piece where everything is looked at.
 const BLOCK_BYTES: std::ops::RangeInclusive<u64> = (16 << 10)..=(256 << 10);
 const PIECE_BYTES: u64 = 4 << 20;

@@ -12,6 +12,8 @@ use memchr::memchr;
 
 use crate::scan::csv::dialect::Dialect;
 use crate::scan::csv::tokenize::{Bounds, Field};
+#[cfg(target_arch = "x86_64")]
+use crate::scan::masks::running_parity_multiplied;
 use crate::scan::masks::{BLOCK, Finder, running_parity};
 use crate::scan::positions::Positions;
 
@@ -68,7 +70,8 @@ impl Structure {
         let counts_bits = is_x86_feature_detected!("popcnt")
             && is_x86_feature_detected!("lzcnt")
             && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2");
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("pclmulqdq");
         Some(Structure {
             dialect,
             columns,
@@ -91,12 +94,12 @@ impl Structure {
             // SAFETY: the machine was asked whether it has these instructions.
             return unsafe { self.records_counting_bits(data, stretch, bounds, scratch, fields) };
         }
-        self.records(data, stretch, bounds, scratch, fields)
+        self.records(data, stretch, bounds, scratch, fields, running_parity)
     }
 
-    /// The same code for machines with instructions that count bits and find the first of them.
+    /// The same code for machines with instructions that count bits, find the first of them and multiply without carries.
     #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "popcnt,lzcnt,bmi1,bmi2")]
+    #[target_feature(enable = "popcnt,lzcnt,bmi1,bmi2,pclmulqdq")]
     fn records_counting_bits(
         &self,
         data: &[u8],
@@ -105,7 +108,7 @@ impl Structure {
         scratch: &mut Scratch,
         fields: &mut Vec<Field>,
     ) -> (usize, usize) {
-        self.records(data, stretch, bounds, scratch, fields)
+        self.records(data, stretch, bounds, scratch, fields, |bits| running_parity_multiplied(bits))
     }
 
     #[inline(always)]
@@ -116,9 +119,10 @@ impl Structure {
         bounds: Bounds,
         scratch: &mut Scratch,
         fields: &mut Vec<Field>,
+        parity: impl Fn(u64) -> u64,
     ) -> (usize, usize) {
         let from = bounds.from;
-        let quotes = self.settle_quotes(stretch, &mut scratch.blocks);
+        let quotes = self.settle_quotes(stretch, &mut scratch.blocks, parity);
         if self.wanted.is_empty() {
             return self.count(&scratch.blocks, bounds);
         }
@@ -173,25 +177,24 @@ impl Structure {
     /// Where no field is wanted: how many records there are, and where the next one starts.
     #[inline(always)]
     fn count(&self, blocks: &[[u64; 3]], bounds: Bounds) -> (usize, usize) {
-        let (mut records, mut next, mut before) = (0, bounds.from, 0);
+        let mut count = Count { next: bounds.from, ..Count::default() };
+        let end = bounds.from.saturating_add(blocks.len() * BLOCK);
+        let unbounded = end <= bounds.stop && bounds.max_rows >= end - bounds.from;
         let mut base = bounds.from;
-        for &[mut delimiters, mut newlines, _] in blocks {
-            while newlines != 0 {
-                let below = newlines ^ newlines.wrapping_sub(1);
-                let in_record = before + (delimiters & below).count_ones() as usize;
-                let goes_on = records < bounds.max_rows && next < bounds.stop;
-                if in_record + 1 != self.columns || !goes_on {
-                    return (records, next);
-                }
-                (records, before) = (records + 1, 0);
-                next = base + newlines.trailing_zeros() as usize + 1;
-                delimiters &= !below;
-                newlines &= newlines - 1;
+        for &[delimiters, newlines, _] in blocks {
+            // Most blocks end one record or none; which of the two it is nobody can foretell, so nothing branches on it.
+            let single = newlines & newlines.wrapping_sub(1) == 0;
+            let goes_on = if unbounded && single {
+                count.up_to_one(delimiters, newlines, base, self.columns)
+            } else {
+                count.each(delimiters, newlines, base, self.columns, bounds)
+            };
+            if !goes_on {
+                break;
             }
-            before += delimiters.count_ones() as usize;
             base += BLOCK;
         }
-        (records, next)
+        (count.records, count.next)
     }
 
     /// How many records at the beginning have the right number of fields and may be read.
@@ -221,9 +224,9 @@ impl Structure {
         }
     }
 
-    #[inline(always)]
     /// Takes separators between quotes out, and everything from the first quote on that is not where one belongs.
-    fn settle_quotes(&self, stretch: &[u8], blocks: &mut [[u64; 3]]) -> Quotes {
+    #[inline(always)]
+    fn settle_quotes(&self, stretch: &[u8], blocks: &mut [[u64; 3]], parity_of: impl Fn(u64) -> u64) -> Quotes {
         let Some(quote) = self.dialect.quote else { return Quotes::None };
         let Some(first) = blocks.iter().position(|block| block[QUOTE] != 0) else { return Quotes::None };
         let mut found = Quotes::Single;
@@ -232,9 +235,10 @@ impl Structure {
         if let Some(before) = first.checked_sub(1).and_then(|before| blocks.get(before)) {
             after_separator = (before[DELIMITER] | before[NEWLINE]) >> 63;
         }
+        let other_escape = self.dialect.escape.filter(|&escape| escape != quote);
         for index in first..blocks.len() {
             let [delimiters, newlines, quotes] = blocks[index];
-            let parity = running_parity(quotes) ^ inside;
+            let parity = parity_of(quotes) ^ inside;
             let (opening, closing) = (quotes & parity, quotes & !parity);
             let (delimiters, newlines) = (delimiters & !parity, newlines & !parity);
             let separators = delimiters | newlines;
@@ -246,7 +250,8 @@ impl Structure {
             if doubled != 0 {
                 found = Quotes::Doubled;
             }
-            if doubled != 0 && self.dialect.escape != Some(quote) || refused != 0 || self.has_escape(stretch, index) {
+            let escaped = other_escape.is_some_and(|escape| holds(stretch, index, escape));
+            if doubled != 0 && self.dialect.escape != Some(quote) || refused != 0 || escaped {
                 // The record that holds it, and what follows, is for others to read.
                 for block in &mut blocks[index..] {
                     *block = [0; 3];
@@ -275,12 +280,60 @@ impl Structure {
         }
         refused
     }
+}
 
-    /// Whether a block holds an escape that is not the quote.
-    fn has_escape(&self, stretch: &[u8], index: usize) -> bool {
-        let block = stretch.get(index * BLOCK..).unwrap_or_default();
-        let block = block.get(..BLOCK).unwrap_or(block);
-        self.dialect.escape.is_some_and(|escape| Some(escape) != self.dialect.quote && memchr(escape, block).is_some())
+/// Whether a block of `stretch` holds a byte.
+fn holds(stretch: &[u8], index: usize, byte: u8) -> bool {
+    let block = stretch.get(index * BLOCK..).unwrap_or_default();
+    memchr(byte, block.get(..BLOCK).unwrap_or(block)).is_some()
+}
+
+/// Records that were counted.
+#[derive(Default)]
+struct Count {
+    records: usize,
+    /// Where the next one starts.
+    next: usize,
+    /// Delimiters that were seen of it.
+    before: usize,
+}
+
+impl Count {
+    /// Counts on over a block at `base` that ends one record of `columns` fields or none. False where it ends another.
+    #[inline(always)]
+    fn up_to_one(&mut self, delimiters: u64, newlines: u64, base: usize, columns: usize) -> bool {
+        // Without a newline these are all bits.
+        let below = newlines ^ newlines.wrapping_sub(1);
+        let in_record = self.before + (delimiters & below).count_ones() as usize;
+        let ends = newlines != 0;
+        let behind = base + newlines.trailing_zeros() as usize + 1;
+        let is_one = in_record + 1 == columns;
+        if ends & !is_one {
+            return false;
+        }
+        self.records += usize::from(ends);
+        self.next = if ends { behind } else { self.next };
+        self.before = if ends { (delimiters & !below).count_ones() as usize } else { in_record };
+        true
+    }
+
+    /// Counts on over any block; false where no record is to be counted any more.
+    #[inline(always)]
+    fn each(&mut self, mut delimiters: u64, mut newlines: u64, base: usize, columns: usize, bounds: Bounds) -> bool {
+        while newlines != 0 {
+            let below = newlines ^ newlines.wrapping_sub(1);
+            let in_record = self.before + (delimiters & below).count_ones() as usize;
+            let goes_on = self.records < bounds.max_rows && self.next < bounds.stop;
+            if in_record + 1 != columns || !goes_on {
+                return false;
+            }
+            (self.records, self.before) = (self.records + 1, 0);
+            self.next = base + newlines.trailing_zeros() as usize + 1;
+            delimiters &= !below;
+            newlines &= newlines - 1;
+        }
+        self.before += delimiters.count_ones() as usize;
+        true
     }
 }
 
