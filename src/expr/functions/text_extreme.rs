@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringViewArray, StringViewBuilder};
+use arrow::buffer::NullBuffer;
 use datafusion_common::{Result as DataFusionResult, internal_err};
 use datafusion_expr::{EmitTo, GroupsAccumulator};
 
@@ -15,6 +16,9 @@ use super::groups::{counted, for_each};
 const PREFIX_SHIFT: u32 = 32;
 /// Texts of so many bytes lie in their views.
 const INLINE: u32 = 12;
+
+/// Rows that are looked at together: the bits of a word.
+const CHUNK: usize = 64;
 
 /// A number by which views can be compared: exactly where both texts lie in their views, else by its `prefix`.
 fn key(view: u128) -> u128 {
@@ -49,6 +53,53 @@ struct Best {
     text: Option<Vec<u8>>,
 }
 
+impl Best {
+    /// Takes the text with this view if it replaces the one known so far; `bytes` counts theirs.
+    #[inline(always)]
+    fn offer<'a>(&mut self, view: u128, replaces: Ordering, bytes: &mut usize, text: impl Fn() -> &'a [u8]) -> bool {
+        let key = key(view);
+        let is_told = is_inline(key) && is_inline(self.key);
+        let order = if is_told { key.cmp(&self.key) } else { prefix(key).cmp(&prefix(self.key)) };
+        if order != replaces && (is_told || order != Ordering::Equal) && self.text.is_some() {
+            return false;
+        }
+        let text = text();
+        if self.text.as_ref().is_some_and(|known| text.cmp(known) != replaces) {
+            return false;
+        }
+        let known = self.text.get_or_insert_with(Vec::new);
+        *bytes = *bytes + text.len() - known.len();
+        known.clear();
+        known.extend_from_slice(text);
+        self.key = key;
+        true
+    }
+
+    fn is(&self, text: &[u8]) -> bool {
+        self.text.as_deref() == Some(text)
+    }
+
+    /// What the first bytes of a text must at least come to, taken the other way round for the least text, to replace this.
+    fn least(&self, replaces: Ordering) -> u32 {
+        if self.text.is_some() { turned(prefix(self.key), replaces) } else { 0 }
+    }
+}
+
+/// A number that is the greater the better.
+fn turned(prefix: u32, replaces: Ordering) -> u32 {
+    if replaces == Ordering::Greater { prefix } else { !prefix }
+}
+
+/// Which of up to [`CHUNK`] views may be of a text that replaces one whose first bytes come to `least`; `same` is none.
+#[inline(always)]
+fn promising(views: &[u128], same: u128, least: u32, replaces: Ordering) -> u64 {
+    let turn = turned(0, replaces);
+    views.iter().enumerate().fold(0, |rows, (row, view)| {
+        let first = ((view >> PREFIX_SHIFT) as u32).swap_bytes() ^ turn;
+        rows | u64::from((first >= least) & (*view != same)) << row
+    })
+}
+
 impl TextExtreme {
     /// The greatest texts, or the least.
     pub(in crate::expr) fn new(greatest: bool) -> Self {
@@ -64,6 +115,10 @@ impl TextExtreme {
         total: usize,
     ) -> DataFusionResult<()> {
         self.best.resize(total.max(self.best.len()), Best::default());
+        if let [_] = self.best[..] {
+            self.update_only(texts, counted(texts.nulls(), filter).as_ref());
+            return Ok(());
+        }
         let rows = u32::try_from(texts.len()).unwrap_or(u32::MAX);
         let numbers: Vec<u32> = (0..rows).collect();
         let (views, replaces) = (texts.views(), self.replaces);
@@ -71,23 +126,34 @@ impl TextExtreme {
         let counted = counted(texts.nulls(), filter);
         for_each(groups, &numbers, counted.as_ref(), |group, row| {
             let (Some(best), Some(view)) = (best.get_mut(group), views.get(row as usize)) else { return };
-            let key = key(*view);
-            let is_told = is_inline(key) && is_inline(best.key);
-            let order = if is_told { key.cmp(&best.key) } else { prefix(key).cmp(&prefix(best.key)) };
-            if order != replaces && (is_told || order != Ordering::Equal) && best.text.is_some() {
-                return;
-            }
-            let text = texts.value(row as usize).as_bytes();
-            if best.text.as_ref().is_some_and(|known| text.cmp(known) != replaces) {
-                return;
-            }
-            let known = best.text.get_or_insert_with(Vec::new);
-            *bytes = *bytes + text.len() - known.len();
-            known.clear();
-            known.extend_from_slice(text);
-            best.key = key;
+            best.offer(*view, replaces, bytes, || texts.value(row as usize).as_bytes());
         });
         Ok(())
+    }
+
+    /// The same where there is but one group: 64 rows at a time it is told which of them may change the answer, and
+    /// mostly none does.
+    fn update_only(&mut self, texts: &StringViewArray, counted: Option<&NullBuffer>) {
+        let (replaces, bytes) = (self.replaces, &mut self.bytes);
+        let Some(best) = self.best.first_mut() else { return };
+        // No view of a text: one with a length that no batch has.
+        let (mut same, mut least) = (u128::MAX, best.least(replaces));
+        let words = counted.map(|counted| counted.inner().bit_chunks());
+        let mut words = words.as_ref().map(|words| words.iter_padded());
+        for (chunk, views) in texts.views().chunks(CHUNK).enumerate() {
+            let known = words.as_mut().map_or(u64::MAX, |words| words.next().unwrap_or_default());
+            let mut rows = promising(views, same, least, replaces) & known;
+            while rows != 0 {
+                let row = rows.trailing_zeros() as usize;
+                rows &= rows - 1;
+                let Some(view) = views.get(row).filter(|view| **view != same) else { continue };
+                let text = || texts.value(chunk * CHUNK + row).as_bytes();
+                if best.offer(*view, replaces, bytes, text) || best.is(text()) {
+                    (same, least) = (*view, best.least(replaces));
+                    rows &= promising(views, same, least, replaces);
+                }
+            }
+        }
     }
 
     fn take(&mut self, emit: EmitTo) -> DataFusionResult<ArrayRef> {
@@ -160,6 +226,30 @@ mod tests {
     use super::*;
 
     proptest! {
+        #[test]
+        fn the_only_extreme_is_found(
+            rows in vec((option::weighted(0.9, "[a-c\0]{0,3}(longer than a view)?[a-c]?"), any::<bool>()), 1..300),
+            (greatest, filtered, dictionary) in (any::<bool>(), any::<bool>(), any::<bool>()),
+            batch in 1..200usize,
+        ) {
+            let mut only = TextExtreme::new(greatest);
+            for rows in rows.chunks(batch) {
+                let mut texts = StringViewBuilder::new();
+                if dictionary {
+                    texts = texts.with_deduplicate_strings();
+                }
+                rows.iter().for_each(|row| texts.append_option(row.0.as_deref()));
+                let filter = BooleanArray::from_iter(rows.iter().map(|row| Some(row.1)));
+                let filter = filtered.then_some(&filter);
+                only.update_batch(&[Arc::new(texts.finish())], &vec![0; rows.len()], filter, 1).unwrap();
+            }
+            let counted = rows.iter().filter(|row| row.1 || !filtered).filter_map(|row| row.0.as_deref());
+            let expected = if greatest { counted.max() } else { counted.min() };
+            prop_assert_eq!(only.bytes, expected.map_or(0, str::len));
+            let found = only.evaluate(EmitTo::All).unwrap();
+            prop_assert_eq!(found.as_string_view().iter().next().flatten(), expected);
+        }
+
         #[test]
         fn the_extreme_of_every_group_is_found(
             rows in vec((0..4usize, option::of("[a-c\0]{0,3}(longer than a view)?[a-c]?"), any::<bool>()), 1..60),

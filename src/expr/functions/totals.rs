@@ -220,11 +220,28 @@ pub(super) fn add_rows<N: Addend<T>, T: Total>(
     values: &[N],
     counted: Option<&NullBuffer>,
 ) -> bool {
+    if let ([total], None) = (&mut *totals, counted) {
+        return add_rows_to_one(total, values);
+    }
     if counted.is_none() && are_few(totals.len(), groups.len()) {
         return add_rows_to_few(totals, groups, values);
     }
     let mut overflowed = false;
     for_each(groups, values, counted, |group, value| overflowed |= value.add_to(&mut totals[group]));
+    overflowed
+}
+
+/// As with few groups, without asking which.
+fn add_rows_to_one<N: Addend<T>, T: Total>(total: &mut T, values: &[N]) -> bool {
+    let (mut lanes, mut overflowed) = ([T::default(); LANES], false);
+    let (values, last_values) = values.as_chunks::<LANES>();
+    for values in values {
+        for (lane, value) in lanes.iter_mut().zip(values) {
+            overflowed |= value.add_to(lane);
+        }
+    }
+    last_values.iter().for_each(|value| overflowed |= value.add_to(&mut lanes[0]));
+    lanes.into_iter().for_each(|lane| overflowed |= total.merge(lane));
     overflowed
 }
 
