@@ -128,11 +128,13 @@ impl<'a> IndexReader<'a> {
     fn read_bounds(&mut self, group: usize, leaf: usize, pages: usize) -> Result<Option<ParquetMetaData>> {
         let Some(row_group) = self.footer.metadata().row_groups().get(group) else { return Ok(None) };
         let Some(range) = bounds_range(row_group, leaf) else { return Ok(None) };
-        // Both, since bounds without places are no use; the places are small.
-        let read = self.read(group, leaf, &range, PageIndexPolicy::Optional, PageIndexPolicy::Optional)?;
+        // Bounds without places are no use, and the places are known. Read together, all that lies between the two kinds
+        // of index in the file would be read with them.
+        let read = self.read(group, leaf, &range, PageIndexPolicy::Skip, PageIndexPolicy::Optional)?;
         let index = read.column_index().and_then(|groups| groups.first()?.first());
         let fits = index.is_some_and(|index| index.num_pages() == pages as u64);
-        Ok(fits.then_some(read))
+        let Some(offsets) = self.offsets(group, leaf).filter(|_| fits) else { return Ok(None) };
+        Ok(Some(read.into_builder().set_offset_index(Some(vec![vec![offsets]])).build()))
     }
 
     fn read(
