@@ -9,19 +9,53 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanBufferBuilder};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use bytes::Bytes;
-use parquet::basic::Encoding;
+use parquet::basic::{Compression, Encoding};
 use parquet::column::page::{Page, PageReader};
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::page_index::offset_index::PageLocation;
 use parquet::file::serialized_reader::SerializedPageReader;
 
-use super::hybrid::{Hybrid, damaged};
+use super::finding::{Finding, PASSES};
+use super::hybrid::{Hybrid, Numbers, damaged};
 use super::physical::{Chosen, Physical};
+use super::snappy::inflated;
 use crate::error::{Error, Result};
 use crate::expr::Selection;
 use crate::scan::early::Condition;
 use crate::scan::parquet::chunk::ChunkSource;
 
+/// A dictionary of up to so many values for each row that is asked about is asked about instead.
+const MOST_FOR_ROW: usize = 16;
+
 /// The pages of one column in one row group.
-pub(super) type Pages = SerializedPageReader<ChunkSource>;
+pub(super) struct Pages {
+    reader: SerializedPageReader<ChunkSource>,
+    /// Whether what they hold is compressed by Snappy, and still is when the reader gives it.
+    is_snappy: bool,
+}
+
+impl Pages {
+    /// The pages of `chunk`, whose row group has `rows`; some of them are at `locations`, if given.
+    ///
+    /// # Errors
+    /// What the parquet crate finds wrong with the chunk.
+    pub(super) fn new(
+        source: Arc<ChunkSource>,
+        chunk: &ColumnChunkMetaData,
+        rows: usize,
+        locations: Option<Vec<PageLocation>>,
+    ) -> Result<Self> {
+        let is_snappy = chunk.compression() == Compression::SNAPPY;
+        let reader = match is_snappy {
+            false => SerializedPageReader::new(source, chunk, rows, locations)?,
+            true => {
+                let plain = chunk.clone().into_builder().set_compression(Compression::UNCOMPRESSED).build()?;
+                SerializedPageReader::new(source, &plain, rows, locations)?
+            }
+        };
+        Ok(Pages { reader, is_snappy })
+    }
+}
 
 /// A column being read. Rows are loaded some at a time; of those that are loaded, the wanted ones are appended to what
 /// comes out.
@@ -39,10 +73,10 @@ pub(super) trait Column: Send {
     fn test(&mut self, condition: &Condition, number: usize, rows: &mut Rows) -> Result<()>;
 
     /// The wanted of the loaded rows.
-    fn array(&self, rows: &Rows) -> Result<ArrayRef>;
+    fn array(&mut self, rows: &Rows) -> Result<ArrayRef>;
 
     /// Appends the wanted of the loaded rows.
-    fn append(&mut self, rows: &Rows);
+    fn append(&mut self, rows: &Rows) -> Result<()>;
 
     /// What was appended.
     fn finish(&mut self) -> Result<ArrayRef>;
@@ -110,13 +144,15 @@ pub(super) struct Leaf<P: Physical> {
     /// Rows that have been appended.
     appended: usize,
     levels: Vec<u32>,
+    /// Its memory is used again.
+    finding: Finding,
 }
 
 struct Dictionary<P: Physical> {
     values: P::Dictionary,
     length: usize,
     /// By condition: which of the values pass.
-    passing: parking_lot::Mutex<Vec<(usize, Arc<Vec<bool>>)>>,
+    passing: parking_lot::Mutex<Vec<(usize, Arc<[u8]>)>>,
 }
 
 /// A page of which rows are left.
@@ -139,8 +175,10 @@ struct Piece<P: Physical> {
 }
 
 enum PieceValues<P: Physical> {
-    /// An index for every row.
-    Indexed(Arc<Dictionary<P>>, Vec<u32>),
+    /// An index for every row, none of which is NULL; not looked at yet.
+    Indexed(Arc<Dictionary<P>>, Numbers),
+    /// An index for every row that is not NULL, known to be within the dictionary, and any number for the others.
+    Spread(Arc<Dictionary<P>>, Vec<u32>),
     Plain(P::Plain),
 }
 
@@ -149,21 +187,24 @@ impl<P: Physical> Leaf<P> {
     pub(super) fn new(physical: P, nullable: bool) -> Self {
         let (pages, dictionary, page, validity) = (None, None, None, None);
         let (pieces, levels, output, appended) = (Vec::new(), Vec::new(), P::Output::default(), 0);
-        Leaf { physical, nullable, pages, dictionary, page, pieces, output, validity, appended, levels }
+        let finding = Finding::default();
+        Leaf { physical, nullable, pages, dictionary, page, pieces, output, validity, appended, levels, finding }
     }
 
     /// Opens the next page that has rows.
     fn next_page(&mut self) -> Result<()> {
         loop {
             let pages = self.pages.as_mut().ok_or_else(|| Error::internal("no row group was started"))?;
-            let page = pages.get_next_page()?.ok_or_else(|| damaged("rows are missing"))?;
+            let page = pages.reader.get_next_page()?.ok_or_else(|| damaged("rows are missing"))?;
+            let is_snappy = pages.is_snappy;
             if let Page::DictionaryPage { buf, num_values, .. } = page {
+                let buf = if is_snappy { inflated(&buf, !P::POINTS_INTO_PAGES)? } else { buf };
                 let values = self.physical.dictionary(buf, num_values as usize)?;
                 let (length, passing) = (P::dictionary_length(&values), parking_lot::Mutex::default());
                 self.dictionary = Some(Arc::new(Dictionary { values, length, passing }));
                 continue;
             }
-            let opened = self.open(page)?;
+            let opened = self.open(page, is_snappy)?;
             if opened.left > 0 {
                 self.page = Some(opened);
                 return Ok(());
@@ -171,23 +212,31 @@ impl<P: Physical> Leaf<P> {
         }
     }
 
-    fn open(&self, page: Page) -> Result<OpenPage> {
+    fn open(&self, page: Page, is_snappy: bool) -> Result<OpenPage> {
         let (left, encoding) = (page.num_values() as usize, page.encoding());
+        let may_point = !P::POINTS_INTO_PAGES || encoding != Encoding::PLAIN;
         let (levels, values) = match page {
-            Page::DataPage { buf, .. } if self.nullable => {
-                let length = buf.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes) as usize);
-                let levels = length.filter(|length| *length <= buf.len() - 4);
-                let levels = levels.ok_or_else(|| damaged("its levels do not fit"))?;
-                (Some(Hybrid::new(buf.slice(4..4 + levels), 1)?), buf.slice(4 + levels..))
+            Page::DataPage { buf, .. } => {
+                let buf = if is_snappy { inflated(&buf, may_point)? } else { buf };
+                match self.nullable {
+                    true => {
+                        let length = buf.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes) as usize);
+                        let levels = length.filter(|length| *length <= buf.len() - 4);
+                        let levels = levels.ok_or_else(|| damaged("its levels do not fit"))?;
+                        (Some(Hybrid::new(buf.slice(4..4 + levels), 1)?), buf.slice(4 + levels..))
+                    }
+                    false => (None, buf),
+                }
             }
-            Page::DataPage { buf, .. } => (None, buf),
-            Page::DataPageV2 { buf, def_levels_byte_len, rep_levels_byte_len, .. } => {
+            Page::DataPageV2 { buf, def_levels_byte_len, rep_levels_byte_len, is_compressed, .. } => {
                 let (from, length) = (rep_levels_byte_len as usize, def_levels_byte_len as usize);
                 if from.checked_add(length).is_none_or(|end| end > buf.len()) {
                     return Err(damaged("its levels do not fit"));
                 }
                 let levels = Hybrid::new(buf.slice(from..from + length), 1)?;
-                (self.nullable.then_some(levels), buf.slice(from + length..))
+                let values = buf.slice(from + length..);
+                let values = if is_snappy && is_compressed { inflated(&values, may_point)? } else { values };
+                (self.nullable.then_some(levels), values)
             }
             Page::DictionaryPage { .. } => return Err(Error::internal("a dictionary is no data")),
         };
@@ -226,22 +275,13 @@ impl<P: Physical> Leaf<P> {
             Values::Plain { page, at } => PieceValues::Plain(self.physical.plain(page, at, rows, validity.as_ref())?),
             Values::Indexed(hybrid) => {
                 let dictionary = self.dictionary.clone().ok_or_else(|| damaged("it has no dictionary"))?;
-                let count = validity.as_ref().map_or(rows, BooleanBuffer::count_set_bits);
-                let mut indexes = Vec::with_capacity(rows);
-                hybrid.read(count, &mut indexes)?;
-                let largest = indexes.iter().copied().max();
-                if let Some(largest) = largest.filter(|largest| *largest as usize >= dictionary.length) {
-                    let length = dictionary.length;
-                    return Err(damaged(format!("value {largest} of a dictionary of {length} values")));
-                }
-                if let Some(validity) = &validity {
-                    let mut spread = vec![0; rows];
-                    for (row, index) in validity.set_indices().zip(&indexes) {
-                        spread[row] = *index;
+                match &validity {
+                    None => PieceValues::Indexed(dictionary, hybrid.take(rows)?),
+                    Some(validity) => {
+                        let indexes = dictionary.spread(hybrid, validity)?;
+                        PieceValues::Spread(dictionary, indexes)
                     }
-                    indexes = spread;
                 }
-                PieceValues::Indexed(dictionary, indexes)
             }
         };
         Ok(Piece { validity, values })
@@ -266,6 +306,7 @@ impl<P: Physical> Leaf<P> {
     /// Passes over the next page unread when it has at most `most` rows; gives how many.
     fn skip_page(&mut self, most: usize) -> Result<usize> {
         let pages = self.pages.as_mut().ok_or_else(|| Error::internal("no row group was started"))?;
+        let pages = &mut pages.reader;
         let next = pages.peek_next_page()?.ok_or_else(|| damaged("rows are missing"))?;
         let rows = next.num_rows.or(next.num_levels).filter(|rows| !next.is_dict && *rows <= most);
         match rows {
@@ -282,19 +323,58 @@ impl<P: Physical> Leaf<P> {
 }
 
 impl<P: Physical> Dictionary<P> {
-    /// Which of the values pass; asked once for each condition.
-    fn passing(&self, physical: &P, condition: &Condition, number: usize) -> Result<Arc<Vec<bool>>> {
+    /// Which of the values pass, as [`Finding`] wants it; asked once for each condition, and only where that is not much more
+    /// than asking about `wanted` rows.
+    fn passing(&self, physical: &P, condition: &Condition, number: usize, wanted: usize) -> Result<Option<Arc<[u8]>>> {
         let mut known = self.passing.lock();
         if let Some((_, passing)) = known.iter().find(|(known, _)| *known == number) {
-            return Ok(passing.clone());
+            return Ok(Some(passing.clone()));
+        }
+        if self.length > wanted.saturating_mul(MOST_FOR_ROW) {
+            return Ok(None);
         }
         let mut output = P::Output::default();
         let indexes: Vec<u32> = (0..u32::try_from(self.length).unwrap_or(u32::MAX)).collect();
-        P::append_indexed(&self.values, &indexes, Chosen::All, &mut output);
+        P::gather(&self.values, &indexes, &mut output);
         let selection = condition.select(vec![physical.finish(output, None)?], self.length)?;
-        let passing: Arc<Vec<bool>> = Arc::new(selection.mask(self.length).iter().collect());
+        let mask = selection.mask(self.length);
+        let passing: Arc<[u8]> = mask.iter().map(|passes| if passes { PASSES } else { 0 }).collect();
         known.push((number, passing.clone()));
-        Ok(passing)
+        Ok(Some(passing))
+    }
+
+    /// The next indexes, one for each row that is valid, each at its row.
+    fn spread(&self, hybrid: &mut Hybrid, validity: &BooleanBuffer) -> Result<Vec<u32>> {
+        let mut indexes = Vec::new();
+        hybrid.read(validity.count_set_bits(), &mut indexes)?;
+        if indexes.iter().any(|index| *index as usize >= self.length) {
+            return Err(self.beyond());
+        }
+        let mut spread = vec![0; validity.len()];
+        for (row, index) in validity.set_indices().zip(&indexes) {
+            spread[row] = *index;
+        }
+        Ok(spread)
+    }
+
+    /// Appends the values of the chosen of `numbers`.
+    fn append(&self, numbers: &Numbers, chosen: Chosen, finding: &mut Finding, output: &mut P::Output) -> Result<()> {
+        let mut known = true;
+        match chosen {
+            Chosen::All => {
+                P::reserve(output, numbers.count());
+                numbers.each(&mut finding.space, |indexes| known &= P::gather(&self.values, indexes, output));
+            }
+            Chosen::Some(rows, base) => {
+                finding.choose(numbers, rows, base);
+                known = P::gather(&self.values, &finding.chosen, output);
+            }
+        }
+        if known { Ok(()) } else { Err(self.beyond()) }
+    }
+
+    fn beyond(&self) -> Error {
+        damaged(format!("a value beyond the {} of its dictionary", self.length))
     }
 }
 
@@ -302,29 +382,6 @@ impl<P: Physical> Piece<P> {
     fn is_valid(&self, row: usize) -> bool {
         self.validity.as_ref().is_none_or(|validity| row < validity.len() && validity.value(row))
     }
-}
-
-/// Appends the `rows` (all of them when `None`) of a piece of `count` that pass to `chosen`, numbered from `base` on.
-fn choose(rows: Chosen, count: usize, base: u32, chosen: &mut Vec<u32>, passes: impl Fn(usize) -> bool) {
-    let before = chosen.len();
-    let most = match rows {
-        Chosen::All => count,
-        Chosen::Some(rows, _) => rows.len(),
-    };
-    // Written always and kept only where it passes: there is no branch to guess wrong.
-    chosen.resize(before + most, 0);
-    let mut end = before;
-    let mut offer = |row: u32| {
-        if let Some(slot) = chosen.get_mut(end) {
-            *slot = row;
-        }
-        end += usize::from(passes((row - base) as usize));
-    };
-    match rows {
-        Chosen::All => (base..).take(count).for_each(&mut offer),
-        Chosen::Some(rows, _) => rows.iter().copied().for_each(&mut offer),
-    }
-    chosen.truncate(end);
 }
 
 impl<P: Physical> Column for Leaf<P> {
@@ -366,43 +423,46 @@ impl<P: Physical> Column for Leaf<P> {
     }
 
     fn test(&mut self, condition: &Condition, number: usize, rows: &mut Rows) -> Result<()> {
-        let is_indexed = |(_, piece): &(_, Piece<P>)| matches!(piece.values, PieceValues::Indexed(..));
+        let wanted = rows.wanted();
         // NULL passes some conditions, and has no place in a dictionary.
-        let nulls = self.pieces.iter().any(|(_, piece)| piece.validity.is_some());
-        if nulls || !self.pieces.iter().all(is_indexed) {
+        let passing = self.pieces.iter().map(|(_, piece)| match &piece.values {
+            PieceValues::Indexed(dictionary, _) => dictionary.passing(&self.physical, condition, number, wanted),
+            _ => Ok(None),
+        });
+        let passing: Option<Vec<_>> = passing.collect::<Result<_>>()?;
+        let Some(passing) = passing else {
             let array = self.array(rows)?;
-            rows.narrow(&condition.select(vec![array], rows.wanted())?);
+            rows.narrow(&condition.select(vec![array], wanted)?);
             return Ok(());
-        }
-        let mut chosen = Vec::with_capacity(rows.wanted());
-        for (range, piece) in &self.pieces {
-            let PieceValues::Indexed(dictionary, indexes) = &piece.values else { continue };
-            let passing = dictionary.passing(&self.physical, condition, number)?;
-            let passes = |row: usize| {
-                indexes.get(row).and_then(|index| passing.get(*index as usize)).copied().unwrap_or_default()
-            };
+        };
+        let mut chosen = Vec::with_capacity(wanted);
+        for ((range, piece), passing) in self.pieces.iter().zip(passing) {
+            let PieceValues::Indexed(dictionary, numbers) = &piece.values else { continue };
             let base = u32::try_from(range.start).unwrap_or(u32::MAX);
-            choose(rows.within(range), range.len(), base, &mut chosen, passes);
+            if !self.finding.find(numbers, &passing, rows.within(range), base, &mut chosen) {
+                return Err(dictionary.beyond());
+            }
         }
-        if chosen.len() < rows.wanted() {
+        if chosen.len() < wanted {
             rows.chosen = Some(chosen);
         }
         Ok(())
     }
 
-    fn array(&self, rows: &Rows) -> Result<ArrayRef> {
+    fn array(&mut self, rows: &Rows) -> Result<ArrayRef> {
         let mut output = P::Output::default();
         let mut validity = None;
-        self.append_to(rows, &mut output, &mut validity, 0);
+        self.append_to(rows, &mut output, &mut validity, 0)?;
         let nulls = validity.map(|mut bits| NullBuffer::new(bits.finish()));
         self.physical.finish(output, nulls)
     }
 
-    fn append(&mut self, rows: &Rows) {
+    fn append(&mut self, rows: &Rows) -> Result<()> {
         let (mut output, mut validity) = (std::mem::take(&mut self.output), self.validity.take());
-        self.append_to(rows, &mut output, &mut validity, self.appended);
+        self.append_to(rows, &mut output, &mut validity, self.appended)?;
         self.appended += rows.wanted();
         (self.output, self.validity) = (output, validity);
+        Ok(())
     }
 
     fn finish(&mut self) -> Result<ArrayRef> {
@@ -415,12 +475,12 @@ impl<P: Physical> Column for Leaf<P> {
 impl<P: Physical> Leaf<P> {
     /// Appends the wanted of the loaded rows; `before` were appended already.
     fn append_to(
-        &self,
+        &mut self,
         rows: &Rows,
         output: &mut P::Output,
         validity: &mut Option<BooleanBufferBuilder>,
         before: usize,
-    ) {
+    ) -> Result<()> {
         let mut done = before;
         for (range, piece) in &self.pieces {
             let chosen = rows.within(range);
@@ -432,8 +492,12 @@ impl<P: Physical> Leaf<P> {
                 continue;
             }
             match &piece.values {
-                PieceValues::Indexed(dictionary, indexes) => {
-                    P::append_indexed(&dictionary.values, indexes, chosen, output);
+                PieceValues::Indexed(dictionary, numbers) => {
+                    dictionary.append(numbers, chosen, &mut self.finding, output)?;
+                }
+                PieceValues::Spread(dictionary, indexes) => {
+                    let indexes = self.finding.chosen_of(indexes, chosen);
+                    P::gather(&dictionary.values, indexes, output);
                 }
                 PieceValues::Plain(plain) => self.physical.append_plain(plain, chosen, output),
             }
@@ -453,5 +517,6 @@ impl<P: Physical> Leaf<P> {
             }
             done += count;
         }
+        Ok(())
     }
 }

@@ -3,14 +3,20 @@
 //! Invariant: nothing is read beyond the bytes that were given; numbers that lie there are an error.
 //! (The format: "Run Length Encoding / Bit-Packing Hybrid" in the Parquet specification.)
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use crate::error::{Code, Error, Result};
 
 /// Numbers of a packed group.
 const GROUP: usize = 8;
-/// Wider numbers than this are unpacked one by one.
-const WIDEST_GROUP: usize = 16;
+/// Four numbers of up to so many bits are one word.
+const WIDEST_OF_WORD: usize = 16;
+/// Bytes of a word, of which a number is a part.
+const WORD: usize = 8;
+/// Numbers that are unpacked at a time, so that they are still near when they are used.
+const BLOCK: usize = 1024;
 
 /// Reads numbers of `width` bits one run after another.
 #[derive(Debug)]
@@ -54,24 +60,20 @@ impl Hybrid {
     /// `INVALID_DATA` when there are fewer.
     pub(super) fn read(&mut self, count: usize, out: &mut Vec<u32>) -> Result<()> {
         out.reserve(count);
-        let mut wanted = count;
-        while wanted > 0 {
-            let taken = match self.current(wanted)? {
-                Run::Repeated { value, left } => {
-                    let taken = left.min(wanted);
-                    out.resize(out.len() + taken, value);
-                    taken
-                }
-                Run::Packed { start, count, done } => {
-                    let taken = (count - done).min(wanted);
-                    self.unpack(start, done, taken, out)?;
-                    taken
-                }
-            };
-            self.advance(taken);
-            wanted -= taken;
-        }
-        Ok(())
+        self.pass(count, |data, width, run, taken| append(data, width, run, taken, out))
+    }
+
+    /// The next `count` numbers as they lie there.
+    ///
+    /// # Errors
+    /// `INVALID_DATA` when there are fewer.
+    pub(super) fn take(&mut self, count: usize) -> Result<Numbers> {
+        let (mut runs, mut first) = (Vec::new(), 0);
+        self.pass(count, |_, _, run, taken| {
+            runs.push((first..first + taken, run));
+            first += taken;
+        })?;
+        Ok(Numbers { data: self.data.clone(), width: self.width, runs })
     }
 
     /// Passes over the next `count` numbers.
@@ -79,13 +81,16 @@ impl Hybrid {
     /// # Errors
     /// `INVALID_DATA` when there are fewer.
     pub(super) fn skip(&mut self, count: usize) -> Result<()> {
+        self.pass(count, |_, _, _, _| ())
+    }
+
+    /// Passes over the next `count` numbers; `each` sees every run and how many numbers of it are taken.
+    fn pass(&mut self, count: usize, mut each: impl FnMut(&[u8], usize, Run, usize)) -> Result<()> {
         let mut wanted = count;
         while wanted > 0 {
-            let left = match self.current(wanted)? {
-                Run::Repeated { left, .. } => left,
-                Run::Packed { count, done, .. } => count - done,
-            };
-            let taken = left.min(wanted);
+            let run = self.current(wanted)?;
+            let taken = run.left().min(wanted);
+            each(&self.data, self.width, run, taken);
             self.advance(taken);
             wanted -= taken;
         }
@@ -123,10 +128,7 @@ impl Hybrid {
     }
 
     fn advance(&mut self, taken: usize) {
-        match &mut self.run {
-            Run::Repeated { left, .. } => *left -= taken,
-            Run::Packed { done, .. } => *done += taken,
-        }
+        self.run.advance(taken);
     }
 
     fn next_run(&mut self, wanted: usize) -> Result<()> {
@@ -173,74 +175,168 @@ impl Hybrid {
         }
         Err(damaged("a run is too long"))
     }
+}
 
-    fn unpack(&self, start: usize, done: usize, count: usize, out: &mut Vec<u32>) -> Result<()> {
-        if self.width == 0 {
-            out.resize(out.len() + count, 0);
-            return Ok(());
+impl Run {
+    /// How many of its numbers have not been read.
+    fn left(&self) -> usize {
+        match self {
+            Run::Repeated { left, .. } => *left,
+            Run::Packed { count, done, .. } => count - done,
         }
-        let run = self.data.get(start..).unwrap_or_default();
-        let (mut done, end) = (done, done + count);
-        let to_group = done.next_multiple_of(GROUP).min(end);
-        (done..to_group).for_each(|index| out.push(one(run, self.width, index)));
-        done = to_group;
-        if self.width <= WIDEST_GROUP {
-            let groups = (end - done) / GROUP;
-            let from = done / GROUP * self.width;
-            let packed = run.get(from..from + groups * self.width);
-            let packed = packed.ok_or_else(|| damaged(format!("{count} more values are expected")))?;
-            unpack_groups(packed, self.width, out);
-            done += groups * GROUP;
-        }
-        (done..end).for_each(|index| out.push(one(run, self.width, index)));
-        Ok(())
     }
+
+    fn advance(&mut self, taken: usize) {
+        match self {
+            Run::Repeated { left, .. } => *left -= taken,
+            Run::Packed { done, .. } => *done += taken,
+        }
+    }
+}
+
+/// Numbers that have not been unpacked yet.
+#[derive(Debug)]
+pub(super) struct Numbers {
+    data: Bytes,
+    width: usize,
+    /// Which of the numbers a run has, and the run, standing at the first of them.
+    runs: Vec<(Range<usize>, Run)>,
+}
+
+impl Numbers {
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.runs.last().map_or(0, |(range, _)| range.end)
+    }
+
+    /// Gives all numbers to `each`, some at a time; `space` is for these.
+    pub(super) fn each(&self, space: &mut Vec<u32>, mut each: impl FnMut(&[u32])) {
+        space.clear();
+        for (range, run) in &self.runs {
+            let (mut run, mut left) = (*run, range.len());
+            while left > 0 {
+                let taken = left.min(BLOCK - space.len());
+                append(&self.data, self.width, run, taken, space);
+                run.advance(taken);
+                left -= taken;
+                if space.len() == BLOCK {
+                    each(space);
+                    space.clear();
+                }
+            }
+        }
+        each(space);
+    }
+
+    /// Gives the numbers at `places`, which ascend and are counted from `base` on, to `each`, with their places.
+    pub(super) fn at(&self, places: &[u32], base: u32, mut each: impl FnMut(u32, u32)) {
+        let mut places = places;
+        for (range, run) in &self.runs {
+            let within = places.partition_point(|place| ((place - base) as usize) < range.end);
+            let (these, others) = places.split_at(within);
+            places = others;
+            match *run {
+                Run::Repeated { value, .. } => these.iter().for_each(|place| each(*place, value)),
+                Run::Packed { start, done, .. } => {
+                    let packed = self.data.get(start..).unwrap_or_default();
+                    for place in these {
+                        let index = (place - base) as usize - range.start + done;
+                        each(*place, one(packed, self.width, index));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Appends the next `taken` numbers of a run to `out`.
+fn append(data: &[u8], width: usize, run: Run, taken: usize, out: &mut Vec<u32>) {
+    match run {
+        Run::Repeated { value, .. } => out.resize(out.len() + taken, value),
+        Run::Packed { start, done, .. } => unpack(data.get(start..).unwrap_or_default(), width, done, taken, out),
+    }
+}
+
+/// Calls a function with the width as a constant, which makes every shift one.
+macro_rules! by_width {
+    ($width:expr, $function:ident $arguments:tt, $($known:literal)*) => {
+        match $width {
+            $($known => $function::<$known> $arguments,)*
+            _ => 0,
+        }
+    };
+}
+
+/// Appends the numbers from the one at `done` on, of which there are `taken`.
+fn unpack(packed: &[u8], width: usize, done: usize, taken: usize, out: &mut Vec<u32>) {
+    if width == 0 {
+        out.resize(out.len() + taken, 0);
+        return;
+    }
+    let end = done + taken;
+    let to_group = done.next_multiple_of(GROUP).min(end);
+    out.extend((done..to_group).map(|index| one(packed, width, index)));
+    let groups = (end - to_group) / GROUP;
+    let from = to_group / GROUP * width;
+    let whole = packed.get(from..from + groups * width).unwrap_or_default();
+    let unpacked = match width <= WIDEST_OF_WORD {
+        true => by_width!(width, unpack_all(whole, out), 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16),
+        // Words reach into the bytes behind their group.
+        false => {
+            let bytes = packed.get(from..).unwrap_or_default();
+            by_width!(width, unpack_wide(bytes, groups, out), 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32)
+        }
+    };
+    out.extend((to_group + unpacked * GROUP..end).map(|index| one(packed, width, index)));
 }
 
 /// The number at `index` of packed ones.
-fn one(run: &[u8], width: usize, index: usize) -> u32 {
+#[inline(always)]
+fn one(packed: &[u8], width: usize, index: usize) -> u32 {
     let bit = index * width;
-    let bytes = run.get(bit / 8..).unwrap_or_default();
-    let mut word = [0; 8];
-    let length = bytes.len().min(8);
-    word[..length].copy_from_slice(&bytes[..length]);
+    let bytes = packed.get(bit / 8..).unwrap_or_default();
+    let word = match bytes.first_chunk::<WORD>() {
+        Some(word) => u64::from_le_bytes(*word),
+        None => bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    };
     let mask = (1 << width) - 1;
     // Masked to at most 32 bits.
-    (u64::from_le_bytes(word) >> (bit % 8) & mask) as u32
+    (word >> (bit % 8) & mask) as u32
 }
 
-/// Numbers of whole groups; the width as a constant makes every shift one.
-fn unpack_groups(packed: &[u8], width: usize, out: &mut Vec<u32>) {
-    match width {
-        1 => unpack_all::<1>(packed, out),
-        2 => unpack_all::<2>(packed, out),
-        3 => unpack_all::<3>(packed, out),
-        4 => unpack_all::<4>(packed, out),
-        5 => unpack_all::<5>(packed, out),
-        6 => unpack_all::<6>(packed, out),
-        7 => unpack_all::<7>(packed, out),
-        8 => unpack_all::<8>(packed, out),
-        9 => unpack_all::<9>(packed, out),
-        10 => unpack_all::<10>(packed, out),
-        11 => unpack_all::<11>(packed, out),
-        12 => unpack_all::<12>(packed, out),
-        13 => unpack_all::<13>(packed, out),
-        14 => unpack_all::<14>(packed, out),
-        15 => unpack_all::<15>(packed, out),
-        _ => unpack_all::<16>(packed, out),
-    }
-}
-
-fn unpack_all<const WIDTH: usize>(packed: &[u8], out: &mut Vec<u32>) {
+/// Appends the numbers of `groups` groups of numbers of up to 32 bits, as far as whole words are there; gives how many
+/// groups those were.
+fn unpack_wide<const WIDTH: usize>(packed: &[u8], groups: usize, out: &mut Vec<u32>) -> usize {
     let mask = (1u64 << WIDTH) - 1;
-    for group in packed.as_chunks::<WIDTH>().0 {
+    // The last number of a group begins less than its width before the end.
+    let groups = groups.min(packed.len().saturating_sub(WORD) / WIDTH);
+    for group in 0..groups {
+        let bytes = packed.get(group * WIDTH..group * WIDTH + WIDTH + WORD).unwrap_or_default();
+        let numbers: [u32; GROUP] = std::array::from_fn(|place| {
+            let bit = place * WIDTH;
+            let word = bytes.get(bit / 8..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default();
+            (u64::from_le_bytes(word) >> (bit % 8) & mask) as u32
+        });
+        out.extend_from_slice(&numbers);
+    }
+    groups
+}
+
+/// Appends numbers of whole groups, of up to sixteen bits, and gives how many groups there were.
+fn unpack_all<const WIDTH: usize>(packed: &[u8], out: &mut Vec<u32>) -> usize {
+    let mask = (1u64 << WIDTH) - 1;
+    let groups = packed.as_chunks::<WIDTH>().0;
+    let before = out.len();
+    out.resize(before + groups.len() * GROUP, 0);
+    let places = out.get_mut(before..).unwrap_or_default().as_chunks_mut::<GROUP>().0;
+    for (group, numbers) in groups.iter().zip(places) {
         // Four numbers of at most sixteen bits are one word each.
         let mut words = [0; 16];
         words[..WIDTH].copy_from_slice(group);
         let bits = u128::from_le_bytes(words);
         let (low, high) = (bits as u64, (bits >> (4 * WIDTH)) as u64);
         let number = |word: u64, place: usize| (word >> (place * WIDTH) & mask) as u32;
-        out.extend_from_slice(&[
+        *numbers = [
             number(low, 0),
             number(low, 1),
             number(low, 2),
@@ -249,8 +345,9 @@ fn unpack_all<const WIDTH: usize>(packed: &[u8], out: &mut Vec<u32>) {
             number(high, 1),
             number(high, 2),
             number(high, 3),
-        ]);
+        ];
     }
+    groups.len()
 }
 
 pub(super) fn damaged(what: impl std::fmt::Display) -> Error {
@@ -299,13 +396,13 @@ mod tests {
     fn runs() -> impl Strategy<Value = (usize, Vec<(bool, Vec<u32>)>)> {
         (0..=32usize).prop_flat_map(|width| {
             let largest = if width == 32 { u32::MAX } else { (1 << width) - 1 };
-            (Just(width), vec((any::<bool>(), vec(0..=largest, 1..60)), 1..6))
+            (Just(width), vec((any::<bool>(), vec(0..=largest, 1..60)), 1..9))
         })
     }
 
     proptest! {
         #[test]
-        fn numbers_come_back_however_they_are_asked_for((width, runs) in runs(), steps in vec(0..40usize, 1..40)) {
+        fn numbers_come_back_however_they_are_asked_for((width, runs) in runs(), steps in vec(prop_oneof![0..40usize, 100..300usize], 1..40)) {
             let (bytes, numbers) = written(&runs, width);
             let mut hybrid = Hybrid::new(Bytes::from(bytes), width).unwrap();
             let mut at = 0;
@@ -319,6 +416,15 @@ mod tests {
                     prop_assert!(numbers[at..at + taken].iter().all(|number| *number == wanted));
                     at += taken;
                     continue;
+                } else if turn % 3 == 2 {
+                    let taken = hybrid.take(step).unwrap();
+                    let (mut all, mut some) = (Vec::new(), Vec::new());
+                    taken.each(&mut Vec::new(), |numbers| all.extend_from_slice(numbers));
+                    prop_assert_eq!(&all, &numbers[at..at + step]);
+                    let places: Vec<u32> = (0..step as u32).filter(|place| place % 7 != turn as u32 % 7).map(|place| place + 5).collect();
+                    taken.at(&places, 5, |place, number| some.push((place, number)));
+                    let expected: Vec<_> = places.iter().map(|place| (*place, numbers[at + *place as usize - 5])).collect();
+                    prop_assert_eq!(some, expected);
                 } else {
                     let mut out = Vec::new();
                     hybrid.read(step, &mut out).unwrap();

@@ -9,8 +9,10 @@
 //! (`split`).
 
 mod column;
+mod finding;
 mod hybrid;
 mod physical;
+mod snappy;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -26,10 +28,9 @@ use arrow::datatypes::{
 use arrow::record_batch::RecordBatch;
 use parquet::basic::{Encoding, LogicalType, TimeUnit as ParquetUnit, Type};
 use parquet::file::metadata::ColumnChunkMetaData;
-use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::schema::types::ColumnDescriptor;
 
-use self::column::{Column, Leaf, Rows};
+use self::column::{Column, Leaf, Pages, Rows};
 use self::physical::{Decimal32, Decimal64, DecimalBytes, Fixed, Float32, Float64, Int32, Int64};
 use self::text::Variable;
 use crate::batch::Split;
@@ -209,7 +210,7 @@ impl FlatSplit {
             let chunk = chunk.ok_or_else(|| Error::internal(format!("row group {number} lacks a column")))?;
             let locations = self.part.rows.as_ref().and_then(|_| index.locations(number, leaf.leaf));
             let locations = locations.map(|pages| pages.as_ref().clone());
-            leaf.column.start(SerializedPageReader::new(self.source.clone(), chunk, rows, locations)?);
+            leaf.column.start(Pages::new(self.source.clone(), chunk, rows, locations)?);
             (leaf.behind, leaf.loaded) = (0, false);
         }
         (self.group, self.position, self.runs) = (number + 1, 0, runs.into_iter());
@@ -237,7 +238,7 @@ impl FlatSplit {
         }
         for place in 0..self.leaves.len() {
             if wanted > 0 {
-                self.loaded(place, count)?.append(&rows);
+                self.ask(place, count, |column| column.append(&rows))?;
             }
             if let Some(leaf) = self.leaves.get_mut(place)
                 && !std::mem::take(&mut leaf.loaded)
@@ -250,21 +251,18 @@ impl FlatSplit {
         Ok(wanted)
     }
 
-    /// The column at `place` with the next `count` rows loaded.
-    fn loaded(&mut self, place: usize, count: usize) -> Result<&mut dyn Column> {
+    /// What `ask` says of the column at `place` with the next `count` rows loaded.
+    fn ask<T>(&mut self, place: usize, count: usize, ask: impl FnOnce(&mut dyn Column) -> Result<T>) -> Result<T> {
         let leaf = self.leaves.get_mut(place).ok_or_else(|| Error::internal(format!("no leaf {place}")))?;
-        if !leaf.loaded {
-            let behind = std::mem::take(&mut leaf.behind);
-            let source = &self.source;
-            let loaded = leaf.column.skip(behind).and_then(|()| leaf.column.load(count));
-            loaded.map_err(|error| {
-                let root = self.footer.metadata().file_metadata().schema_descr().get_column_root(leaf.leaf);
-                let error = source.take_failure().unwrap_or(error);
-                error.context(format!("row group {}, column '{}'", self.group - 1, root.name()))
-            })?;
-            leaf.loaded = true;
-        }
-        Ok(leaf.column.as_mut())
+        let loaded = match std::mem::replace(&mut leaf.loaded, true) {
+            true => Ok(()),
+            false => leaf.column.skip(std::mem::take(&mut leaf.behind)).and_then(|()| leaf.column.load(count)),
+        };
+        loaded.and_then(|()| ask(leaf.column.as_mut())).map_err(|error| {
+            let root = self.footer.metadata().file_metadata().schema_descr().get_column_root(leaf.leaf);
+            let error = self.source.take_failure().unwrap_or(error);
+            error.context(format!("row group {}, column '{}'", self.group - 1, root.name()))
+        })
     }
 
     /// The leaf of a column of the scan that comes out as it lies in the file.
@@ -281,10 +279,10 @@ impl FlatSplit {
             let places: Option<Vec<usize>> = condition.columns().iter().map(|column| self.unchanged(*column)).collect();
             let Some(places) = places.filter(|_| rows.wanted() > 0) else { continue };
             if let [place] = places[..] {
-                self.loaded(place, rows.count)?.test(condition, number, rows)?;
+                self.ask(place, rows.count, |column| column.test(condition, number, rows))?;
                 continue;
             }
-            let arrays = places.iter().map(|place| self.loaded(*place, rows.count)?.array(rows));
+            let arrays = places.iter().map(|place| self.ask(*place, rows.count, |column| column.array(rows)));
             let arrays = arrays.collect::<Result<Vec<_>>>()?;
             rows.narrow(&condition.select(arrays, rows.wanted())?);
         }
@@ -297,7 +295,7 @@ impl FlatSplit {
         for watched in &scan.watched {
             let place = self.unchanged(watched.position).filter(|_| rows.wanted() > 0 && watched.is_wanted());
             let Some(place) = place else { continue };
-            let array = self.loaded(place, rows.count)?.array(rows)?;
+            let array = self.ask(place, rows.count, |column| column.array(rows))?;
             if let Some(mask) = watched.mask_now(&array)? {
                 rows.narrow(&Selection::of_mask(&mask));
             }
@@ -332,8 +330,9 @@ impl FlatSplit {
                 }
                 continue;
             }
-            let most = self.batch_rows.min(self.run_left).min(self.left);
-            if appended > 0 && appended + most > self.batch_rows {
+            let most = self.batch_rows.saturating_sub(appended);
+            // A batch of a few rows costs what is behind the scan nearly as much as a full one.
+            if most < self.batch_rows.div_ceil(2) {
                 break;
             }
             appended += self.step(most)?;

@@ -29,6 +29,8 @@ pub(super) trait Physical: Send + 'static {
     type Plain: Send;
     /// Values that are coming out.
     type Output: Send + Default;
+    /// Whether what comes out may point into the pages that it was read from.
+    const POINTS_INTO_PAGES: bool;
 
     /// The values of a dictionary page.
     fn dictionary(&self, page: Bytes, count: usize) -> Result<Self::Dictionary>;
@@ -43,8 +45,11 @@ pub(super) trait Physical: Send + 'static {
     /// Passes over `values` values.
     fn skip_plain(&self, page: &Bytes, at: &mut usize, values: usize) -> Result<()>;
 
-    /// Appends dictionary values by index, which are all within it.
-    fn append_indexed(dictionary: &Self::Dictionary, indexes: &[u32], chosen: Chosen, output: &mut Self::Output);
+    /// Says that so many values will be appended.
+    fn reserve(output: &mut Self::Output, values: usize);
+
+    /// Appends dictionary values by index; false when some index is beyond the dictionary.
+    fn gather(dictionary: &Self::Dictionary, indexes: &[u32], output: &mut Self::Output) -> bool;
 
     /// Appends values of a piece.
     fn append_plain(&self, plain: &Self::Plain, chosen: Chosen, output: &mut Self::Output);
@@ -53,15 +58,44 @@ pub(super) trait Physical: Send + 'static {
     fn finish(&self, output: Self::Output, nulls: Option<NullBuffer>) -> Result<ArrayRef>;
 }
 
-/// How one value of fixed width becomes one of Arrow's.
+/// How values of fixed width become Arrow's.
 pub(super) trait FixedValue: Send + 'static {
     type Arrow: ArrowPrimitiveType;
+    /// A dictionary's values.
+    type Dictionary: Send + Sync;
 
     /// The value whose bytes these are.
-    fn value(bytes: &[u8]) -> <Self::Arrow as ArrowPrimitiveType>::Native;
+    fn value(bytes: &[u8]) -> Native<Self>;
+
+    /// Appends the values of `bytes`, which have `width` bytes each.
+    fn append(bytes: &[u8], width: usize, output: &mut Vec<Native<Self>>);
+
+    /// The dictionary of the values of `bytes`, which have `width` bytes each.
+    fn dictionary(bytes: Bytes, width: usize) -> Self::Dictionary;
+
+    /// How many values it has.
+    fn length(dictionary: &Self::Dictionary) -> usize;
+
+    /// As [`Physical::gather`].
+    fn gather(dictionary: &Self::Dictionary, indexes: &[u32], output: &mut Vec<Native<Self>>) -> bool;
 }
 
-/// Defines a fixed value of so many bytes, read little-endian as `$raw`.
+type Native<F> = <<F as FixedValue>::Arrow as ArrowPrimitiveType>::Native;
+
+/// Appends what `value` gives for the indexes; false when it gives nothing for one.
+#[inline(always)]
+pub(super) fn gathered<T: Default>(indexes: &[u32], output: &mut Vec<T>, value: impl Fn(usize) -> Option<T>) -> bool {
+    let mut known = true;
+    output.extend(indexes.iter().map(|index| {
+        let value = value(*index as usize);
+        known &= value.is_some();
+        value.unwrap_or_default()
+    }));
+    known
+}
+
+/// Defines a fixed value of so many bytes, read little-endian as `$raw`. Its dictionary stays as it lies in the page: many are
+/// as long as what they are for, and few of their values may be wanted.
 macro_rules! fixed_value {
     ($name:ident, $raw:ty, $native:ty) => {
         /// Of this many bytes in the file.
@@ -70,11 +104,32 @@ macro_rules! fixed_value {
 
         impl<A: ArrowPrimitiveType<Native = $native>> FixedValue for $name<A> {
             type Arrow = A;
+            type Dictionary = Bytes;
 
             #[inline(always)]
             fn value(bytes: &[u8]) -> $native {
                 let value = bytes.first_chunk().map_or(<$raw>::default(), |bytes| <$raw>::from_le_bytes(*bytes));
                 <$native>::from(value)
+            }
+
+            fn append(bytes: &[u8], _width: usize, output: &mut Vec<$native>) {
+                let values = bytes.as_chunks::<{ size_of::<$raw>() }>().0;
+                output.extend(values.iter().map(|value| <$native>::from(<$raw>::from_le_bytes(*value))));
+            }
+
+            fn dictionary(bytes: Bytes, _width: usize) -> Bytes {
+                bytes
+            }
+
+            fn length(dictionary: &Bytes) -> usize {
+                dictionary.len() / size_of::<$raw>()
+            }
+
+            fn gather(dictionary: &Bytes, indexes: &[u32], output: &mut Vec<$native>) -> bool {
+                let values = dictionary.as_chunks::<{ size_of::<$raw>() }>().0;
+                gathered(indexes, output, |index| {
+                    values.get(index).map(|value| <$native>::from(<$raw>::from_le_bytes(*value)))
+                })
             }
         }
     };
@@ -93,12 +148,29 @@ pub(super) struct DecimalBytes<A>(PhantomData<fn() -> A>);
 
 impl<A: ArrowPrimitiveType<Native = i128>> FixedValue for DecimalBytes<A> {
     type Arrow = A;
+    type Dictionary = Vec<i128>;
 
     #[inline(always)]
     fn value(bytes: &[u8]) -> i128 {
         // The sign fills what the bytes do not.
         let negative = bytes.first().is_some_and(|first| first & 0x80 != 0);
         bytes.iter().fold(if negative { -1 } else { 0 }, |value, byte| value << 8 | i128::from(*byte))
+    }
+
+    fn append(bytes: &[u8], width: usize, output: &mut Vec<i128>) {
+        output.extend(bytes.chunks_exact(width).map(Self::value));
+    }
+
+    fn dictionary(bytes: Bytes, width: usize) -> Vec<i128> {
+        bytes.chunks_exact(width).map(Self::value).collect()
+    }
+
+    fn length(dictionary: &Vec<i128>) -> usize {
+        dictionary.len()
+    }
+
+    fn gather(dictionary: &Vec<i128>, indexes: &[u32], output: &mut Vec<i128>) -> bool {
+        gathered(indexes, output, |index| dictionary.get(index).copied())
     }
 }
 
@@ -122,27 +194,22 @@ impl<F: FixedValue> Fixed<F> {
     pub(super) fn new(width: usize, data_type: DataType) -> Self {
         Fixed { width, data_type, kind: PhantomData }
     }
-
-    fn values<'a>(&self, bytes: &'a [u8]) -> impl Iterator<Item = Native<F>> + use<'a, F> {
-        bytes.chunks_exact(self.width).map(F::value)
-    }
 }
 
-type Native<F> = <<F as FixedValue>::Arrow as ArrowPrimitiveType>::Native;
-
 impl<F: FixedValue> Physical for Fixed<F> {
-    type Dictionary = Vec<Native<F>>;
+    type Dictionary = F::Dictionary;
     type Plain = FixedPlain<Native<F>>;
     type Output = Vec<Native<F>>;
+    const POINTS_INTO_PAGES: bool = false;
 
     fn dictionary(&self, page: Bytes, count: usize) -> Result<Self::Dictionary> {
-        let bytes = count.checked_mul(self.width).and_then(|length| page.get(..length));
-        let bytes = bytes.ok_or_else(|| damaged(format!("the dictionary has no room for {count} values")))?;
-        Ok(self.values(bytes).collect())
+        let length = count.checked_mul(self.width).filter(|length| *length <= page.len());
+        let length = length.ok_or_else(|| damaged(format!("the dictionary has no room for {count} values")))?;
+        Ok(F::dictionary(page.slice(..length), self.width))
     }
 
     fn dictionary_length(dictionary: &Self::Dictionary) -> usize {
-        dictionary.len()
+        F::length(dictionary)
     }
 
     fn plain(
@@ -158,8 +225,8 @@ impl<F: FixedValue> Physical for Fixed<F> {
         let bytes = page.slice(start..*at);
         let Some(validity) = validity else { return Ok(FixedPlain::Bytes(bytes)) };
         let mut values = vec![Native::<F>::default(); rows];
-        for (row, value) in validity.set_indices().zip(self.values(&bytes)) {
-            values[row] = value;
+        for (row, value) in validity.set_indices().zip(bytes.chunks_exact(self.width)) {
+            values[row] = F::value(value);
         }
         Ok(FixedPlain::Values(values))
     }
@@ -170,18 +237,17 @@ impl<F: FixedValue> Physical for Fixed<F> {
         Ok(())
     }
 
-    fn append_indexed(dictionary: &Self::Dictionary, indexes: &[u32], chosen: Chosen, output: &mut Self::Output) {
-        let value = |index: u32| dictionary.get(index as usize).copied().unwrap_or_default();
-        match chosen {
-            Chosen::All => output.extend(indexes.iter().map(|index| value(*index))),
-            Chosen::Some(rows, base) => output
-                .extend(rows.iter().map(|row| value(indexes.get((row - base) as usize).copied().unwrap_or_default()))),
-        }
+    fn reserve(output: &mut Self::Output, values: usize) {
+        output.reserve(values);
+    }
+
+    fn gather(dictionary: &Self::Dictionary, indexes: &[u32], output: &mut Self::Output) -> bool {
+        F::gather(dictionary, indexes, output)
     }
 
     fn append_plain(&self, plain: &Self::Plain, chosen: Chosen, output: &mut Self::Output) {
         match (plain, chosen) {
-            (FixedPlain::Bytes(bytes), Chosen::All) => output.extend(self.values(bytes)),
+            (FixedPlain::Bytes(bytes), Chosen::All) => F::append(bytes, self.width, output),
             (FixedPlain::Bytes(bytes), Chosen::Some(rows, base)) => output.extend(rows.iter().map(|row| {
                 let start = (row - base) as usize * self.width;
                 F::value(bytes.get(start..start + self.width).unwrap_or_default())

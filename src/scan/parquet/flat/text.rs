@@ -10,7 +10,7 @@ use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 use bytes::Bytes;
 
 use super::hybrid::damaged;
-use super::physical::{Chosen, Physical};
+use super::physical::{Chosen, Physical, gathered};
 use crate::error::Result;
 
 /// A text of so many bytes lies in its view.
@@ -77,16 +77,17 @@ impl Views {
         }
     }
 
-    /// The dictionary's views at `indexes`.
-    fn gather(&mut self, dictionary: &TextDictionary, indexes: impl Iterator<Item = u32>) {
-        let view = |index: u32| dictionary.views.get(index as usize).copied().unwrap_or_default();
+    /// The dictionary's views at `indexes`; false when some index is beyond it.
+    fn gather(&mut self, dictionary: &TextDictionary, indexes: &[u32]) -> bool {
+        let known = &dictionary.views;
         let block = if dictionary.has_long { self.block_of(&dictionary.page) } else { 0 };
         if block == 0 {
-            self.views.extend(indexes.map(view));
-            return;
+            return gathered(indexes, &mut self.views, |index| known.get(index).copied());
         }
         let moved = u128::from(block) << BLOCK_SHIFT;
-        self.views.extend(indexes.map(view).map(|view| if is_inline(view) { view } else { view | moved }));
+        gathered(indexes, &mut self.views, |index| {
+            known.get(index).map(|view| if is_inline(*view) { *view } else { *view | moved })
+        })
     }
 
     fn block_of(&mut self, page: &Bytes) -> u32 {
@@ -172,6 +173,7 @@ impl Physical for Variable {
     type Dictionary = TextDictionary;
     type Plain = Texts;
     type Output = Views;
+    const POINTS_INTO_PAGES: bool = true;
 
     fn dictionary(&self, page: Bytes, count: usize) -> Result<TextDictionary> {
         // Not believed before it is read: a damaged page may claim any number.
@@ -208,15 +210,13 @@ impl Physical for Variable {
         Variable::walk(page, at, values, |_, _| ())
     }
 
-    fn append_indexed(dictionary: &TextDictionary, indexes: &[u32], chosen: Chosen, output: &mut Views) {
+    fn reserve(output: &mut Views, values: usize) {
+        output.views.reserve(values);
+    }
+
+    fn gather(dictionary: &TextDictionary, indexes: &[u32], output: &mut Views) -> bool {
         // A dictionary is shared by many rows: its page is kept for few of them too.
-        match chosen {
-            Chosen::All => output.gather(dictionary, indexes.iter().copied()),
-            Chosen::Some(rows, base) => {
-                let index = |row: &u32| indexes.get((row - base) as usize).copied().unwrap_or_default();
-                output.gather(dictionary, rows.iter().map(index));
-            }
-        }
+        output.gather(dictionary, indexes)
     }
 
     fn append_plain(&self, plain: &Texts, chosen: Chosen, output: &mut Views) {
