@@ -27,7 +27,7 @@ const COPIES: [u16; 256] = {
     let (mut copies, mut tag) = ([0; 256], 0);
     while tag < 256 {
         copies[tag as usize] = match tag & 3 {
-            1 => (tag >> 2 & 7) + 4 | tag >> 5 << 8,
+            1 => ((tag >> 2 & 7) + 4) | (tag >> 5 << 8),
             _ => (tag >> 2) + 1,
         };
         tag += 1;
@@ -261,7 +261,10 @@ mod tests {
                 let size = match kind {
                     0 if distance < 2_048 => {
                         let size = size % 8 + 4;
-                        input.extend([1 | (size - 4) as u8 % 8 << 2 | (distance >> 8) as u8 % 8 << 5, distance as u8]);
+                        input.extend([
+                            1 | (((size - 4) as u8 % 8) << 2) | (((distance >> 8) as u8 % 8) << 5),
+                            distance as u8,
+                        ]);
                         size
                     }
                     1 => {
