@@ -122,10 +122,10 @@ impl Structure {
         parity: impl Fn(u64) -> u64,
     ) -> (usize, usize) {
         let from = bounds.from;
-        let quotes = self.settle_quotes(stretch, &mut scratch.blocks, parity);
         if self.wanted.is_empty() {
-            return self.count(&scratch.blocks, bounds);
+            return self.count(stretch, &scratch.blocks, bounds, parity);
         }
+        let quotes = self.settle_quotes(stretch, &mut scratch.blocks, parity);
         let most = scratch.blocks.len();
         scratch.record_ends.set(scratch.blocks.iter().map(|block| block[NEWLINE]), most);
         scratch.field_ends.set(scratch.blocks.iter().map(|block| block[NEWLINE] | block[DELIMITER]), most);
@@ -176,12 +176,27 @@ impl Structure {
 
     /// Where no field is wanted: how many records there are, and where the next one starts.
     #[inline(always)]
-    fn count(&self, blocks: &[[u64; 3]], bounds: Bounds) -> (usize, usize) {
+    fn count(
+        &self,
+        stretch: &[u8],
+        blocks: &[[u64; 3]],
+        bounds: Bounds,
+        parity_of: impl Fn(u64) -> u64,
+    ) -> (usize, usize) {
         let mut count = Count { next: bounds.from, ..Count::default() };
         let end = bounds.from.saturating_add(blocks.len() * BLOCK);
         let unbounded = end <= bounds.stop && bounds.max_rows >= end - bounds.from;
-        let mut base = bounds.from;
-        for &[delimiters, newlines, _] in blocks {
+        let quoted = self.dialect.quote.is_some();
+        let (mut base, mut before) = (bounds.from, Before::default());
+        for (index, &block) in blocks.iter().enumerate() {
+            let [mut delimiters, mut newlines, _] = block;
+            if quoted {
+                let settled = self.settle(stretch, index, block, &mut before, &parity_of);
+                if settled.refused {
+                    break;
+                }
+                (delimiters, newlines) = (settled.delimiters, settled.newlines);
+            }
             // Most blocks end one record or none; which of the two it is nobody can foretell, so nothing branches on it.
             let single = newlines & newlines.wrapping_sub(1) == 0;
             let goes_on = if unbounded && single {
@@ -227,41 +242,62 @@ impl Structure {
     /// Takes separators between quotes out, and everything from the first quote on that is not where one belongs.
     #[inline(always)]
     fn settle_quotes(&self, stretch: &[u8], blocks: &mut [[u64; 3]], parity_of: impl Fn(u64) -> u64) -> Quotes {
-        let Some(quote) = self.dialect.quote else { return Quotes::None };
+        if self.dialect.quote.is_none() {
+            return Quotes::None;
+        }
         let Some(first) = blocks.iter().position(|block| block[QUOTE] != 0) else { return Quotes::None };
         let mut found = Quotes::Single;
-        // What the last byte of the block before was; a record's start is as good as a separator.
-        let (mut inside, mut after_separator, mut after_close) = (0, 1, 0);
-        if let Some(before) = first.checked_sub(1).and_then(|before| blocks.get(before)) {
-            after_separator = (before[DELIMITER] | before[NEWLINE]) >> 63;
+        let mut before = Before::default();
+        if let Some(block) = first.checked_sub(1).and_then(|index| blocks.get(index)) {
+            before.separator = (block[DELIMITER] | block[NEWLINE]) >> 63;
         }
-        let other_escape = self.dialect.escape.filter(|&escape| escape != quote);
         for index in first..blocks.len() {
-            let [delimiters, newlines, quotes] = blocks[index];
-            let parity = parity_of(quotes) ^ inside;
-            let (opening, closing) = (quotes & parity, quotes & !parity);
-            let (delimiters, newlines) = (delimiters & !parity, newlines & !parity);
-            let separators = delimiters | newlines;
-            let (behind_separator, behind_close) = (separators << 1 | after_separator, closing << 1 | after_close);
-            let doubled = opening & behind_close;
-            let misplaced = opening & !(behind_separator | behind_close);
-            let text_behind = behind_close & !(separators | opening);
-            let refused = misplaced | self.refused(stretch, index, text_behind);
-            if doubled != 0 {
+            let settled = self.settle(stretch, index, blocks[index], &mut before, &parity_of);
+            if settled.doubled {
                 found = Quotes::Doubled;
             }
-            let escaped = other_escape.is_some_and(|escape| holds(stretch, index, escape));
-            if doubled != 0 && self.dialect.escape != Some(quote) || refused != 0 || escaped {
+            if settled.refused {
                 // The record that holds it, and what follows, is for others to read.
                 for block in &mut blocks[index..] {
                     *block = [0; 3];
                 }
                 return found;
             }
-            blocks[index] = [delimiters, newlines, quotes];
-            (inside, after_separator, after_close) = (0u64.wrapping_sub(parity >> 63), separators >> 63, closing >> 63);
+            blocks[index] = [settled.delimiters, settled.newlines, blocks[index][QUOTE]];
         }
         found
+    }
+
+    /// Takes separators between quotes out of one block.
+    #[inline(always)]
+    fn settle(
+        &self,
+        stretch: &[u8],
+        index: usize,
+        [delimiters, newlines, quotes]: [u64; 3],
+        before: &mut Before,
+        parity_of: impl Fn(u64) -> u64,
+    ) -> Settled {
+        let parity = parity_of(quotes) ^ before.inside;
+        let (opening, closing) = (quotes & parity, quotes & !parity);
+        let (delimiters, newlines) = (delimiters & !parity, newlines & !parity);
+        let separators = delimiters | newlines;
+        let (behind_separator, behind_close) = (separators << 1 | before.separator, closing << 1 | before.close);
+        let doubled = opening & behind_close != 0;
+        let misplaced = opening & !(behind_separator | behind_close);
+        let text_behind = behind_close & !(separators | opening);
+        *before = Before { inside: 0u64.wrapping_sub(parity >> 63), separator: separators >> 63, close: closing >> 63 };
+        let refused = doubled && self.dialect.escape != self.dialect.quote
+            || misplaced != 0
+            || text_behind != 0 && self.refused(stretch, index, text_behind) != 0
+            || self.has_other_escape(stretch, index);
+        Settled { delimiters, newlines, doubled, refused }
+    }
+
+    /// Whether a block holds an escape that is not the quote.
+    #[inline(always)]
+    fn has_other_escape(&self, stretch: &[u8], index: usize) -> bool {
+        self.dialect.escape.is_some_and(|escape| Some(escape) != self.dialect.quote && holds(stretch, index, escape))
     }
 
     /// Of the bytes behind closing quotes that are no separators, those that are not a carriage return before a newline
@@ -286,6 +322,31 @@ impl Structure {
 fn holds(stretch: &[u8], index: usize, byte: u8) -> bool {
     let block = stretch.get(index * BLOCK..).unwrap_or_default();
     memchr(byte, block.get(..BLOCK).unwrap_or(block)).is_some()
+}
+
+/// What the bytes before a block mean for it: bits of its first byte, and whether all of it is between quotes.
+struct Before {
+    inside: u64,
+    /// A record's start is as good as a separator.
+    separator: u64,
+    close: u64,
+}
+
+impl Default for Before {
+    fn default() -> Self {
+        Before { inside: 0, separator: 1, close: 0 }
+    }
+}
+
+/// A block whose quotes are understood.
+struct Settled {
+    /// Those that end fields.
+    delimiters: u64,
+    newlines: u64,
+    /// Whether quotes stand for quotes in it.
+    doubled: bool,
+    /// Whether something is not where it belongs.
+    refused: bool,
 }
 
 /// Records that were counted.
