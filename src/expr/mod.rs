@@ -30,7 +30,10 @@ pub use compiler::Compiler;
 pub use datafusion_expr::{EmitTo, GroupsAccumulator};
 pub use evaluator::Evaluator;
 pub use fold::fold_checked;
-pub use functions::{FunctionRegistry, NAMED_CAST, first_row, functions, single_row};
+pub use functions::{
+    Entry, FunctionRegistry, Macro, NAMED_CAST, TABLE_MACROS, TableMacro, entries, first_row, function_list, functions,
+    macros, single_row,
+};
 pub use predicate::Selection;
 pub use window::{
     Bound, Exclusion, Frame, FrameUnits, Offset, Removal, SlidingAggregate, SlidingInputs, Step, WindowCall,

@@ -28,6 +28,7 @@ mod runtime;
 mod source;
 mod spec;
 pub mod statistics;
+mod whole;
 
 #[doc(hidden)]
 pub use csv::read_cut;
@@ -40,6 +41,7 @@ pub use resolve::{resolve, resolve_known};
 pub use runtime::{ScanFilter, Told};
 pub use source::source;
 pub use spec::{FileEntry, Format, OptionValue, Options, ScanSpec};
+pub use whole::{glob_files, read_blob, read_text};
 
 use crate::error::Result;
 

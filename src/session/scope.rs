@@ -11,10 +11,17 @@ use super::engine::Engine;
 use super::relation::{Relation, with_column_names};
 use super::sql::relations::Tables;
 use super::sql::{About, FileCall, Prepared, with_excerpt};
+use crate::batch::MemorySource;
 use crate::error::{Code, Error, Result};
+use crate::expr::function_list;
 use crate::plan::StoredTable;
 use crate::scan::parquet::{parquet_metadata, parquet_schema};
-use crate::scan::{ScanSpec, sniff_csv};
+use crate::scan::{ScanSpec, glob_files, read_blob, read_text, sniff_csv};
+
+/// Rows that are known already.
+fn known_rows(rows: RecordBatch) -> Relation {
+    Relation::Stored(StoredTable::new(Arc::new(MemorySource::new(rows.schema(), vec![rows]))))
+}
 
 /// The catalog as a statement, or a view within it, sees it.
 pub(crate) struct Scope<'a> {
@@ -58,6 +65,9 @@ impl<'a> Scope<'a> {
 impl Tables for Scope<'_> {
     fn table(&self, name: &str) -> Option<Result<Relation>> {
         let Some(entry) = self.engine.catalog.get(name) else {
+            if name.eq_ignore_ascii_case("floe_functions") {
+                return Some(function_list().map(known_rows));
+            }
             let rows = self.engine.side.rows(name)?;
             return Some(Ok(Relation::Stored(StoredTable::new(Arc::new(rows)))));
         };
@@ -89,6 +99,9 @@ impl Tables for Scope<'_> {
         let find_out = match call.about {
             About::Chunks => parquet_metadata,
             About::Nodes => parquet_schema,
+            About::Paths => glob_files,
+            About::Texts => read_text,
+            About::Blobs => read_blob,
             About::Rows | About::Dialect => sniff_csv,
         };
         find_out(&call.patterns, &call.options, self.engine.storage())

@@ -1,6 +1,8 @@
 //! Every function by name: the library's, with floe's own where the library's would wrap or be slow.
 //!
-//! Own: `sum` (widens, exact or an error), `avg` of integers (exact sum), `min` and `max` of texts, and the aggregates of all values of a group
+//! Own scalar functions lie in `library`, one file for each family.
+//!
+//! Own aggregates: `sum` (widens, exact or an error), `avg` of integers (exact sum), `min` and `max` of texts, and the aggregates of all values of a group
 //! (`median`, quantiles, `mode`, `string_agg`).
 
 mod average;
@@ -8,6 +10,8 @@ mod average_accumulators;
 mod count;
 mod gatherers;
 mod groups;
+mod library;
+mod moments;
 mod named_cast;
 mod nearest;
 mod registry;
@@ -21,6 +25,8 @@ mod totals;
 pub(super) use count::CountGroups;
 pub use gatherers::first_row;
 pub(super) use groups::counted;
+pub use library::catalog::{Entry, entries, function_list};
+pub use library::macros::{Macro, TABLE_MACROS, TableMacro, all as macros};
 pub use named_cast::NAMED_CAST;
 pub use registry::{FunctionRegistry, functions};
 pub use single_row::single_row;

@@ -10,6 +10,8 @@ use datafusion_functions_aggregate::first_last::{first_value_udaf, last_value_ud
 
 use super::average::Average;
 use super::gatherers::gatherers;
+use super::library;
+use super::moments::moments;
 use super::named_cast::named_cast;
 use super::nearest::Nearest;
 use super::series::series;
@@ -39,7 +41,8 @@ impl FunctionRegistry {
             .into_iter()
             .chain(datafusion_functions_nested::all_default_nested_functions())
             .chain([Arc::new(ScalarUDF::new_from_impl(Nearest::default())), named_cast()])
-            .chain(series());
+            .chain(series())
+            .chain(library::scalars());
         // Own functions come last, so that they take the place of the library's.
         let aggregate = datafusion_functions_aggregate::all_default_aggregate_functions().into_iter().chain([
             Arc::new(AggregateUDF::new_from_impl(Sum::new())),
@@ -48,17 +51,30 @@ impl FunctionRegistry {
             Arc::new(first_value_udaf().as_ref().clone().with_aliases(["first"])),
             Arc::new(last_value_udaf().as_ref().clone().with_aliases(["last"])),
         ]);
-        let aggregate = aggregate.chain(gatherers());
-        FunctionRegistry {
+        let aggregate = aggregate.chain(gatherers()).chain(moments());
+        let own = library::higher_order().into_iter().map(|(function, ..)| function);
+        let higher_order = datafusion_functions_nested::all_default_higher_order_functions().into_iter().chain(own);
+        let mut registry = FunctionRegistry {
             scalar: by_name(scalar, |function| (function.name(), function.aliases())),
-            higher_order: by_name(datafusion_functions_nested::all_default_higher_order_functions(), |function| {
-                (function.name(), function.aliases())
-            }),
+            higher_order: by_name(higher_order, |function| (function.name(), function.aliases())),
             aggregate: by_name(aggregate, |function| (function.name(), function.aliases())),
             window: by_name(datafusion_functions_window::all_default_window_functions(), |function| {
                 (function.name(), function.aliases())
             }),
             expr_planners: expr_planners(),
+        };
+        add_aliases(&mut registry.scalar, library::scalar_aliases());
+        add_aliases(&mut registry.aggregate, library::aggregate_aliases());
+        add_aliases(&mut registry.window, library::window_aliases());
+        registry
+    }
+}
+
+/// Puts functions under further names; a name that is taken is taken over.
+fn add_aliases<F>(functions: &mut HashMap<String, Arc<F>>, aliases: &[(&str, &str)]) {
+    for (alias, name) in aliases {
+        if let Some(function) = functions.get(*name).cloned() {
+            functions.insert((*alias).to_string(), function);
         }
     }
 }

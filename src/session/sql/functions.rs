@@ -5,12 +5,16 @@ use std::sync::{Arc, OnceLock};
 use datafusion_expr::planner::ExprPlanner;
 
 use super::fields::FieldPlanner;
+use super::macros;
 use crate::expr;
 
 /// The names of all functions, for did-you-mean.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> + Clone {
     let functions = expr::functions();
-    functions.scalar.keys().chain(functions.aggregate.keys()).chain(functions.window.keys()).map(String::as_str)
+    let known = functions.scalar.keys().chain(functions.aggregate.keys()).chain(functions.window.keys());
+    let known = known.chain(functions.higher_order.keys()).map(String::as_str).chain(macros::names());
+    // Those that nobody writes begin with a #.
+    known.filter(|name| !name.starts_with('#'))
 }
 
 /// The planners of the registry, and before them those that know floe's names.

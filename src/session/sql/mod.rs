@@ -5,6 +5,7 @@
 //! [`spelling`]), because the planner compares names exactly.
 
 mod asof;
+mod calls;
 mod caret;
 mod casts;
 mod copy;
@@ -17,6 +18,7 @@ mod from_first;
 mod functions;
 mod groups;
 mod hints;
+mod macros;
 mod marks;
 mod naming;
 mod parse;
@@ -74,10 +76,11 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Reads `sql`, which must be one statement, and resolves what it reads.
     pub(crate) fn new(sql: &str, tables: &dyn Tables) -> Result<Self> {
-        let tokens = exclude::take(asof::take(from_first::complete(parse::tokens(sql)?))?);
+        let tokens = exclude::take(asof::take(from_first::complete(calls::take(parse::tokens(sql)?)))?);
         let (mut tokens, hints) = Hints::take(tokens)?;
         let copy_options = copy::take_options(&mut tokens)?;
-        let written = parse::statement(&tokens)?;
+        let mut written = parse::statement(&tokens)?;
+        macros::spell_out_tables(&mut written);
         Ok(Prepared { copy_options, ..Prepared::from_tokens(&mut tokens, written, hints, tables)? })
     }
 
@@ -94,11 +97,14 @@ impl Prepared {
         spelling.learn_tokens(tokens);
         spelling.apply(tokens);
         let mut statement = parse::statement(tokens)?;
+        macros::spell_out_tables(&mut statement);
         relations.replace(&mut statement, &spelling)?;
         naming::name_columns(&mut statement);
         semi::spell_out(&mut statement);
         groups::spell_out(&mut statement);
         dots::spell_out(&mut statement);
+        calls::spell_out(&mut statement);
+        macros::spell_out(&mut statement);
         let provider = Provider::new(relations.sources(&spelling), tables.names());
         let labels = Labels::of(&written);
         let (tokens, copy_options) = (tokens.to_vec(), Vec::new());

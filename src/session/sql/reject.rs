@@ -10,6 +10,7 @@ use datafusion_sql::sqlparser::ast::{
     SetExpr, SetOperator, SetQuantifier, Spanned, Statement, TableFactor, TableWithJoins, Visit, Visitor,
 };
 
+use super::calls;
 use super::parse::span_of;
 use super::table_function;
 use crate::error::{Code, Error, Result};
@@ -100,7 +101,8 @@ impl Visitor for Rejections {
         let FunctionArguments::List(list) = &function.args else {
             return ControlFlow::Continue(());
         };
-        if function.name.to_string().to_lowercase() == "unnest" {
+        let name = function.name.to_string();
+        if name.eq_ignore_ascii_case("unnest") || calls::takes_names(&name) {
             return ControlFlow::Continue(());
         }
         let named = list.args.iter().any(|argument| !matches!(argument, FunctionArg::Unnamed(_)));

@@ -156,7 +156,7 @@ impl Collector<'_> {
             None => {
                 let relation = match call.about {
                     About::Rows => Relation::Files(FileTable::new(Arc::new(self.tables.files(&call)?))),
-                    About::Dialect | About::Chunks | About::Nodes => answer(self.tables.facts(&call)?),
+                    _ => answer(self.tables.facts(&call)?),
                 };
                 let name = self.planner_name(&call);
                 self.relations.add(name.to_lowercase(), Ok(relation));
@@ -194,6 +194,11 @@ fn file_call_of(factor: &TableFactor) -> Result<Option<FileCall>> {
     };
     match (name.0.as_slice(), args) {
         ([ObjectNamePart::Identifier(function)], Some(_)) if table_function::makes_rows(&function.value) => Ok(None),
+        ([ObjectNamePart::Identifier(function)], Some(args))
+            if args.args.is_empty() && table_function::is_of_engine(&function.value) =>
+        {
+            Ok(None)
+        }
         ([ObjectNamePart::Identifier(function)], Some(args)) => call_of(function, args).map(Some),
         (_, Some(_)) => Err(unknown_function(name)),
         ([ObjectNamePart::Identifier(glob)], None) if glob.quote_style == Some('\'') => {
@@ -206,7 +211,10 @@ fn file_call_of(factor: &TableFactor) -> Result<Option<FileCall>> {
 
 fn call_of(function: &Ident, args: &TableFunctionArgs) -> Result<FileCall> {
     match table_function::format_of(&function.value) {
-        Some(format) => table_function::file_call(&function.value, format, &args.args),
+        Some(format) => table_function::file_call(&function.value, Some(format), &args.args),
+        None if table_function::asks_of_any_file(&function.value) => {
+            table_function::file_call(&function.value, None, &args.args)
+        }
         None => Err(unknown_function(&ObjectName::from(vec![function.clone()]))),
     }
 }
@@ -214,7 +222,7 @@ fn call_of(function: &Ident, args: &TableFunctionArgs) -> Result<FileCall> {
 fn unknown_function(name: &ObjectName) -> Error {
     let error = Error::new(Code::UnknownFunction, format!("there is no table function named \"{name}\""))
         .span(span_of(name.span()));
-    match suggest::hint(&name.to_string(), table_function::NAMES, "table functions") {
+    match suggest::hint(&name.to_string(), table_function::names(), "table functions") {
         Some(hint) => error.hint(hint),
         None => error,
     }
@@ -229,6 +237,12 @@ impl VisitorMut for Replacer<'_> {
     type Break = Box<Error>;
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Box<Error>> {
+        if let TableFactor::Table { name, args, .. } = factor
+            && table_function::is_of_engine(&name.to_string())
+        {
+            *args = None;
+            return ControlFlow::Continue(());
+        }
         if !matches!(file_call_of(factor), Ok(Some(_))) {
             return ControlFlow::Continue(());
         }

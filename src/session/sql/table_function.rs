@@ -4,6 +4,7 @@ use datafusion_sql::sqlparser::ast::{
     Array, BinaryOperator, Expr, FunctionArg, FunctionArgExpr, Spanned, UnaryOperator, Value, ValueWithSpan,
 };
 
+use super::macros;
 use super::parse::span_of;
 use crate::error::{Code, Error, Result};
 use crate::io::shown;
@@ -31,6 +32,12 @@ pub(crate) enum About {
     Chunks,
     /// The schemas of Parquet files.
     Nodes,
+    /// Which there are.
+    Paths,
+    /// All that is in them, as one text each.
+    Texts,
+    /// All that is in them, as bytes.
+    Blobs,
 }
 
 impl FileCall {
@@ -45,7 +52,11 @@ impl FileCall {
 }
 
 /// Names of all table functions, for did-you-mean.
-pub(crate) const NAMES: [&str; 17] = [
+const NAMES: [&str; 21] = [
+    "glob",
+    "read_text",
+    "read_blob",
+    "floe_functions",
     "range",
     "generate_series",
     "unnest",
@@ -65,9 +76,19 @@ pub(crate) const NAMES: [&str; 17] = [
     "read_feather",
 ];
 
+/// These, and those that are short for queries.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> + Clone {
+    NAMES.into_iter().chain(macros::table_names())
+}
+
 /// Whether a table function of that name makes rows of its arguments, without any file.
 pub(crate) fn makes_rows(name: &str) -> bool {
     matches!(name.to_lowercase().as_str(), "range" | "generate_series" | "unnest")
+}
+
+/// Whether a table function of that name, without arguments, tells what the engine has.
+pub(crate) fn is_of_engine(name: &str) -> bool {
+    name.eq_ignore_ascii_case("floe_functions")
 }
 
 /// The format that a table function of that name reads.
@@ -81,8 +102,13 @@ pub(crate) fn format_of(name: &str) -> Option<Format> {
     }
 }
 
+/// What a table function asks of files that are of no format.
+pub(crate) fn asks_of_any_file(name: &str) -> bool {
+    matches!(name.to_lowercase().as_str(), "glob" | "read_text" | "read_blob")
+}
+
 /// Reads the arguments: first the glob or the list of globs, then `name => value`, `name = value` or `name := value`.
-pub(crate) fn file_call(name: &str, format: Format, arguments: &[FunctionArg]) -> Result<FileCall> {
+pub(crate) fn file_call(name: &str, format: Option<Format>, arguments: &[FunctionArg]) -> Result<FileCall> {
     let mut patterns = None;
     let mut options = Options::new();
     for argument in arguments {
@@ -107,9 +133,12 @@ pub(crate) fn file_call(name: &str, format: Format, arguments: &[FunctionArg]) -
                 "sniff_csv" => About::Dialect,
                 "parquet_metadata" => About::Chunks,
                 "parquet_schema" => About::Nodes,
+                "glob" => About::Paths,
+                "read_text" => About::Texts,
+                "read_blob" => About::Blobs,
                 _ => About::Rows,
             };
-            Ok(FileCall { patterns, format: Some(format), options, about })
+            Ok(FileCall { patterns, format, options, about })
         }
         _ => Err(Error::new(Code::InvalidQuery, format!("{name} needs a glob or a list of globs"))
             .hint(format!("write {name}('folder/*.csv')"))),
@@ -202,7 +231,7 @@ mod tests {
         let SetExpr::Select(select) = query.body.as_ref() else { unreachable!() };
         let TableFactor::Table { args: Some(args), name, .. } = &select.from[0].relation else { unreachable!() };
         let name = name.to_string();
-        file_call(&name, format_of(&name).unwrap(), &args.args)
+        file_call(&name, format_of(&name), &args.args)
     }
 
     #[test]

@@ -1,0 +1,127 @@
+//! Types, errors, identifiers and what the engine is.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use arrow::array::{Array, ArrayRef, StringViewArray};
+use arrow::datatypes::DataType;
+use std::sync::Arc;
+
+use super::function::{Arguments, Bound, Function, Overload, function};
+use super::typed::{Bool, Moment, Text, row0, row1, row2};
+use crate::error::{Code, Error, Result};
+use crate::expr::types::sql_type_name;
+use datafusion_common::Result as DataFusionResult;
+
+/// The functions of this family.
+pub(super) fn functions() -> Vec<Function> {
+    let mut functions = identifiers();
+    functions.extend([
+        function(
+            "#if_known",
+            "value, other",
+            "The value, or NULL where other is NULL",
+            [Overload::generic(
+                |types: &[DataType]| match types {
+                    [value, _] => Some(Bound { arguments: types.to_vec(), result: value.clone() }),
+                    _ => None,
+                },
+                |arguments| {
+                    let unknown = arrow::compute::is_null(&arguments.array(1)?)?;
+                    Ok(arrow::compute::nullif(&arguments.array(0)?, &unknown)?)
+                },
+            )],
+        ),
+        function("typeof", "value", "The name of the value's type", [type_name(str::to_string)]),
+        function("pg_typeof", "value", "The name of the value's type in small letters", [type_name(str::to_lowercase)]),
+        function(
+            "error",
+            "message",
+            "Ends the query with this message",
+            [row1::<Text, _>(|message| -> Result<Option<String>> { Err(Error::new(Code::InvalidQuery, message)) })],
+        )
+        .volatile(),
+        function(
+            "assert_true",
+            "condition[, message]",
+            "NULL, or the end of the query where the condition does not hold",
+            [row1::<Bool, _>(|holds| asserted(holds, "a condition does not hold")), row2::<Bool, Text, _>(asserted)],
+        )
+        .volatile(),
+        function("version", "", "The version of floe", [row0(|| format!("v{}", env!("CARGO_PKG_VERSION")))]),
+    ]);
+    functions
+}
+
+fn identifiers() -> Vec<Function> {
+    vec![
+        function("uuid gen_random_uuid uuidv4", "", "A random identifier", [row0(|| uuid(fastrand::u128(..), 4))])
+            .volatile(),
+        function("uuidv7", "", "A random identifier that begins with the time", [row0(uuidv7)]).volatile(),
+        function(
+            "#uuid",
+            "text",
+            "The text as an identifier is written",
+            [row1::<Text, _>(|text| parse_uuid(text).map(written))],
+        ),
+        function(
+            "uuid_extract_version",
+            "uuid",
+            "The version of an identifier",
+            [row1::<Text, _>(|text| parse_uuid(text).map(|bits| (bits >> 76 & 15) as i32))],
+        ),
+        function(
+            "uuid_extract_timestamp",
+            "uuid",
+            "The time that an identifier of version 7 begins with",
+            [row1::<Text, _>(|text| {
+                let bits = parse_uuid(text)?;
+                if bits >> 76 & 15 != 7 {
+                    return Err(Error::new(Code::InvalidQuery, format!("'{text}' is no identifier of version 7")));
+                }
+                // 48 bits of milliseconds.
+                Ok(Moment((bits >> 80) as i64 * 1000))
+            })],
+        ),
+    ]
+}
+
+fn type_name(written: fn(&str) -> String) -> Overload {
+    let bind = |types: &[DataType]| {
+        (types.len() == 1).then(|| Bound { arguments: types.to_vec(), result: DataType::Utf8View })
+    };
+    Overload::generic(bind, move |arguments: &Arguments| -> DataFusionResult<ArrayRef> {
+        let data_type = arguments.array(0)?.data_type().clone();
+        let name = written(&sql_type_name(&data_type));
+        Ok(Arc::new(StringViewArray::from_iter_values(std::iter::repeat_n(name, arguments.rows))))
+    })
+}
+
+fn asserted(holds: bool, message: &str) -> Result<Option<bool>> {
+    if holds { Ok(None) } else { Err(Error::new(Code::InvalidQuery, message)) }
+}
+
+/// The text of an identifier of these bits but for its version and variant.
+fn uuid(bits: u128, version: u128) -> String {
+    let bits = bits & !(15 << 76) & !(3 << 62) | version << 76 | 2 << 62;
+    written(bits)
+}
+
+fn written(bits: u128) -> String {
+    let digits = format!("{bits:032x}");
+    let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
+    format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
+}
+
+fn uuidv7() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    uuid(since << 80 | fastrand::u128(..) >> 48, 7)
+}
+
+fn parse_uuid(text: &str) -> Result<u128> {
+    let digits: String = text.chars().filter(|character| !matches!(character, '-' | '{' | '}')).collect();
+    let wrong = || Error::new(Code::InvalidCast, format!("'{text}' is no UUID"));
+    if digits.len() != 32 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err(wrong());
+    }
+    u128::from_str_radix(&digits, 16).map_err(|_| wrong())
+}

@@ -1,0 +1,284 @@
+//! Calls whose arguments say more than values, in words that the planner knows.
+//!
+//! * `struct_pack(a := 1)` is `{'a': 1}`; `struct_insert(s, a := 1)` and `struct_update(s, a := 1)` take it as one argument.
+//! * `regexp_extract(text, pattern, ['year', 'month'])` is a struct of groups, `date_part(['year', 'month'], time)` one of parts.
+//! * `EXTRACT(part FROM time)` and `date_part('part', time)` of parts that the library does not know are functions of floe.
+//! * `strptime(text, '… %z')` is a moment, with its time zone.
+//! * `list_aggregate(list, 'sum')` is `list_sum(list)`; `struct_extract(s, 'a')` is `s['a']`.
+//! * `json -> 'key'` and `json ->> 'key'` are functions, also where the parser took `json -> …` for a lambda.
+//! * `alias(column)` is the column's name.
+
+use std::ops::ControlFlow;
+
+use datafusion_sql::sqlparser::ast::{
+    AccessExpr, Array, BinaryOperator, CastKind, DataType, DictionaryField, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, LambdaSyntax, ObjectName, OneOrManyWithParens,
+    Statement, Subscript, TimezoneInfo, Value, ValueWithSpan, VisitMut, VisitorMut,
+};
+
+use datafusion_sql::sqlparser::keywords::Keyword;
+use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use super::macros::plain_name;
+use crate::expr::functions;
+
+/// Functions whose arguments may have names.
+pub(super) fn takes_names(function: &str) -> bool {
+    matches!(function.to_lowercase().as_str(), "struct_pack" | "struct_insert" | "struct_update")
+}
+
+/// Words that the parser takes for values, and for functions only where nothing stands behind them.
+const RESERVED: [&str; 4] = ["current_catalog", "current_user", "session_user", "user"];
+
+/// Makes calls of `current_user()` and the like.
+pub(super) fn take(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    for index in 0..tokens.len() {
+        let is_call = matches!(tokens.get(index + 1..index + 3), Some([open, close]) if open.token == Token::LParen && close.token == Token::RParen);
+        if let Some(TokenWithSpan { token: Token::Word(word), .. }) = tokens.get_mut(index)
+            && is_call
+            && RESERVED.contains(&word.value.to_lowercase().as_str())
+        {
+            (word.quote_style, word.keyword) = (Some('"'), Keyword::NoKeyword);
+        }
+    }
+    tokens
+}
+
+/// Rewrites every such call.
+pub(super) fn spell_out(statement: &mut Statement) {
+    let _: ControlFlow<()> = VisitMut::visit(statement, &mut Calls);
+}
+
+struct Calls;
+
+impl VisitorMut for Calls {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Function(call) = expr
+            && plain_name(&call.name).is_some_and(|name| functions().higher_order.contains_key(&name))
+        {
+            mark_lambdas(call);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Some(operands) = arrow_operands(expr) {
+            *expr = operands;
+        }
+        let spelled = match expr {
+            Expr::BinaryOp { left, op: BinaryOperator::Arrow, right } => {
+                Some(call_of("json_extract", vec![left.as_ref().clone(), right.as_ref().clone()]))
+            }
+            Expr::BinaryOp { left, op: BinaryOperator::LongArrow, right } => {
+                Some(call_of("json_extract_string", vec![left.as_ref().clone(), right.as_ref().clone()]))
+            }
+            Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr: value, data_type, .. } => {
+                let function = match data_type {
+                    DataType::JSON => "json",
+                    DataType::Uuid => "#uuid",
+                    _ => return ControlFlow::Continue(()),
+                };
+                Some(call_of(function, vec![value.as_ref().clone()]))
+            }
+            Expr::Substring { expr: text, substring_from: Some(from), substring_for, .. } => {
+                let parts = [Some(&*text), Some(&*from), substring_for.as_ref()];
+                Some(call_of("substr", parts.into_iter().flatten().map(|part| part.as_ref().clone()).collect()))
+            }
+
+            Expr::Function(call) => spelled(call),
+            Expr::Extract { field, expr, .. } => {
+                let name = field.to_string();
+                own_part(name.trim_matches('\'')).map(|function| call_of(function, vec![expr.as_ref().clone()]))
+            }
+            _ => None,
+        };
+        if let Some(spelled) = spelled {
+            *expr = spelled;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The parser takes every `name -> …` for a lambda. Those that stand where a lambda is expected get the other syntax, which
+/// means the same.
+fn mark_lambdas(call: &mut Function) {
+    let FunctionArguments::List(list) = &mut call.args else { return };
+    for argument in &mut list.args {
+        if let FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Lambda(lambda))) = argument {
+            lambda.syntax = LambdaSyntax::LambdaKeyword;
+        }
+    }
+}
+
+/// `column -> 'key'` that was taken for a lambda.
+fn arrow_operands(expr: &Expr) -> Option<Expr> {
+    let Expr::Lambda(lambda) = expr else { return None };
+    let OneOrManyWithParens::One(parameter) = &lambda.params else { return None };
+    let column = lambda.syntax == LambdaSyntax::Arrow && parameter.data_type.is_none();
+    column.then(|| Expr::BinaryOp {
+        left: Box::new(Expr::Identifier(parameter.name.clone())),
+        op: BinaryOperator::Arrow,
+        right: lambda.body.clone(),
+    })
+}
+
+/// The function of a part of time that the library's `date_part` does not have, or has otherwise.
+fn own_part(part: &str) -> Option<&'static str> {
+    Some(match part.to_lowercase().as_str() {
+        "millennium" | "millennia" | "millenniums" | "mil" | "mils" => "millennium",
+        "century" | "centuries" | "cent" | "c" => "century",
+        "decade" | "decades" | "dec" | "decs" => "decade",
+        "isoyear" => "isoyear",
+        "yearweek" => "yearweek",
+        "dayofweek" | "weekday" => "dayofweek",
+        "dayofyear" => "dayofyear",
+        "dayofmonth" => "dayofmonth",
+        "weekofyear" => "week",
+        "era" => "era",
+        "epoch" => "epoch",
+        "julian" => "julian",
+        "timezone" | "timezone_hour" => "timezone_hour",
+        "timezone_minute" => "timezone_minute",
+        _ => return None,
+    })
+}
+
+fn spelled(call: &Function) -> Option<Expr> {
+    let name = plain_name(&call.name)?;
+    let FunctionArguments::List(list) = &call.args else { return None };
+    if call.over.is_some() || call.filter.is_some() {
+        return None;
+    }
+    let values: Vec<&Expr> = list.args.iter().filter_map(unnamed).collect();
+    match (name.as_str(), values.as_slice()) {
+        ("struct_pack", []) => Some(Expr::Dictionary(named_fields(&list.args)?)),
+        ("struct_insert" | "struct_update", [structure]) if list.args.len() > 1 => {
+            let fields = Expr::Dictionary(named_fields(list.args.get(1..)?)?);
+            let function = if name == "struct_insert" { "struct_concat" } else { "struct_update" };
+            Some(call_of(function, vec![(*structure).clone(), fields]))
+        }
+        ("regexp_extract", [text, pattern, Expr::Array(names)]) => groups(text, pattern, names),
+        ("date_part" | "datepart", [Expr::Array(parts), time]) => {
+            let part = |part: &Expr| {
+                let name = text_of(part)?;
+                Some((name.to_string(), part_of(name, time)))
+            };
+            let parts = Expr::Dictionary(fields(parts.elem.iter().map(part).collect::<Option<Vec<_>>>()?));
+            Some(call_of("#if_known", vec![parts, (*time).clone()]))
+        }
+        ("date_part" | "datepart", [part, time]) => {
+            own_part(text_of(part)?).map(|function| call_of(function, vec![(*time).clone()]))
+        }
+        ("strptime" | "try_strptime", [_, format]) => {
+            let format = text_of(format)?;
+            (format.contains("%z") || format.contains("%Z")).then(|| Expr::Cast {
+                kind: CastKind::Cast,
+                expr: Box::new(Expr::Function(call.clone())),
+                data_type: DataType::Timestamp(None, TimezoneInfo::WithTimeZone),
+                array: false,
+                format: None,
+            })
+        }
+        ("json_extract" | "json_extract_path", [json, path]) if has_wildcard(path) => {
+            Some(call_of("#json_extract_all", vec![(*json).clone(), (*path).clone()]))
+        }
+        ("json_extract_string" | "json_extract_path_text", [json, path]) if has_wildcard(path) => {
+            Some(call_of("#json_extract_string_all", vec![(*json).clone(), (*path).clone()]))
+        }
+        ("grouping_id", _) => {
+            Some(Expr::Function(Function { name: ObjectName::from(vec![Ident::new("grouping")]), ..call.clone() }))
+        }
+        ("struct_extract", [structure, field]) => Some(match text_of(field) {
+            Some(_) => field_of(structure, field),
+            None => call_of("struct_extract_at", vec![(*structure).clone(), (*field).clone()]),
+        }),
+        (
+            "list_aggregate" | "list_aggr" | "array_aggregate" | "array_aggr" | "aggregate",
+            [list, aggregate, more @ ..],
+        ) => {
+            let arguments = std::iter::once(*list).chain(more.iter().copied()).cloned().collect();
+            Some(call_of(&format!("list_{}", text_of(aggregate)?), arguments))
+        }
+        ("alias", [Expr::Identifier(name)]) => Some(text(&name.value)),
+        ("alias", [Expr::CompoundIdentifier(names)]) => Some(text(&names.last()?.value)),
+        _ => None,
+    }
+}
+
+fn unnamed(argument: &FunctionArg) -> Option<&Expr> {
+    match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => Some(value),
+        _ => None,
+    }
+}
+
+/// A path into JSON that leads to several parts.
+fn has_wildcard(path: &Expr) -> bool {
+    text_of(path).is_some_and(|path| path.starts_with('$') && (path.contains('*') || path.contains("..")))
+}
+
+/// The text of a literal.
+fn text_of(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) => Some(text),
+        _ => None,
+    }
+}
+
+fn text(text: &str) -> Expr {
+    Expr::value(Value::SingleQuotedString(text.to_string()))
+}
+
+fn fields(fields: Vec<(String, Expr)>) -> Vec<DictionaryField> {
+    fields
+        .into_iter()
+        .map(|(name, value)| DictionaryField { key: Ident::with_quote('\'', name), value: Box::new(value) })
+        .collect()
+}
+
+/// `a := 1, b := 2` as fields of a struct.
+fn named_fields(arguments: &[FunctionArg]) -> Option<Vec<DictionaryField>> {
+    let field = |argument: &FunctionArg| match argument {
+        FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => Some((name.value.clone(), value.clone())),
+        _ => None,
+    };
+    Some(fields(arguments.iter().map(field).collect::<Option<Vec<_>>>()?))
+}
+
+fn field_of(structure: &Expr, field: &Expr) -> Expr {
+    let access = AccessExpr::Subscript(Subscript::Index { index: field.clone() });
+    Expr::CompoundFieldAccess { root: Box::new(structure.clone()), access_chain: vec![access] }
+}
+
+fn groups(text: &Expr, pattern: &Expr, names: &Array) -> Option<Expr> {
+    let group = |(index, name): (usize, &Expr)| {
+        let number = Expr::value(Value::Number((index + 1).to_string(), false));
+        Some((text_of(name)?.to_string(), call_of("regexp_extract", vec![text.clone(), pattern.clone(), number])))
+    };
+    Some(Expr::Dictionary(fields(names.elem.iter().enumerate().map(group).collect::<Option<Vec<_>>>()?)))
+}
+
+fn part_of(name: &str, time: &Expr) -> Expr {
+    match own_part(name) {
+        Some(function) => call_of(function, vec![time.clone()]),
+        None => call_of("date_part", vec![text(name), time.clone()]),
+    }
+}
+
+/// A plain call.
+pub(super) fn call_of(function: &str, arguments: Vec<Expr>) -> Expr {
+    let args = arguments.into_iter().map(|value| FunctionArg::Unnamed(FunctionArgExpr::Expr(value))).collect();
+    let list = FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() };
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(function)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(list),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
