@@ -122,7 +122,11 @@ fn is_total(node: &Arc<dyn PhysicalExpr>, schema: &Schema) -> DataFusionResult<b
 }
 
 /// Common functions that have a value for every input.
-const TOTAL_FUNCTIONS: [&str; 16] = [
+const TOTAL_FUNCTIONS: [&str; 20] = [
+    "length",
+    "strlen",
+    "substr",
+    "split_part",
     "lower",
     "upper",
     "character_length",

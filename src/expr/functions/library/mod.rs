@@ -104,7 +104,9 @@ mod tests {
                 assert!(!function.description.ends_with('.'), "{}", function.name);
             }
         }
-        names.extend(macros::all().iter().map(|known| known.name.to_string()));
+        // A macro may have several numbers of parameters.
+        let short: std::collections::BTreeSet<_> = macros::all().iter().map(|known| known.name.to_string()).collect();
+        names.extend(short);
         names.sort();
         let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
         assert!(twice.is_empty(), "{twice:?}");

@@ -459,7 +459,7 @@ mod tests {
         assert_eq!(of(5, -3), "lac");
         assert_eq!(of(-100, 2), "");
         assert_eq!(of(-8, 2), "g");
-        assert_eq!(of(i64::MIN, i64::MAX), "glacier");
+        assert_eq!(of(i64::MIN, i64::MAX), "glacie");
         assert_eq!(of(3, i64::MIN), "gl");
     }
 

@@ -3,7 +3,7 @@
 use arrow::datatypes::IntervalMonthDayNano;
 
 use super::calendar::{DAY, add_months, civil, days_of};
-use super::out_of_range;
+use super::{midnight, out_of_range};
 use crate::error::{Code, Error, Result};
 use crate::expr::functions::library::function::{Function, function};
 use crate::expr::functions::library::typed::{
@@ -16,7 +16,6 @@ const CENTURY: i64 = 10_957 * DAY;
 
 /// The functions of this file.
 pub(super) fn functions() -> Vec<Function> {
-    let days = |days: i32| i64::from(days) * DAY;
     let day = |micros: i64| i32::try_from(micros.div_euclid(DAY)).map(Days).map_err(|_| out_of_range());
     vec![
         function(
@@ -24,18 +23,18 @@ pub(super) fn functions() -> Vec<Function> {
             "width, time[, offset or origin]",
             "The begin of the step of that width that the time lies in",
             [
-                row2::<Interval, Date, _>(move |width, date| bucket(width, days(date), None).and_then(day)),
+                row2::<Interval, Date, _>(move |width, date| bucket(width, midnight(date)?, None).and_then(day)),
                 row2::<Interval, Timestamp, _>(|width, time| bucket(width, time, None).map(Micros)),
                 row2::<Interval, Instant, _>(|width, time| bucket(width, time, None).map(Moment)),
                 row3::<Interval, Date, Interval, _>(move |width, date, offset| {
-                    shifted(width, days(date), offset).and_then(day)
+                    shifted(width, midnight(date)?, offset).and_then(day)
                 }),
                 row3::<Interval, Timestamp, Interval, _>(|width, time, offset| {
                     shifted(width, time, offset).map(Micros)
                 }),
                 row3::<Interval, Instant, Interval, _>(|width, time, offset| shifted(width, time, offset).map(Moment)),
                 row3::<Interval, Date, Date, _>(move |width, date, origin| {
-                    bucket(width, days(date), Some(days(origin))).and_then(day)
+                    bucket(width, midnight(date)?, Some(midnight(origin)?)).and_then(day)
                 }),
                 row3::<Interval, Timestamp, Timestamp, _>(|width, time, origin| {
                     bucket(width, time, Some(origin)).map(Micros)
@@ -88,7 +87,9 @@ fn months_bucket(step: i64, time: i64, origin: i64) -> Result<i64> {
 
 /// The bucket of the time without the offset, with the offset.
 fn shifted(width: IntervalMonthDayNano, time: i64, offset: IntervalMonthDayNano) -> Result<i64> {
-    let back = IntervalMonthDayNano::new(-offset.months, -offset.days, -offset.nanoseconds);
+    let negative = (offset.months.checked_neg(), offset.days.checked_neg(), offset.nanoseconds.checked_neg());
+    let (Some(months), Some(days), Some(nanoseconds)) = negative else { return Err(out_of_range()) };
+    let back = IntervalMonthDayNano::new(months, days, nanoseconds);
     add(bucket(width, add(time, back)?, None)?, offset)
 }
 

@@ -3,8 +3,8 @@
 use arrow::datatypes::IntervalMonthDayNano;
 
 use super::calendar::{DAY, civil, days_in_month};
-use super::out_of_range;
 use super::part::Part;
+use super::{midnight, out_of_range};
 use crate::error::{Code, Error, Result};
 use crate::expr::functions::library::function::{Function, Overload, function};
 use crate::expr::functions::library::typed::{Date, Instant, Text, Time, Timestamp, row2, row3};
@@ -39,7 +39,7 @@ fn between(count: fn(Part, i64, i64) -> Option<i64>) -> Vec<Overload> {
             .ok_or_else(|| Error::new(Code::InvalidQuery, format!("times have no difference in '{part}'")))
     };
     vec![
-        row3::<Text, Date, Date, _>(move |part, from, to| counted(part, i64::from(from) * DAY, i64::from(to) * DAY)),
+        row3::<Text, Date, Date, _>(move |part, from, to| counted(part, midnight(from)?, midnight(to)?)),
         row3::<Text, Timestamp, Timestamp, _>(counted),
         row3::<Text, Instant, Instant, _>(counted),
         row3::<Text, Time, Time, _>(counted),

@@ -14,6 +14,7 @@ use crate::expr::functions::library::typed::{
 /// The functions of this file.
 pub(super) fn functions() -> Vec<Function> {
     let mut functions = times();
+    functions.extend(months());
     functions.extend(spans());
     functions
 }
@@ -79,6 +80,11 @@ fn times() -> Vec<Function> {
             "The moment so many seconds after 1970",
             [row1::<Double, _>(|seconds| micros(seconds, 1e6).map(Moment)), row1::<Timestamp, _>(Micros)],
         ),
+    ]
+}
+
+fn months() -> Vec<Function> {
+    vec![
         function(
             "last_day",
             "time",

@@ -102,7 +102,7 @@ fn parts() -> Vec<Function> {
 
 fn part_of(part: Part) -> Vec<Overload> {
     vec![
-        row1::<Date, _>(move |days| part.value(i64::from(days) * DAY)),
+        row1::<Date, _>(move |days| part.at(days.into(), 0)),
         row1::<Timestamp, _>(move |micros| part.value(micros)),
         row1::<Instant, _>(move |micros| part.value(micros)),
         row1::<Time, _>(move |micros| match part {
@@ -157,7 +157,7 @@ fn span_micros(span: IntervalMonthDayNano) -> Result<i64> {
 
 fn epoch_units(unit: i64, from_number: bool) -> Vec<Overload> {
     let mut overloads = vec![
-        row1::<Date, _>(move |days| i64::from(days) * (DAY / unit)),
+        row1::<Date, _>(move |days| i64::from(days).checked_mul(DAY / unit).ok_or_else(out_of_range)),
         row1::<Timestamp, _>(move |micros: i64| micros.div_euclid(unit)),
         row1::<Instant, _>(move |micros: i64| micros.div_euclid(unit)),
         row1::<Time, _>(move |micros| micros / unit),
@@ -173,12 +173,17 @@ fn epoch_nanos() -> Vec<Overload> {
     let nanos = |micros: i64| micros.checked_mul(1000).ok_or_else(out_of_range);
     vec![
         row1::<TimestampNs, _>(|nanos| nanos),
-        row1::<Date, _>(move |days| nanos(i64::from(days) * DAY)),
+        row1::<Date, _>(move |days| midnight(days).and_then(nanos)),
         row1::<Timestamp, _>(nanos),
         row1::<Instant, _>(nanos),
         row1::<Time, _>(nanos),
         row1::<Interval, _>(move |span| span_micros(span).and_then(nanos)),
     ]
+}
+
+/// The time at which a day begins.
+fn midnight(days: i32) -> Result<i64> {
+    i64::from(days).checked_mul(DAY).ok_or_else(out_of_range)
 }
 
 /// The error of a time that cannot be represented.

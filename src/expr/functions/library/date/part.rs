@@ -77,7 +77,11 @@ impl Part {
 
     /// The part of a time in microseconds since 1970; of epoch and julian without what is behind the point.
     pub(super) fn value(self, micros: i64) -> i64 {
-        let (days, of_day) = (micros.div_euclid(DAY), micros.rem_euclid(DAY));
+        self.at(micros.div_euclid(DAY), micros.rem_euclid(DAY))
+    }
+
+    /// The part of a time in days since 1970 and microseconds of the day.
+    pub(super) fn at(self, days: i64, of_day: i64) -> i64 {
         match self {
             Part::Millennium => period(civil(days).year, 1000),
             Part::Century => period(civil(days).year, 100),
@@ -100,7 +104,7 @@ impl Part {
             Part::Second => of_day / 1_000_000 % 60,
             Part::Millisecond => of_day % 60_000_000 / 1000,
             Part::Microsecond => of_day % 60_000_000,
-            Part::Epoch => micros.div_euclid(1_000_000),
+            Part::Epoch => days * 86_400 + of_day / 1_000_000,
             Part::Era => i64::from(civil(days).year > 0),
             Part::Julian => days + 2_440_588,
             Part::Timezone => 0,

@@ -9,9 +9,8 @@ use arrow::datatypes::{
 };
 use datafusion_common::Result as DataFusionResult;
 
-use super::calendar::DAY;
-use super::out_of_range;
 use super::part::Part;
+use super::{midnight, out_of_range};
 use crate::error::Error;
 use crate::expr::functions::library::function::{Arguments, Function, Overload, function};
 
@@ -59,7 +58,7 @@ fn each<I: ArrowPrimitiveType, O: ArrowPrimitiveType>(
 
 fn of_dates(arguments: &Arguments) -> DataFusionResult<ArrayRef> {
     let starts: TimestampMicrosecondArray =
-        each::<Date32Type, TimestampMicrosecondType>(arguments, |part, days| part.start(i64::from(days) * DAY))?;
+        each::<Date32Type, TimestampMicrosecondType>(arguments, |part, days| part.start(midnight(days).ok()?))?;
     Ok(Arc::new(starts))
 }
 
