@@ -105,6 +105,11 @@ fn at_column(error: Error, field: &Column) -> Error {
 fn plan_sentence(text: &str) -> Error {
     if let Some(rest) = text.strip_prefix("Invalid function '") {
         let name = rest.split('\'').next().unwrap_or(rest);
+        let calls = super::macros::signatures(name);
+        if !calls.is_empty() {
+            return Error::new(Code::UnknownFunction, format!("{name} does not take these arguments"))
+                .hint(format!("it is called as {}", calls.join(" or ")));
+        }
         let error = Error::new(Code::UnknownFunction, format!("there is no function named \"{name}\""));
         return match suggest::nearest(name, functions::names()) {
             Some(near) => error.hint(format!("did you mean \"{near}\"?")),

@@ -25,6 +25,12 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> + Clone {
     macros().iter().map(|known| known.name)
 }
 
+/// How the macros of a name are called.
+pub(super) fn signatures(name: &str) -> Vec<String> {
+    let known = macros().iter().filter(|known| known.name.eq_ignore_ascii_case(name));
+    known.map(|known| format!("{}({})", known.name, known.parameters)).collect()
+}
+
 /// The macros by name and number of arguments, with their parameters and bodies.
 static MACROS: LazyLock<HashMap<(&'static str, usize), Template>> = LazyLock::new(|| {
     let template = |known: &'static Macro| {
