@@ -110,18 +110,21 @@ impl Scanned {
         ParquetReader.splits(&self.request, &self.context).unwrap().plans.len()
     }
 
-    pub(super) fn read(&self) -> Result<RecordBatch> {
+    pub(super) fn batches(&self) -> Result<Vec<RecordBatch>> {
         let mut batches = Vec::new();
-        let mut schema = None;
         for split in ParquetReader.splits(&self.request, &self.context)?.plans {
             let mut split = split.open()?;
             while let Some(batch) = split.next()? {
                 assert!(batch.num_rows() <= self.context.batch_size);
-                schema = Some(batch.schema());
                 batches.push(batch);
             }
         }
-        let schema = schema.unwrap_or_else(|| Arc::new(Schema::empty()));
+        Ok(batches)
+    }
+
+    pub(super) fn read(&self) -> Result<RecordBatch> {
+        let batches = self.batches()?;
+        let schema = batches.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
         if schema.fields().is_empty() {
             let rows = batches.iter().map(RecordBatch::num_rows).sum();
             let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));

@@ -1,12 +1,13 @@
 //! Columns without nesting, decoded by floe's own loops: pages as the parquet crate gives them, values only of the rows
 //! that pass the scan's conditions.
 //!
-//! A conjunct over one column is asked once for each value of a dictionary, and then looked up by index; columns are
-//! read in the order of the conditions, and those that no condition needs last and only for the rows that are left.
-//! Rows of which none is left are passed over in all other columns, whole pages without inflating them.
+//! A conjunct over one column is asked once for each value of a dictionary, and then looked up by index (`finding`); indexes
+//! stay packed (`hybrid`) until it is known of which rows they are wanted. Columns are read in the order of the conditions,
+//! and those that no condition needs last and only for the rows that are left. Rows of which none is left are passed over in
+//! all other columns, whole pages without inflating them.
 //!
-//! Files whose columns are nested or encoded in ways that are rare go through the parquet crate's reader
-//! (`split`).
+//! Pages of Snappy are inflated here (`snappy`), those of other codecs by the crate. Files whose columns are nested or
+//! encoded in ways that are rare go through the parquet crate's reader (`split`).
 
 mod column;
 mod finding;

@@ -127,3 +127,50 @@ fn rows_that_fail_are_left_out_by_the_scan() {
     assert_eq!(read.num_rows(), 100);
     assert_eq!(read.column_by_name("t").unwrap().data_type(), &DataType::Utf8View);
 }
+
+#[test]
+fn few_rows_of_many_pages_make_one_batch() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.parquet");
+    let rows = (0..20_000u16).map(|row| (Some(row % 50), false)).collect();
+    write(&path, &columns(rows, 9), |properties| properties.set_data_page_row_count_limit(500));
+    let mut scan = Scanned::new(std::slice::from_ref(&path), Options::new()).unwrap();
+    scan.context = Arc::new(crate::store::QueryContext { batch_size: 1_000, ..scan.context.as_ref().clone() });
+    let batches = scan.filtered(col("i").eq(lit(7_i64))).batches().unwrap();
+    assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 400);
+    assert_eq!(batches.len(), 1);
+}
+
+/// Indexes of more than sixteen bits, all of them, some and few asked about.
+#[test]
+fn a_dictionary_may_be_long() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.parquet");
+    let values = 0..80_000i64;
+    let mixed = |row: i64| row * 48_271 % 80_000;
+    let written = batch(vec![
+        ("row", ints(values.clone())),
+        ("i", Arc::new(Int64Array::from_iter_values(values.clone().map(mixed)))),
+        ("t", Arc::new(StringArray::from_iter_values(values.map(|row| format!("text number {}", mixed(row)))))),
+    ]);
+    write(&path, &written, |properties| {
+        let properties = properties.set_compression(Compression::SNAPPY).set_dictionary_page_size_limit(8 << 20);
+        properties.set_max_row_group_row_count(Some(80_000)).set_data_page_size_limit(8 << 20)
+    });
+    let scan = || Scanned::new(std::slice::from_ref(&path), Options::new()).unwrap();
+    let read = scan().read().unwrap();
+    assert_eq!(as_read(&written, &read), read);
+    let text = |row: i64| lit(ScalarValue::Utf8View(Some(format!("text number {row}"))));
+    let filters = [
+        col("i").lt(lit(70_000_i64)),
+        col("i").lt(lit(20_000_i64)).and(col("t").gt(text(5))),
+        col("i").lt(lit(300_i64)).and(col("t").lt(text(5))),
+        col("row").lt(lit(9_i64)).and(col("i").gt(lit(50_000_i64))),
+        col("t").eq(text(77_777)),
+    ];
+    for filter in filters {
+        let left = scan().filtered(filter.clone()).read().unwrap();
+        assert!(left.num_rows() > 0, "{filter}");
+        assert_eq!(matching(&read, &filter), left, "{filter}");
+    }
+}

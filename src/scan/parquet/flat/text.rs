@@ -15,8 +15,11 @@ use crate::error::Result;
 
 /// A text of so many bytes lies in its view.
 const INLINE: usize = 12;
-/// Where a view of a longer text has the number of its block.
+/// Where a view has the text, or its first bytes.
+const TEXT_SHIFT: u32 = 32;
+/// Where a view of a longer text has the number of its block, and its place in that.
 const BLOCK_SHIFT: u32 = 64;
+const PLACE_SHIFT: u32 = 96;
 /// Bytes before a text: its length.
 const LENGTH: usize = 4;
 /// Copied texts go into blocks of at least so many bytes.
@@ -70,10 +73,10 @@ impl Views {
     fn point(&mut self, texts: &Texts, rows: impl Iterator<Item = usize>) {
         let mut block = None;
         for row in rows {
-            let (start, _) = texts.places.get(row).copied().unwrap_or_default();
-            let text = texts.get(row);
-            let block = if text.len() <= INLINE { 0 } else { *block.get_or_insert_with(|| self.block_of(&texts.page)) };
-            self.views.push(make_view(text, block, start));
+            let (start, length) = texts.places.get(row).copied().unwrap_or_default();
+            let is_short = length as usize <= INLINE;
+            let block = if is_short { 0 } else { *block.get_or_insert_with(|| self.block_of(&texts.page)) };
+            self.views.push(view_at(&texts.page, start, length, block));
         }
     }
 
@@ -119,6 +122,24 @@ impl Views {
         if !self.copied.is_empty() {
             self.blocks.push(Buffer::from(std::mem::take(&mut self.copied)));
             self.last_page = None;
+        }
+    }
+}
+
+/// The view of the `length` bytes of `page` from `start` on, which is block number `block`.
+#[inline(always)]
+fn view_at(page: &[u8], start: u32, length: u32, block: u32) -> u128 {
+    let bytes = page.get(start as usize..).unwrap_or_default();
+    let Some(word) = bytes.first_chunk::<16>().filter(|_| length as usize <= bytes.len()) else {
+        return make_view(bytes.get(..length as usize).unwrap_or_default(), block, start);
+    };
+    let word = u128::from_le_bytes(*word);
+    match length as usize <= INLINE {
+        // What is behind the text is not a part of it.
+        true => (word & ((1 << (8 * length)) - 1)) << TEXT_SHIFT | u128::from(length),
+        false => {
+            let place = u128::from(block) << BLOCK_SHIFT | u128::from(start) << PLACE_SHIFT;
+            u128::from(word as u32) << TEXT_SHIFT | u128::from(length) | place
         }
     }
 }
@@ -180,9 +201,7 @@ impl Physical for Variable {
         let mut places = Vec::with_capacity(count.min(page.len() / LENGTH));
         Variable::walk(&page, &mut 0, count, |start, length| places.push((start, length)))?;
         self.check(&page, &places)?;
-        let text = |start: u32, length: u32| page.get(start as usize..start as usize + length as usize);
-        let view = |&(start, length): &(u32, u32)| make_view(text(start, length).unwrap_or_default(), 0, start);
-        let views: Vec<u128> = places.iter().map(view).collect();
+        let views: Vec<u128> = places.iter().map(|(start, length)| view_at(&page, *start, *length, 0)).collect();
         let has_long = views.iter().any(|view| !is_inline(*view));
         Ok(TextDictionary { page, views, has_long })
     }
@@ -236,5 +255,23 @@ impl Physical for Variable {
         }
         // SAFETY: as above; bytes need not be UTF-8.
         Ok(Arc::new(unsafe { BinaryViewArray::new_unchecked(views, output.blocks, nulls) }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_view_is_what_arrow_makes_of_it(page in vec(any::<u8>(), 1..60), start in 0..60usize, length in 0..60usize, block in 0..9u32) {
+            let start = start.min(page.len());
+            let length = length.min(page.len() - start);
+            let expected = make_view(&page[start..start + length], block, start as u32);
+            prop_assert_eq!(view_at(&page, start as u32, length as u32, block), expected);
+        }
     }
 }
