@@ -17,7 +17,7 @@ use crate::expr::tests::harness::analysed;
 use crate::expr::{Compiler, functions};
 
 /// Calls over the columns of [`rows`], at least one for every aggregate that there is.
-const CALLS: [&str; 75] = [
+const CALLS: [&str; 79] = [
     "sum(i)",
     "sum(b)",
     "sum(u)",
@@ -58,6 +58,10 @@ const CALLS: [&str; 75] = [
     "var_samp(f)",
     "var_pop(f)",
     "stddev(f)",
+    "skewness(f)",
+    "kurtosis(f)",
+    "kurtosis_pop(f)",
+    "product(f)",
     "stddev_pop(i)",
     "corr(f, i)",
     "covar_samp(f, i)",

@@ -17,7 +17,7 @@ use datafusion_common::{Column, Result, ScalarValue};
 use datafusion_expr::expr::{AggregateFunction, AggregateFunctionParams, NullTreatment, ScalarFunction};
 use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::logical_plan::{Aggregate, Projection, SubqueryAlias};
-use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, cast, lit, when};
+use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, ScalarUDF, cast, lit, when};
 
 use crate::expr::functions;
 
@@ -51,10 +51,14 @@ pub(in crate::plan) fn lengths(plan: LogicalPlan) -> Result<LogicalPlan> {
 struct Length {
     column: Column,
     of: Measure,
+    /// What measures.
+    function: Arc<ScalarUDF>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Measure {
+    /// Characters of a text, values of a list.
+    Natural,
     Characters,
     Bytes,
     Values,
@@ -64,13 +68,14 @@ impl Length {
     fn of(expr: &Expr) -> Option<Self> {
         let Expr::ScalarFunction(ScalarFunction { func, args }) = expr else { return None };
         let of = match func.name() {
+            "length" => Measure::Natural,
             "character_length" => Measure::Characters,
-            "octet_length" => Measure::Bytes,
+            "octet_length" | "strlen" => Measure::Bytes,
             "array_length" | "cardinality" => Measure::Values,
             _ => return None,
         };
         match args.as_slice() {
-            [Expr::Column(column)] => Some(Length { column: column.clone(), of }),
+            [Expr::Column(column)] => Some(Length { column: column.clone(), of, function: func.clone() }),
             _ => None,
         }
     }
@@ -110,7 +115,7 @@ fn supplied(plan: &LogicalPlan, length: &Length) -> Result<Option<(LogicalPlan, 
     match plan {
         LogicalPlan::SubqueryAlias(alias) => {
             let Some(inner) = beneath(plan, &alias.input, &length.column) else { return Ok(None) };
-            let Some((input, _)) = supplied(&alias.input, &Length { column: inner, of: length.of })? else {
+            let Some((input, _)) = supplied(&alias.input, &Length { column: inner, ..length.clone() })? else {
                 return Ok(None);
             };
             let plan = LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(Arc::new(input), alias.alias.clone())?);
@@ -119,7 +124,7 @@ fn supplied(plan: &LogicalPlan, length: &Length) -> Result<Option<(LogicalPlan, 
         LogicalPlan::Projection(projection) => {
             let Some(index) = plan.schema().maybe_index_of_column(&length.column) else { return Ok(None) };
             let Some(Expr::Column(inner)) = projection.expr.get(index).map(without_alias) else { return Ok(None) };
-            let length = Length { column: inner.clone(), of: length.of };
+            let length = Length { column: inner.clone(), ..length.clone() };
             let Some((input, column)) = supplied(&projection.input, &length)? else { return Ok(None) };
             let exprs = projection.expr.iter().cloned().chain([Expr::Column(column)]).collect();
             Ok(with_last_column(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input))?)))
@@ -170,18 +175,18 @@ fn counted(plan: &LogicalPlan, aggregate: &Aggregate, length: &Length) -> Result
         Some(Expr::AggregateFunction(AggregateFunction { func: function, params }))
     };
     let (calls, value) = match (func.name(), length.of) {
-        ("array_agg", Measure::Values) => {
+        ("array_agg", Measure::Values | Measure::Natural) => {
             let skips = params.null_treatment == Some(NullTreatment::IgnoreNulls);
             let Some(count) = call("count", if skips { argument.clone() } else { lit(1_i64) }) else { return Ok(None) };
             let rows = Expr::Column(Column::from_name(name("count")));
             let some = when(rows.clone().gt(lit(0_i64)), cast(rows, DataType::UInt64)).end()?;
             (vec![count.alias(name("count"))], some)
         }
-        ("string_agg", Measure::Characters | Measure::Bytes) => {
+        ("string_agg", Measure::Characters | Measure::Bytes | Measure::Natural) => {
             let Some(separator) = separator(params.args.get(1)) else { return Ok(None) };
             let (function, each) = match length.of {
-                Measure::Characters => ("character_length", separator.chars().count()),
-                _ => ("octet_length", separator.len()),
+                Measure::Bytes => ("octet_length", separator.len()),
+                _ => ("character_length", separator.chars().count()),
             };
             let Some(function) = functions().scalar.get(function) else { return Ok(None) };
             let Ok(each) = i64::try_from(each) else { return Ok(None) };
@@ -199,24 +204,11 @@ fn counted(plan: &LogicalPlan, aggregate: &Aggregate, length: &Length) -> Result
     let calls = aggregate.aggr_expr.iter().cloned().chain(calls).collect();
     let grown =
         LogicalPlan::Aggregate(Aggregate::try_new(aggregate.input.clone(), aggregate.group_expr.clone(), calls)?);
-    let wanted = length_type(length.of, plan, index)?;
+    // The type that the length of the column has.
+    let wanted = length.function.return_type(&[plan.schema().field(index).data_type().clone()])?;
     let value = if value.get_type(grown.schema())? == wanted { value } else { cast(value, wanted) };
     let exprs = columns.into_iter().map(Expr::Column).chain([value.alias(name("length"))]).collect();
     Ok(with_last_column(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(grown))?)))
-}
-
-/// The type that the length of column `index` has.
-fn length_type(of: Measure, plan: &LogicalPlan, index: usize) -> Result<DataType> {
-    let name = match of {
-        Measure::Characters => "character_length",
-        Measure::Bytes => "octet_length",
-        Measure::Values => return Ok(DataType::UInt64),
-    };
-    let data_type = plan.schema().field(index).data_type().clone();
-    match functions().scalar.get(name) {
-        Some(function) => function.return_type(&[data_type]),
-        None => Ok(DataType::Int64),
-    }
 }
 
 /// The constant between the pieces: a comma where there is none, nothing where it is NULL.
