@@ -75,6 +75,14 @@ impl Length {
             _ => return None,
         };
         match args.as_slice() {
+            // A text is as long in any layout of texts, but not what was no text before.
+            [Expr::Cast(cast)] if cast.field.data_type().is_string() && of != Measure::Values => {
+                let of = if of == Measure::Natural { Measure::Characters } else { of };
+                match cast.expr.as_ref() {
+                    Expr::Column(column) => Some(Length { column: column.clone(), of, function: func.clone() }),
+                    _ => None,
+                }
+            }
             [Expr::Column(column)] => Some(Length { column: column.clone(), of, function: func.clone() }),
             _ => None,
         }
