@@ -132,7 +132,7 @@ fn bits() -> Vec<Function> {
                 row1::<Int32, _>(|number| number.count_ones() as i8),
                 row1::<Int, _>(|number| number.count_ones() as i8),
                 row1::<UInt, _>(|number| number.count_ones() as i8),
-                row1::<Huge, _>(|number| number.count_ones() as i8),
+                row1::<Huge, _>(|number| i64::from(number.count_ones())),
             ],
         ),
         function(
