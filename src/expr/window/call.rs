@@ -24,6 +24,8 @@ pub enum WindowFunction {
     CumeDist,
     /// Into so many buckets, at least one.
     Ntile(u64),
+    /// NULL for every row, as from a count that is NULL.
+    Nothing,
     /// `lag` and `lead`: the value so many rows before the current one (after it if negative).
     Shift {
         back: i64,
@@ -151,13 +153,15 @@ fn own_function(
         "percent_rank" => (WindowFunction::PercentRank, vec![]),
         "cume_dist" => (WindowFunction::CumeDist, vec![]),
         "ntile" => {
-            let buckets = constant(name, arguments, 0)?.unwrap_or(0);
+            let Some(buckets) = constant(name, arguments, 0)? else { return Ok((WindowFunction::Nothing, vec![])) };
             let buckets = u64::try_from(buckets).ok().filter(|&buckets| buckets > 0);
             let buckets = buckets.ok_or_else(|| Error::new(Code::InvalidQuery, "ntile needs a positive number"))?;
             (WindowFunction::Ntile(buckets), vec![])
         }
         "lag" | "lead" => {
-            let rows = if arguments.len() > 1 { constant(name, arguments, 1)?.unwrap_or(0) } else { 1 };
+            let rows = if arguments.len() > 1 { constant(name, arguments, 1)? } else { Some(1) };
+            // So many rows away as nobody knows: NULL, as the value that is nowhere in the frame.
+            let Some(rows) = rows else { return Ok((WindowFunction::Nth(0), vec![0])) };
             let back = if name == "lag" { rows } else { rows.checked_neg().unwrap_or(i64::MAX) };
             (WindowFunction::Shift { back }, vec![0, 2])
         }

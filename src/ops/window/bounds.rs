@@ -112,6 +112,15 @@ impl FrameBounds {
         };
         needs(&self.start).min(needs(&self.end))
     }
+
+    /// Bytes that it holds between pages.
+    pub(super) fn bytes(&self) -> usize {
+        let bytes = |side: &Side| match side {
+            Side::Groups(seek) => (seek.before.capacity() + seek.behind.capacity()) * size_of::<u64>(),
+            _ => 0,
+        };
+        bytes(&self.start) + bytes(&self.end)
+    }
 }
 
 type LevelsAndUnits = (usize, usize, FrameUnits);

@@ -4,9 +4,8 @@
 //! Keys are compared as integers of 128 bits, where moving cannot overflow, or as floats; dates and times by
 //! microseconds or nanoseconds. A NULL's frame is its peers where the bound is an offset.
 //!
-//! # Known limitation
-//! Ends of months bend the order: March 31st at 5 less a month comes before March 30th at 10 less a month. A bound does not
-//! go back for it, so that rows of the same end of February may be missing from such a frame.
+//! Ends of months bend the order: March 31st at 5 less a month comes before March 30th at 10 less a month. For intervals
+//! of months a second search stays so far behind that the first one can begin again from there.
 
 use std::cmp::Ordering;
 
@@ -70,6 +69,18 @@ impl Keys {
             _ => Ordering::Equal,
         }
     }
+
+    /// Times of type `of` moved by [`BEND_HOURS`] towards the beginning of the order.
+    fn earlier(&self, of: &DataType, descending: bool) -> Keys {
+        let Keys::Integers(keys) = self else { return Keys::Floats(Vec::new()) };
+        let in_second = match of {
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => 1_000_000_000,
+            _ => 1_000_000,
+        };
+        let distance = BEND_HOURS * 3600 * in_second;
+        let earlier = |key: &i128| if descending { key + distance } else { key - distance };
+        Keys::Integers(keys.iter().map(earlier).collect())
+    }
 }
 
 fn integers<N: Copy + Into<i128>>(values: &[N]) -> Keys {
@@ -120,6 +131,10 @@ fn moved(column: &ArrayRef, offset: &ScalarValue, forward: bool) -> Result<Keys>
     })
 }
 
+/// How far the target of a row can lie before that of a row before it, in hours, where months are added: the days of
+/// March 29th to 31st fall onto one, and a time zone's clock may jump within it.
+const BEND_HOURS: i128 = 48;
+
 /// One end of RANGE frames, found by walking forward.
 pub(super) struct RangeSearch {
     column: usize,
@@ -127,18 +142,11 @@ pub(super) struct RangeSearch {
     offset: ScalarValue,
     /// Whether the offset makes keys greater.
     adds: bool,
-    is_end: bool,
-    position: u64,
-    page: Option<SearchPage>,
-}
-
-/// The page that the search is in.
-struct SearchPage {
-    start: u64,
-    keys: Keys,
-    nulls: Option<NullBuffer>,
-    /// Rows where a partition begins.
-    begins: BooleanBuffer,
+    bound: Walk,
+    /// Where targets may go back: the search for targets as early as any that can still come.
+    behind: Option<Walk>,
+    /// The last target, where there is a search behind.
+    last: Option<i128>,
 }
 
 impl RangeSearch {
@@ -146,12 +154,19 @@ impl RangeSearch {
     pub(super) fn new(slot: &Slot, offset: &ScalarValue, following: bool, is_end: bool) -> Result<Self> {
         let (column, options) = slot.order.ok_or_else(|| Error::internal("a RANGE offset without ORDER BY"))?;
         let adds = following != options.descending;
-        Ok(RangeSearch { column, options, offset: offset.clone(), adds, is_end, position: 0, page: None })
+        let has_months = match offset {
+            ScalarValue::IntervalMonthDayNano(Some(interval)) => interval.months != 0,
+            ScalarValue::IntervalYearMonth(months) => months.is_some_and(|months| months != 0),
+            _ => false,
+        };
+        let walk = |is_end: bool| Walk { column, options, is_end, position: 0, page: None };
+        let behind = has_months.then(|| walk(false));
+        Ok(RangeSearch { column, options, offset: offset.clone(), adds, bound: walk(is_end), behind, last: None })
     }
 
-    /// Where the search stands.
+    /// The first position that is still looked at.
     pub(super) fn position(&self) -> u64 {
-        self.position
+        self.behind.as_ref().map_or(u64::MAX, |behind| behind.position).min(self.bound.position)
     }
 
     pub(super) fn find(
@@ -162,11 +177,12 @@ impl RangeSearch {
     ) -> Result<Vec<u64>> {
         let column = current.page.column(self.column);
         let targets = moved(column, &self.offset, self.adds)?;
+        let early = self.behind.is_some().then(|| targets.earlier(column.data_type(), self.options.descending));
         let nulls = column.logical_nulls();
         let mut bounds = Vec::with_capacity(current.rows());
         let mut partitions = current.level(partition)?.spans();
         let mut own = partitions.next();
-        let limit = if self.is_end && nulls.is_some() { u64::MAX } else { 0 };
+        let limit = if self.bound.is_end && nulls.is_some() { u64::MAX } else { 0 };
         for (span, end) in current.with_ends(peers, pages, limit)? {
             while own.is_some_and(|own| own.to <= span.from) {
                 own = partitions.next();
@@ -174,15 +190,59 @@ impl RangeSearch {
             let first = own.map_or(0, |own| own.start);
             let row = span.from as usize;
             let bound = match nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
-                true if self.is_end => end,
+                true if self.bound.is_end => end,
                 true => span.start,
-                false => self.walk(&targets, row, first, partition, pages)?,
+                false => {
+                    if let Some(early) = &early {
+                        self.follow((&targets, early), row, first, partition, pages)?;
+                    }
+                    self.bound.walk(&targets, row, first, partition, pages)?
+                }
             };
             bounds.extend(std::iter::repeat_n(bound, (span.to - span.from) as usize));
         }
         Ok(bounds)
     }
 
+    /// Moves the search behind on, and the search for the bound back to it if the row's target lies before the last one.
+    fn follow(
+        &mut self,
+        (targets, early): (&Keys, &Keys),
+        row: usize,
+        first: u64,
+        partition: usize,
+        pages: &mut Pages,
+    ) -> Result<()> {
+        let (Some(behind), Keys::Integers(targets)) = (&mut self.behind, targets) else { return Ok(()) };
+        let position = behind.walk(early, row, first, partition, pages)?;
+        let target = targets[row];
+        let goes_back = |last: i128| if self.options.descending { target > last } else { target < last };
+        if self.last.replace(target).is_some_and(goes_back) {
+            self.bound.position = self.bound.position.min(position);
+        }
+        Ok(())
+    }
+}
+
+/// A search of one bound, which goes forward through the rows.
+struct Walk {
+    column: usize,
+    options: SortOptions,
+    is_end: bool,
+    position: u64,
+    page: Option<SearchPage>,
+}
+
+/// The page that a search is in.
+struct SearchPage {
+    start: u64,
+    keys: Keys,
+    nulls: Option<NullBuffer>,
+    /// Rows where a partition begins.
+    begins: BooleanBuffer,
+}
+
+impl Walk {
     /// Moves on to the bound of the row with target `row`, whose partition begins at `first`.
     fn walk(&mut self, targets: &Keys, row: usize, first: u64, partition: usize, pages: &mut Pages) -> Result<u64> {
         self.position = self.position.max(first);
@@ -216,7 +276,7 @@ impl RangeSearch {
     /// Goes to the page of the position; false when the rows end before it.
     fn load(&mut self, partition: usize, pages: &mut Pages) -> Result<bool> {
         let position = self.position;
-        let holds = |page: &SearchPage| position < page.start + page.begins.len() as u64;
+        let holds = |page: &SearchPage| page.start <= position && position < page.start + page.begins.len() as u64;
         if !self.page.as_ref().is_some_and(holds) {
             let Some(page) = pages.at(position)? else { return Ok(false) };
             let column = page.column(self.column);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use arrow::array::{Array, ArrayRef};
-use arrow::compute::cast;
+use arrow::compute::{CastOptions, cast_with_options};
 
 use super::bounds::{Current, Frames};
 use super::layout::Slot;
@@ -128,7 +128,8 @@ impl FunctionWork for Shift {
         let defaults = if defaults.data_type() == values.data_type() {
             defaults.clone()
         } else {
-            cast(defaults, values.data_type())?
+            let checked = CastOptions { safe: false, ..CastOptions::default() };
+            cast_with_options(defaults, values.data_type(), &checked)?
         };
         gather(pages, self.column, &positions, Some(&defaults))
     }

@@ -115,6 +115,7 @@ impl Evaluation {
         let needed = needed.chain(self.bounds.iter().map(FrameBounds::needs_from)).min().unwrap_or(u64::MAX);
         self.pages.release(needed.min(self.position));
         let bytes: usize = self.works.iter().map(|(work, _)| work.bytes()).sum();
+        let bytes = bytes + self.bounds.iter().map(FrameBounds::bytes).sum::<usize>();
         if bytes > self.reservation.bytes() {
             self.reservation.grow(bytes - self.reservation.bytes())?;
         } else {

@@ -66,6 +66,10 @@ fn temporary(path: &Path) -> Result<Place> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
+    if !folder.is_dir() {
+        let message = format!("there is no folder {:?}", folder.display().to_string());
+        return Err(Error::new(Code::FileNotFound, message).hint("make it first"));
+    }
     let mut builder = tempfile::Builder::new();
     builder.prefix(".floe-").suffix(".part");
     #[cfg(unix)]

@@ -7,13 +7,14 @@
 //! * `list_aggregate(list, 'sum')` is `list_sum(list)`; `struct_extract(s, 'a')` is `s['a']`.
 //! * `json -> 'key'` and `json ->> 'key'` are functions, also where the parser took `json -> …` for a lambda.
 //! * `alias(column)` is the column's name.
+//! * `INTERVAL 3 HOUR` is `INTERVAL '3' HOUR`, and `INTERVAL (n + 1) HOUR` is `to_hours(n + 1)`.
 
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
     AccessExpr, Array, BinaryOperator, CastKind, DataType, DictionaryField, Expr, Function, FunctionArg,
-    FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, LambdaSyntax, ObjectName, OneOrManyWithParens,
-    Statement, Subscript, TimezoneInfo, Value, ValueWithSpan, VisitMut, VisitorMut,
+    FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, Interval, LambdaSyntax, ObjectName,
+    OneOrManyWithParens, Statement, Subscript, TimezoneInfo, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 
 use datafusion_sql::sqlparser::keywords::Keyword;
@@ -86,7 +87,7 @@ impl VisitorMut for Calls {
                 let parts = [Some(&*text), Some(&*from), substring_for.as_ref()];
                 Some(call_of("substr", parts.into_iter().flatten().map(|part| part.as_ref().clone()).collect()))
             }
-
+            Expr::Interval(interval) => spelled_interval(interval),
             Expr::Function(call) => spelled(call),
             Expr::Extract { field, expr, .. } => {
                 let name = field.to_string();
@@ -143,6 +144,32 @@ fn own_part(part: &str) -> Option<&'static str> {
         "timezone_minute" => "timezone_minute",
         _ => return None,
     })
+}
+
+fn spelled_interval(interval: &Interval) -> Option<Expr> {
+    if interval.leading_precision.is_some() || interval.last_field.is_some() {
+        return None;
+    }
+    let unit = interval.leading_field.as_ref()?;
+    match interval.value.as_ref() {
+        Expr::Value(ValueWithSpan { value: Value::Number(number, _), .. }) => {
+            let value = Box::new(text(number));
+            Some(Expr::Interval(Interval { value, ..interval.clone() }))
+        }
+        Expr::Value(_) | Expr::BinaryOp { .. } | Expr::UnaryOp { .. } => None,
+        value => {
+            let name = unit.to_string().to_lowercase();
+            let name = name.trim_end_matches('s');
+            let function = match name {
+                "century" | "centurie" => "to_centuries".to_string(),
+                "millennium" | "millennia" => "to_millennia".to_string(),
+                "year" | "month" | "week" | "day" | "hour" | "minute" | "second" | "millisecond" | "microsecond"
+                | "quarter" | "decade" => format!("to_{name}s"),
+                _ => return None,
+            };
+            Some(call_of(&function, vec![value.clone()]))
+        }
+    }
 }
 
 fn spelled(call: &Function) -> Option<Expr> {

@@ -12,11 +12,9 @@ use std::ops::ControlFlow;
 use datafusion_common::tree_node::TreeNodeRecursion;
 use datafusion_expr::utils::grouping_set_to_exprlist;
 use datafusion_expr::{Expr as LogicalExpr, LogicalPlan};
-use datafusion_sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, Query,
-    VisitMut, VisitorMut,
-};
+use datafusion_sql::sqlparser::ast::{Expr, Query, VisitMut, VisitorMut};
 
+use super::calls::call_of;
 use crate::expr::NAMED_CAST;
 
 /// Gives every cast of the query a name; `false` where there is none.
@@ -53,18 +51,7 @@ impl VisitorMut for Casts {
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if matches!(expr, Expr::Cast { .. }) {
             self.found = true;
-            let argument = FunctionArg::Unnamed(FunctionArgExpr::Expr(expr.clone()));
-            let list = FunctionArgumentList { duplicate_treatment: None, args: vec![argument], clauses: Vec::new() };
-            *expr = Expr::Function(Function {
-                name: ObjectName::from(vec![Ident::new(NAMED_CAST)]),
-                uses_odbc_syntax: false,
-                parameters: FunctionArguments::None,
-                args: FunctionArguments::List(list),
-                filter: None,
-                null_treatment: None,
-                over: None,
-                within_group: Vec::new(),
-            });
+            *expr = call_of(NAMED_CAST, vec![expr.clone()]);
         }
         ControlFlow::Continue(())
     }

@@ -21,6 +21,7 @@ mod hints;
 mod macros;
 mod marks;
 mod naming;
+mod orders;
 mod parse;
 mod provider;
 mod reject;
@@ -100,6 +101,7 @@ impl Prepared {
         macros::spell_out_tables(&mut statement);
         relations.replace(&mut statement, &spelling)?;
         naming::name_columns(&mut statement);
+        orders::spell_out(&mut statement);
         semi::spell_out(&mut statement);
         groups::spell_out(&mut statement);
         dots::spell_out(&mut statement);
