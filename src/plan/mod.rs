@@ -21,6 +21,7 @@ pub use lower::lower;
 pub use optimize::{analyze, optimize};
 pub use physical::{Branch, Input, PhysicalPlan, Pipeline, PlanNode, RecursiveTerm, Rounds, UncertainScan};
 pub use pipelines::{PipelineLine, pipeline_lines};
+pub(crate) use rules::folded;
 #[cfg(test)]
 pub(crate) use rules::unnest;
 pub use sample::{SampleClause, SampleMethod, SampleSize, sample};

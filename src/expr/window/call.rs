@@ -24,8 +24,6 @@ pub enum WindowFunction {
     CumeDist,
     /// Into so many buckets, at least one.
     Ntile(u64),
-    /// NULL for every row, as from a count that is NULL.
-    Nothing,
     /// `lag` and `lead`: the value so many rows before the current one (after it if negative).
     Shift {
         back: i64,
@@ -153,7 +151,7 @@ fn own_function(
         "percent_rank" => (WindowFunction::PercentRank, vec![]),
         "cume_dist" => (WindowFunction::CumeDist, vec![]),
         "ntile" => {
-            let Some(buckets) = constant(name, arguments, 0)? else { return Ok((WindowFunction::Nothing, vec![])) };
+            let buckets = constant(name, arguments, 0)?.unwrap_or(0);
             let buckets = u64::try_from(buckets).ok().filter(|&buckets| buckets > 0);
             let buckets = buckets.ok_or_else(|| Error::new(Code::InvalidQuery, "ntile needs a positive number"))?;
             (WindowFunction::Ntile(buckets), vec![])

@@ -1,7 +1,7 @@
 //! The frame of every row of a page.
 //!
-//! Invariant: starts and ends never go back, from row to row and from partition to partition; a frame whose end is not
-//! behind its start is empty.
+//! Invariant: starts and ends never go back, from row to row and from partition to partition, but for RANGE frames of
+//! months (see [`range`](super::range)); a frame whose end is not behind its start is empty.
 
 use std::collections::VecDeque;
 

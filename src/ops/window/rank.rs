@@ -114,7 +114,6 @@ impl FunctionWork for Rank {
                 };
                 Arc::new(Float64Array::from(self.by_peers(current, pages, (u64::MAX, u64::MAX), part)?))
             }
-            WindowFunction::Nothing => Arc::new(UInt64Array::new_null(current.rows())),
             WindowFunction::Ntile(buckets) => self.ntiles(buckets, current, pages)?,
             _ => return Err(Error::internal("a function that is no rank")),
         })

@@ -128,7 +128,10 @@ impl Slide {
     /// Moves the frame to `start .. end`.
     fn move_to(&mut self, start: u64, end: u64, current: &Current, pages: &mut Pages) -> Result<()> {
         let end = end.max(start);
-        if start >= self.head || self.tail < start && !self.may_remove() || !self.aggregate.remembers() {
+        // RANGE frames of months may go back.
+        let goes_back = start < self.tail || end < self.head;
+        let loses = self.tail < start && !self.may_remove();
+        if start >= self.head || goes_back || loses || !self.aggregate.remembers() {
             self.steps.push(Step::Reset);
             (self.tail, self.head, self.left) = (start, start, 0);
         }

@@ -108,6 +108,8 @@ impl FunctionWork for Nth {
 /// The rows that have a value, walked through forward.
 pub(super) struct ValidRows {
     column: usize,
+    /// Where the last frame began.
+    from: u64,
     /// Rows before it have been looked at.
     walked: u64,
     found: VecDeque<u64>,
@@ -116,7 +118,7 @@ pub(super) struct ValidRows {
 
 impl ValidRows {
     pub(super) fn new(column: usize) -> Self {
-        ValidRows { column, walked: 0, found: VecDeque::new(), page: None }
+        ValidRows { column, from: 0, walked: 0, found: VecDeque::new(), page: None }
     }
 
     /// Whether the row at `position` has a value.
@@ -135,7 +137,7 @@ impl ValidRows {
 
     /// The n-th row with a value in `start .. end`.
     fn nth(&mut self, start: u64, end: u64, n: u64, pages: &mut Pages) -> Result<u64> {
-        self.forget_before(start);
+        self.go_to(start, end);
         while (self.found.len() as u64) < n && self.walked < end {
             if self.is_valid(self.walked, pages)? {
                 self.found.push_back(self.walked);
@@ -143,12 +145,12 @@ impl ValidRows {
             self.walked += 1;
         }
         let nth = usize::try_from(n - 1).ok().and_then(|index| self.found.get(index));
-        Ok(nth.copied().unwrap_or(NOWHERE))
+        Ok(nth.copied().filter(|&position| position < end).unwrap_or(NOWHERE))
     }
 
     /// The n-th row with a value in `start .. end` from its end.
     fn nth_last(&mut self, start: u64, end: u64, n: u64, pages: &mut Pages) -> Result<u64> {
-        self.forget_before(start);
+        self.go_to(start, end);
         while self.walked < end {
             if self.is_valid(self.walked, pages)? {
                 self.found.push_back(self.walked);
@@ -175,6 +177,16 @@ impl ValidRows {
             }
         }
         Ok(None)
+    }
+
+    /// Begins anew where a frame goes back, as RANGE frames of months may.
+    fn go_to(&mut self, start: u64, end: u64) {
+        if start < self.from || end < self.walked {
+            self.found.clear();
+            self.walked = start;
+        }
+        self.from = start;
+        self.forget_before(start);
     }
 
     fn forget_before(&mut self, start: u64) {

@@ -9,6 +9,7 @@
 mod columnless;
 mod cross_join;
 mod distinct_on;
+mod folded;
 mod in_list;
 mod lengths;
 mod null_safe;
@@ -24,6 +25,7 @@ use datafusion_optimizer::{Optimizer, OptimizerRule};
 use columnless::PushDownFilterWithColumns;
 use cross_join::EliminateCrossJoinOfOneEquality;
 pub(super) use distinct_on::distinct_on;
+pub(crate) use folded::folded;
 pub(super) use in_list::constant_lists;
 pub(super) use lengths::lengths;
 pub(super) use null_safe::null_safe_keys;

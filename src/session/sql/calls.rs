@@ -57,7 +57,8 @@ impl VisitorMut for Calls {
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if let Expr::Function(call) = expr
-            && plain_name(&call.name).is_some_and(|name| functions().higher_order.contains_key(&name))
+            && plain_name(&call.name)
+                .is_some_and(|name| name == "columns" || functions().higher_order.contains_key(&name))
         {
             mark_lambdas(call);
         }

@@ -110,6 +110,10 @@ impl Dialect for FloeDialect {
         true
     }
 
+    fn supports_select_wildcard_rename(&self) -> bool {
+        true
+    }
+
     fn supports_window_clause_named_window_reference(&self) -> bool {
         true
     }

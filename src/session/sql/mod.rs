@@ -32,6 +32,7 @@ mod sampling;
 mod script;
 mod semi;
 pub(crate) mod spelling;
+mod stars;
 mod suggest;
 mod table_function;
 
@@ -77,7 +78,7 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Reads `sql`, which must be one statement, and resolves what it reads.
     pub(crate) fn new(sql: &str, tables: &dyn Tables) -> Result<Self> {
-        let tokens = exclude::take(asof::take(from_first::complete(calls::take(parse::tokens(sql)?)))?);
+        let tokens = exclude::take(asof::take(from_first::complete(stars::take(calls::take(parse::tokens(sql)?))))?);
         let (mut tokens, hints) = Hints::take(tokens)?;
         let copy_options = copy::take_options(&mut tokens)?;
         let mut written = parse::statement(&tokens)?;
@@ -116,6 +117,7 @@ impl Prepared {
     /// The analysed plan of a query of this statement, its columns called as written.
     pub(crate) fn plan(&self, query: &Query) -> Result<LogicalPlan> {
         let mut query = query.clone();
+        stars::spell_out(&mut query, &|query| self.columns_of(query))?;
         rows::make_values(&mut query);
         marks::put(&mut query, &self.hints)?;
         let plan = match self.planned(&query) {
@@ -123,6 +125,13 @@ impl Prepared {
             planned => self.planned_otherwise(query).map_or(planned, Ok)?,
         };
         self.labels.apply(plan)
+    }
+
+    /// The plan of a query that is asked for its columns only.
+    fn columns_of(&self, mut query: Query) -> Result<LogicalPlan> {
+        rows::make_values(&mut query);
+        marks::put(&mut query, &self.hints)?;
+        self.planned(&query)
     }
 
     /// The plan of a query that was or will be refused: with subqueries in FROM that may be lateral, with casts in the names of columns, or both.

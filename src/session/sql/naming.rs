@@ -12,6 +12,7 @@ use datafusion_sql::sqlparser::ast::{
     Value, VisitMut, VisitorMut, WildcardAdditionalOptions,
 };
 
+use super::stars::has_columns;
 use crate::error::Result;
 use crate::session::relation::with_column_names;
 
@@ -69,6 +70,9 @@ fn order_by_position(query: &mut Query) {
 /// Aliases an expression that has no name of its own, or one that is taken.
 fn name_item(item: &mut SelectItem, relations: &HashSet<String>, taken: &mut HashSet<String>) {
     let SelectItem::UnnamedExpr(expr) = item else { return };
+    if has_columns(expr) {
+        return;
+    }
     let (name, named) = match &*expr {
         Expr::Identifier(name) => (name.value.clone(), true),
         Expr::CompoundIdentifier(parts) => {
@@ -85,7 +89,7 @@ fn name_item(item: &mut SelectItem, relations: &HashSet<String>, taken: &mut Has
     *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
 }
 
-fn free_name(name: &str, taken: &mut HashSet<String>) -> String {
+pub(super) fn free_name(name: &str, taken: &mut HashSet<String>) -> String {
     let mut candidate = name.to_string();
     let mut number = 1_usize;
     while !taken.insert(candidate.to_lowercase()) {
@@ -96,7 +100,7 @@ fn free_name(name: &str, taken: &mut HashSet<String>) -> String {
 }
 
 /// The names by which a select's columns can be qualified, in lower case.
-fn relation_names(select: &Select) -> HashSet<String> {
+pub(super) fn relation_names(select: &Select) -> HashSet<String> {
     let factors = select
         .from
         .iter()
@@ -150,8 +154,11 @@ impl Labels {
             SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
             _ => None,
         };
-        let is_wildcard =
-            |item: &&SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+        let is_wildcard = |item: &&SelectItem| match item {
+            SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => true,
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => has_columns(expr),
+            _ => false,
+        };
         let front: Vec<_> = items.iter().take_while(|item| !is_wildcard(item)).map(label).collect();
         if front.len() == items.len() {
             return Labels { front, back: Vec::new() };

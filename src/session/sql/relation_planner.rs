@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use datafusion_common::{DFSchema, Result as PlanResult};
 use datafusion_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion_expr::{Expr, LogicalPlan};
-use datafusion_sql::sqlparser::ast::{Expr as SqlExpr, Ident, TableAlias, TableFactor};
+use datafusion_sql::sqlparser::ast::{Expr as SqlExpr, Ident, TableAlias, TableAliasColumnDef, TableFactor};
 
 use super::marks::Mark;
 use crate::error::{Code, Error, Result};
@@ -50,9 +50,17 @@ impl RelationPlanner for Relations {
                 }
                 None => {
                     let alias = alias.replace(Mark::Seen.alias());
-                    PlannedRelation::new(with_struct_fields(context.plan(relation)?)?, alias)
+                    let plan = with_struct_fields(context.plan(relation)?)?;
+                    let alias = alias.map(|alias| with_all_columns(alias, &plan));
+                    PlannedRelation::new(plan, alias)
                 }
             },
+            TableFactor::Table { alias, .. } if alias.as_ref().is_some_and(|alias| !alias.columns.is_empty()) => {
+                let alias = alias.take();
+                let plan = context.plan(relation)?;
+                let alias = alias.map(|alias| with_all_columns(alias, &plan));
+                PlannedRelation::new(plan, alias)
+            }
             TableFactor::NestedJoin { alias, .. } => match alias.as_ref().and_then(Mark::of) {
                 Some(mark) => {
                     *alias = None;
@@ -69,6 +77,17 @@ impl RelationPlanner for Relations {
         };
         Ok(RelationPlanning::Planned(Box::new(planned)))
     }
+}
+
+/// `t AS r(x, y)` renames the first columns only: the others keep their names.
+fn with_all_columns(mut alias: TableAlias, plan: &LogicalPlan) -> TableAlias {
+    let named = alias.columns.len();
+    if named > 0 {
+        let kept = plan.schema().fields().iter().skip(named);
+        let column = |name: &String| TableAliasColumnDef { name: Ident::with_quote('"', name), data_type: None };
+        alias.columns.extend(kept.map(|field| column(field.name())));
+    }
+    alias
 }
 
 fn marked(mark: &Mark, plan: LogicalPlan) -> PlanResult<LogicalPlan> {

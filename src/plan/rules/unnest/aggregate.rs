@@ -8,14 +8,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use chrono::Utc;
-use datafusion_common::{Column, DFSchema, ScalarValue};
+use datafusion_common::{Column, ScalarValue};
 use datafusion_expr::expr::GroupingSet;
 use datafusion_expr::logical_plan::{Aggregate, Union};
-use datafusion_expr::simplify::SimplifyContext;
 use datafusion_expr::utils::enumerate_grouping_sets;
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, Operator, binary_expr, cast, lit};
-use datafusion_optimizer::simplify_expressions::ExprSimplifier;
 
 use super::build::{self, Names, bare};
 use super::correlated::Correlated;
@@ -196,13 +193,4 @@ fn defaults(node: &Aggregate) -> Result<HashMap<Column, Expr>> {
         defaults.insert(column, lit(value));
     }
     Ok(defaults)
-}
-
-/// A constant expression as its value, where it has one.
-pub(super) fn folded(expr: Expr) -> Result<Expr> {
-    let context = SimplifyContext::builder()
-        .with_schema(Arc::new(DFSchema::empty()))
-        .with_query_execution_start_time(Some(Utc::now()))
-        .build();
-    Ok(ExprSimplifier::new(context).simplify(expr.clone()).unwrap_or(expr))
 }

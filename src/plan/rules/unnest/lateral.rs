@@ -9,7 +9,7 @@ use datafusion_expr::logical_plan::{Join, Unnest};
 use datafusion_expr::utils::split_conjunction;
 use datafusion_expr::{Expr, LogicalPlan, lit, when};
 
-use super::aggregate::folded;
+use super::super::folded::folded;
 use super::build::{self, Names};
 use super::correlated::{Correlated, or_default, with_match};
 use super::outer::{Outer, replace_columns};

@@ -10,6 +10,7 @@ use datafusion_expr::logical_plan::{
 use datafusion_expr::utils::split_conjunction;
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
 
+use super::super::folded::folded;
 use super::build::{self, Names};
 use super::correlated::{Correlated, Key};
 use super::outer::{Outer, replace_columns};
@@ -91,7 +92,7 @@ fn projected_defaults(
     let mut defaults = HashMap::new();
     for (expr, column) in exprs.iter().zip(schema.columns()) {
         let default = replace_columns(expr.clone().unalias(), before)?;
-        defaults.insert(column, aggregate::folded(default)?);
+        defaults.insert(column, folded(default)?);
     }
     Ok(defaults)
 }

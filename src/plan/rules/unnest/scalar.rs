@@ -10,7 +10,7 @@ use datafusion_common::{Column, JoinType};
 use datafusion_expr::logical_plan::Aggregate;
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, lit, when};
 
-use super::aggregate::folded;
+use super::super::folded::folded;
 use super::build::{self, Names, bare};
 use super::correlated::{Correlated, or_default, with_match};
 use super::outer::{Outer, columns_of, replace_columns};

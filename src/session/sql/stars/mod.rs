@@ -1,0 +1,150 @@
+//! Parts of a select list that stand for columns which only the tables know, spelled out before the query is planned.
+//!
+//! * [`columns`]: `COLUMNS('regex')`, `COLUMNS(n -> …)`, `COLUMNS(['a', 'b'])`, `COLUMNS(* EXCLUDE (a))`, and `*` with RENAME,
+//!   LIKE or a qualified EXCLUDE, and `column.*` of a struct;
+//! * [`aliases`]: names of the select list that are used in WHERE or further behind in the list.
+//!
+//! What the tables of a FROM clause have is learned by planning `SELECT * FROM …` of it, with the CTEs around it; nothing is
+//! learned where none of this is used.
+
+mod aliases;
+mod columns;
+mod tokens;
+
+use std::cell::OnceCell;
+use std::ops::ControlFlow;
+
+use datafusion_common::DFSchema;
+use datafusion_expr::LogicalPlan;
+use datafusion_sql::sqlparser::ast::helpers::attached_token::AttachedToken;
+use datafusion_sql::sqlparser::ast::{Cte, Query, Select, SetExpr, VisitMut, VisitorMut, With};
+use datafusion_sql::sqlparser::dialect::GenericDialect;
+use datafusion_sql::sqlparser::parser::Parser;
+
+pub(super) use columns::has_columns;
+pub(super) use tokens::take;
+
+use crate::error::{Error, Result};
+
+/// Plans a query for the sake of its columns.
+pub(super) type Learn<'a> = dyn Fn(Query) -> Result<LogicalPlan> + 'a;
+
+/// Spells out every query within `query`, innermost first.
+///
+/// # Errors
+/// `INVALID_QUERY` and `UNKNOWN_COLUMN` for patterns that fit nothing; what planning the tables gives.
+pub(super) fn spell_out(query: &mut Query, learn: &Learn<'_>) -> Result<()> {
+    Stars { learn }.query(query, &[])
+}
+
+struct Stars<'a> {
+    learn: &'a Learn<'a>,
+}
+
+/// A CTE that is in scope, and whether it may read itself.
+type Scope = Vec<(Cte, bool)>;
+
+impl Stars<'_> {
+    fn query(&self, query: &mut Query, outer: &[(Cte, bool)]) -> Result<()> {
+        let mut scope: Scope = outer.to_vec();
+        if let Some(with) = &mut query.with {
+            for cte in &mut with.cte_tables {
+                let mut inside = scope.clone();
+                if with.recursive {
+                    inside.push((cte.clone(), true));
+                }
+                self.query(&mut cte.query, &inside)?;
+                scope.push((cte.clone(), with.recursive));
+            }
+        }
+        self.set(&mut query.body, &scope)
+    }
+
+    fn set(&self, body: &mut SetExpr, scope: &[(Cte, bool)]) -> Result<()> {
+        match body {
+            SetExpr::Select(select) => self.select(select, scope),
+            SetExpr::Query(query) => self.query(query, scope),
+            SetExpr::SetOperation { left, right, .. } => {
+                self.set(left, scope)?;
+                self.set(right, scope)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn select(&self, select: &mut Select, scope: &[(Cte, bool)]) -> Result<()> {
+        let mut nested = Nested { stars: self, scope, depth: 0 };
+        if let ControlFlow::Break(error) = VisitMut::visit(select, &mut nested) {
+            return Err(*error);
+        }
+        let tables = Tables { stars: self, from: select.from.clone(), scope, schema: OnceCell::new() };
+        columns::spell_out(select, &tables)?;
+        aliases::spell_out(select, &tables)
+    }
+}
+
+/// Spells out the queries within a select, but not those within these: they do it themselves.
+struct Nested<'a> {
+    stars: &'a Stars<'a>,
+    scope: &'a [(Cte, bool)],
+    depth: usize,
+}
+
+impl VisitorMut for Nested<'_> {
+    type Break = Box<Error>;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Box<Error>> {
+        self.depth += 1;
+        match self.depth {
+            1 => match self.stars.query(query, self.scope) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => ControlFlow::Break(Box::new(error)),
+            },
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<Box<Error>> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+}
+
+/// What a FROM clause has, learned when somebody asks.
+struct Tables<'a> {
+    stars: &'a Stars<'a>,
+    from: Vec<datafusion_sql::sqlparser::ast::TableWithJoins>,
+    scope: &'a [(Cte, bool)],
+    schema: OnceCell<DFSchema>,
+}
+
+impl Tables<'_> {
+    /// The columns of `SELECT * FROM …`.
+    fn schema(&self) -> Result<&DFSchema> {
+        if let Some(schema) = self.schema.get() {
+            return Ok(schema);
+        }
+        if self.from.is_empty() {
+            return Ok(self.schema.get_or_init(DFSchema::empty));
+        }
+        let plan = (self.stars.learn)(self.everything()?)?;
+        Ok(self.schema.get_or_init(|| plan.schema().as_ref().clone()))
+    }
+
+    fn everything(&self) -> Result<Query> {
+        let unreadable = || Error::internal("a query of all columns that the parser does not read");
+        let parsed =
+            Parser::new(&GenericDialect {}).try_with_sql("SELECT *").and_then(|mut parser| parser.parse_query());
+        let mut query = parsed.map_err(|_| unreadable())?;
+        let SetExpr::Select(select) = query.body.as_mut() else { return Err(unreadable()) };
+        select.from.clone_from(&self.from);
+        if !self.scope.is_empty() {
+            query.with = Some(With {
+                with_token: AttachedToken::empty(),
+                recursive: self.scope.iter().any(|(_, recursive)| *recursive),
+                cte_tables: self.scope.iter().map(|(cte, _)| cte.clone()).collect(),
+            });
+        }
+        Ok(*query)
+    }
+}
