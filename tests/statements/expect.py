@@ -14,20 +14,15 @@ ANSWERS = "tests/statements/answers.tsv"
 
 
 def forms():
-    """The setup, then family, form and text of each."""
-    name, text = None, []
+    """What comes before every form, and family, form and text of each."""
+    setup, found = [], []
     with open(FORMS) as file:
         for line in file:
-            head = line.startswith("-- ") and ": " in line
-            if head and name is not None:
-                yield name, "".join(text)
-            if head:
-                name, text = line[3:].strip().split(": ", 1), []
-            elif name is not None:
-                text.append(line)
-            elif not line.startswith("--"):
-                yield ("", ""), line
-    yield name, "".join(text)
+            if line.startswith("-- ") and ": " in line:
+                found.append((*line[3:].strip().split(": ", 1), []))
+            else:
+                (found[-1][2] if found else setup).append(line)
+    return "".join(setup), [(family, form, "".join(text)) for family, form, text in found]
 
 
 def answer(setup, text, folder):
@@ -51,11 +46,10 @@ def answer(setup, text, folder):
 
 
 def main():
-    every = list(forms())
-    setup = every[0][1]
+    setup, found = forms()
     with open(ANSWERS, "w") as file, tempfile.TemporaryDirectory() as folder:
         file.write("family\tform\tcolumns\tanswer\n")
-        for (family, form), text in every[1:]:
+        for family, form, text in found:
             names, rows = answer(setup, text, folder)
             if names == "ERROR":
                 print(family, form, rows, file=sys.stderr, sep=" | ")

@@ -17,7 +17,9 @@ use std::ops::ControlFlow;
 use datafusion_common::DFSchema;
 use datafusion_expr::LogicalPlan;
 use datafusion_sql::sqlparser::ast::helpers::attached_token::AttachedToken;
-use datafusion_sql::sqlparser::ast::{Cte, Query, Select, SetExpr, VisitMut, VisitorMut, With};
+use datafusion_sql::sqlparser::ast::{
+    Cte, Expr, OrderBy, OrderByExpr, OrderByKind, Query, Select, SetExpr, Value, VisitMut, VisitorMut, With,
+};
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::Parser;
 
@@ -57,7 +59,31 @@ impl Stars<'_> {
                 scope.push((cte.clone(), with.recursive));
             }
         }
-        self.set(&mut query.body, &scope)
+        self.set(&mut query.body, &scope)?;
+        self.order_by_all(query, outer)
+    }
+
+    /// `ORDER BY ALL` by position, where the select list does not say how many columns there are.
+    fn order_by_all(&self, query: &mut Query, outer: &[(Cte, bool)]) -> Result<()> {
+        let Some(OrderBy { kind: OrderByKind::All(options), .. }) = &query.order_by else { return Ok(()) };
+        let options = *options;
+        let mut unordered = query.clone();
+        (unordered.order_by, unordered.limit_clause, unordered.fetch) = (None, None, None);
+        let own = unordered.with.take();
+        let recursive = own.as_ref().is_some_and(|with| with.recursive);
+        let own = own.into_iter().flat_map(|with| with.cte_tables).map(|cte| (cte, recursive));
+        let scope: Scope = outer.iter().cloned().chain(own).collect();
+        unordered.with = with(&scope);
+        let count = (self.learn)(unordered)?.schema().fields().len();
+        let by_position = |position: usize| OrderByExpr {
+            expr: Expr::value(Value::Number(position.to_string(), false)),
+            options,
+            with_fill: None,
+        };
+        if let Some(order) = &mut query.order_by {
+            order.kind = OrderByKind::Expressions((1..=count).map(by_position).collect());
+        }
+        Ok(())
     }
 
     fn set(&self, body: &mut SetExpr, scope: &[(Cte, bool)]) -> Result<()> {
@@ -138,13 +164,14 @@ impl Tables<'_> {
         let mut query = parsed.map_err(|_| unreadable())?;
         let SetExpr::Select(select) = query.body.as_mut() else { return Err(unreadable()) };
         select.from.clone_from(&self.from);
-        if !self.scope.is_empty() {
-            query.with = Some(With {
-                with_token: AttachedToken::empty(),
-                recursive: self.scope.iter().any(|(_, recursive)| *recursive),
-                cte_tables: self.scope.iter().map(|(cte, _)| cte.clone()).collect(),
-            });
-        }
+        query.with = with(self.scope);
         Ok(*query)
     }
+}
+
+/// The CTEs in scope.
+fn with(scope: &[(Cte, bool)]) -> Option<With> {
+    let cte_tables: Vec<Cte> = scope.iter().map(|(cte, _)| cte.clone()).collect();
+    let recursive = scope.iter().any(|(_, recursive)| *recursive);
+    (!cte_tables.is_empty()).then(|| With { with_token: AttachedToken::empty(), recursive, cte_tables })
 }
