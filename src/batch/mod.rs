@@ -3,6 +3,7 @@
 //! Everything between operators is an Arrow [`RecordBatch`] of a known schema. This module must not know plans or
 //! operators.
 
+mod conformed;
 pub mod hash;
 mod memory_source;
 pub mod runtime_filter;
@@ -12,6 +13,7 @@ pub mod text;
 mod threshold;
 
 pub use arrow::record_batch::RecordBatch;
+pub use conformed::conformed;
 pub use memory_source::MemorySource;
 pub use runtime_filter::{KeyFilter, RuntimeFilter};
 pub use series::{Series, SeriesSource};

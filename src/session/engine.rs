@@ -23,7 +23,7 @@ use crate::io::{Location, Storage};
 use crate::job::{BatchStream, Runner, Waited};
 use crate::memory::Budget;
 use crate::ops::DynSink;
-use crate::ops::write::{ParquetFile, WriteGroups, WriteOptions};
+use crate::ops::write::{ParquetFile, WriteFiles, WriteFolder, WriteGroups, WriteOptions, WrittenFolder};
 use crate::plan::{self, PhysicalPlan, UncertainScan};
 use crate::scan::{KnownFiles, ScanSpec, resolve_known};
 use crate::store::{QueryContext, SideTables, Store};
@@ -196,15 +196,7 @@ impl Engine {
         let file = ParquetFile::create(location, options, promised(logical, &physical), &self.budget)?;
         let file = Arc::new(file);
         let sinks = WriteGroups::both(&file).map(|sink| Arc::new(sink) as Arc<dyn DynSink>);
-        let uncertain = physical.uncertain.clone();
-        let runner = self.runner.read().clone();
-        let written = runner.run(physical.ending_in(sinks), context.clone()).and_then(|mut stream| {
-            if !uncertain.is_empty() {
-                self.settle(&stream, &uncertain, &context)?;
-            }
-            stream.try_for_each(|batch| batch.map(drop))
-        });
-        match written {
+        match self.drain(physical, sinks, &context) {
             Ok(()) => file.finish(),
             Err(error) => {
                 // Workers may hold it a little longer.
@@ -212,6 +204,43 @@ impl Engine {
                 Err(error)
             }
         }
+    }
+
+    /// Runs a plan whose rows all workers write into the folder that `begin` begins for rows of its schema.
+    ///
+    /// # Errors
+    /// As [`run`](Engine::run), and those of writing. What was begun is taken away again.
+    pub(crate) fn write_folder(
+        &self,
+        logical: &LogicalPlan,
+        begin: impl FnOnce(SchemaRef, &Budget) -> Result<WriteFolder>,
+    ) -> Result<WrittenFolder> {
+        let context = self.context();
+        let (_, physical) = self.lower(logical, &context)?;
+        let folder = Arc::new(begin(promised(logical, &physical), &self.budget)?);
+        match self.drain(physical, [Arc::new(WriteFiles::new(&folder)) as Arc<dyn DynSink>], &context) {
+            Ok(()) => folder.finish(),
+            Err(error) => {
+                folder.abandon();
+                Err(error)
+            }
+        }
+    }
+
+    /// Runs a plan whose rows go to `sinks` and nowhere else.
+    fn drain(
+        &self,
+        physical: PhysicalPlan,
+        sinks: impl IntoIterator<Item = Arc<dyn DynSink>>,
+        context: &Arc<QueryContext>,
+    ) -> Result<()> {
+        let uncertain = physical.uncertain.clone();
+        let runner = self.runner.read().clone();
+        let mut stream = runner.run(physical.ending_in(sinks), context.clone())?;
+        if !uncertain.is_empty() {
+            self.settle(&stream, &uncertain, context)?;
+        }
+        stream.try_for_each(|batch| batch.map(drop))
     }
 
     /// Makes sure of the types that rest on samples, before any row is given out.

@@ -95,6 +95,10 @@ impl Tables for Scope<'_> {
         self.engine.resolve(call)
     }
 
+    fn rows(&self, plan: &LogicalPlan) -> Result<Vec<RecordBatch>> {
+        self.engine.run(plan)?.collect()
+    }
+
     fn facts(&self, call: &FileCall) -> Result<RecordBatch> {
         let find_out = match call.about {
             About::Chunks => parquet_metadata,

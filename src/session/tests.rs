@@ -1,5 +1,6 @@
 //! Sessions: statements other than queries, scripts, frames.
 
+mod folders;
 mod plans;
 mod running;
 mod subqueries;

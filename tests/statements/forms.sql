@@ -296,15 +296,15 @@ SELECT a FROM t INTERSECT SELECT a FROM u ORDER BY a;
 -- setops: EXCEPT ALL
 SELECT a FROM t EXCEPT ALL SELECT a FROM u;
 -- pivot: PIVOT ON USING
-PIVOT t ON b USING sum(a);
+PIVOT t ON b USING sum(a) ORDER BY ALL;
 -- pivot: PIVOT GROUP BY
 PIVOT (SELECT a % 2 AS k, b, a FROM t) ON b USING sum(a) GROUP BY k ORDER BY k;
 -- pivot: PIVOT IN
-PIVOT t ON b IN ('x', 'y') USING count(*);
+PIVOT t ON b IN ('x', 'y') USING count(*) ORDER BY ALL;
 -- pivot: PIVOT of several aggregates
-PIVOT t ON b USING sum(a) AS s, count(*) AS n;
+PIVOT t ON b USING sum(a) AS s, count(*) AS n ORDER BY ALL;
 -- pivot: SQL standard PIVOT
-SELECT * FROM (SELECT a, b FROM t) PIVOT (sum(a) FOR b IN ('x', 'y'));
+SELECT * FROM (SELECT a, b FROM t) PIVOT (sum(a) FOR b IN ('x', 'y')) ORDER BY ALL;
 -- pivot: UNPIVOT
 UNPIVOT (SELECT a, a * 2 AS k FROM t) ON a, k INTO NAME n VALUE v ORDER BY ALL;
 -- pivot: UNPIVOT COLUMNS

@@ -20,6 +20,8 @@ const CHUNK: usize = 64 * 1024;
 pub(super) struct CsvWriter<W> {
     out: W,
     style: Style,
+    /// By column: whether its fields are quoted always.
+    forced: Vec<bool>,
     chunk: String,
     /// One value's text, kept for its memory.
     value: String,
@@ -28,6 +30,7 @@ pub(super) struct CsvWriter<W> {
 struct Style {
     delimiter: u8,
     quote: u8,
+    escape: u8,
     null: String,
 }
 
@@ -36,12 +39,29 @@ impl<W: Write> CsvWriter<W> {
         if !options.delimiter.is_ascii() || !options.quote.is_ascii() || options.delimiter == options.quote {
             return Err(Error::new(Code::InvalidSetting, "delimiter and quote must be two different ASCII characters"));
         }
-        let style = Style { delimiter: options.delimiter, quote: options.quote, null: options.null.clone() };
-        let mut writer = CsvWriter { out, style, chunk: String::with_capacity(2 * CHUNK), value: String::new() };
+        let escape = options.escape.unwrap_or(options.quote);
+        if !escape.is_ascii() || escape == options.delimiter {
+            return Err(Error::new(
+                Code::InvalidSetting,
+                "escape must be an ASCII character that is not the delimiter",
+            ));
+        }
+        let forces =
+            |name: &String| options.force_quote.iter().any(|forced| forced == "*" || forced.eq_ignore_ascii_case(name));
+        let known = |forced: &&String| {
+            *forced != "*" && !schema.fields().iter().any(|field| field.name().eq_ignore_ascii_case(forced))
+        };
+        if let Some(unknown) = options.force_quote.iter().find(known) {
+            return Err(Error::new(Code::UnknownColumn, format!("there is no column named \"{unknown}\" to quote")));
+        }
+        let forced = schema.fields().iter().map(|field| forces(field.name())).collect();
+        let style = Style { delimiter: options.delimiter, quote: options.quote, escape, null: options.null.clone() };
+        let chunk = String::with_capacity(2 * CHUNK);
+        let mut writer = CsvWriter { out, style, forced, chunk, value: String::new() };
         if options.header {
             for (index, field) in schema.fields().iter().enumerate() {
                 writer.style.separate(index, &mut writer.chunk);
-                writer.style.field(field.name(), &mut writer.chunk);
+                writer.style.field(field.name(), false, &mut writer.chunk);
             }
             writer.chunk.push('\n');
         }
@@ -54,14 +74,15 @@ impl<W: Write> CsvWriter<W> {
         for row in 0..batch.num_rows() {
             for (index, column) in columns.iter().enumerate() {
                 self.style.separate(index, &mut self.chunk);
+                let forced = self.forced.get(index).copied().unwrap_or(false);
                 if column.is_null(row) {
                     self.chunk.push_str(&self.style.null);
                 } else if let Some(text) = column.as_str(row) {
-                    self.style.field(text, &mut self.chunk);
+                    self.style.field(text, forced, &mut self.chunk);
                 } else {
                     self.value.clear();
                     column.write_text(row, &mut self.value)?;
-                    self.style.field(&self.value, &mut self.chunk);
+                    self.style.field(&self.value, forced, &mut self.chunk);
                 }
             }
             self.chunk.push('\n');
@@ -91,19 +112,22 @@ impl Style {
         }
     }
 
-    fn field(&self, text: &str, out: &mut String) {
-        if !self.must_quote(text) {
+    fn field(&self, text: &str, forced: bool, out: &mut String) {
+        if !forced && !self.must_quote(text) {
             out.push_str(text);
             return;
         }
-        let quote = char::from(self.quote);
+        let (quote, escape) = (char::from(self.quote), char::from(self.escape));
         out.push(quote);
-        for (index, part) in text.split(quote).enumerate() {
-            if index > 0 {
-                out.push(quote);
-                out.push(quote);
+        for part in text.split_inclusive([quote, escape]) {
+            match part.strip_suffix([quote, escape]) {
+                Some(before) => {
+                    out.push_str(before);
+                    out.push(escape);
+                    out.push_str(&part[before.len()..]);
+                }
+                None => out.push_str(part),
             }
-            out.push_str(part);
         }
         out.push(quote);
     }

@@ -1,5 +1,5 @@
-//! Writes batches into a file: CSV, Parquet, JSON lines or Arrow IPC. A query writes Parquet by all of its workers (see
-//! `parquet`), everything else by one.
+//! Writes batches into a file: CSV, Parquet, JSON lines or Arrow IPC; or into a folder of files (see `folder`). A query
+//! writes Parquet and folders by all of its workers, everything else by one.
 //!
 //! Invariant: the file is there whole or not at all. Rows go to a temporary file beside it, which takes its name in
 //! [`FileWriter::finish`]; a writer dropped before leaves nothing, and an older file of that name stays as it was.
@@ -7,12 +7,16 @@
 //! appears in the same way.
 
 mod csv;
+mod folder;
 mod ipc;
 mod json;
 mod parquet;
 mod target;
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -27,6 +31,7 @@ use self::json::JsonWriter;
 use self::parquet::ParquetWriter;
 use self::target::{Stream, Target};
 
+pub use self::folder::{Existing, FolderOptions, WriteFiles, WriteFolder, WrittenFolder};
 pub use self::parquet::{ParquetFile, WriteGroups};
 
 /// A format that files are written in.
@@ -65,6 +70,10 @@ pub struct WriteOptions {
     pub delimiter: u8,
     /// CSV: around fields that need it; one byte of ASCII.
     pub quote: u8,
+    /// CSV: before a quote within a field; one byte of ASCII. By default the quote.
+    pub escape: Option<u8>,
+    /// CSV: columns whose fields are quoted always; `*` is every column.
+    pub force_quote: Vec<String>,
     /// CSV: the text of NULL.
     pub null: String,
     /// Parquet and Arrow: the greatest number of rows in a row group or record batch; memory may end one earlier.
@@ -78,6 +87,8 @@ impl Default for WriteOptions {
             header: true,
             delimiter: b',',
             quote: b'"',
+            escape: None,
+            force_quote: Vec::new(),
             null: String::new(),
             row_group_rows: 1 << 20,
         }
@@ -107,6 +118,7 @@ pub struct FileWriter {
     encoder: Encoder,
     path: String,
     rows: u64,
+    written: Arc<AtomicU64>,
 }
 
 enum Encoder {
@@ -130,12 +142,16 @@ impl FileWriter {
         budget: &Budget,
     ) -> Result<Self> {
         let name = location.to_string();
-        let encoder = Self::encoder(location, format, options, schema, budget)
-            .map_err(|error| error.context(format!("writing '{name}'")))?;
-        Ok(FileWriter { encoder, path: name, rows: 0 })
+        let writer = Target::create(location, budget).and_then(|target| {
+            let written = target.counter();
+            let encoder = Self::encoder(target, location, format, options, schema, budget)?;
+            Ok(FileWriter { encoder, path: name.clone(), rows: 0, written })
+        });
+        writer.map_err(|error| error.context(format!("writing '{name}'")))
     }
 
     fn encoder(
+        target: Target,
         location: &Location,
         format: WriteFormat,
         options: &WriteOptions,
@@ -144,20 +160,20 @@ impl FileWriter {
     ) -> Result<Encoder> {
         Ok(match format {
             WriteFormat::Csv => {
-                Encoder::Csv(CsvWriter::new(Stream::create(location, options, budget)?, options, &schema)?)
+                Encoder::Csv(CsvWriter::new(Stream::new(target, location, options)?, options, &schema)?)
             }
-            WriteFormat::Json => Encoder::Json(JsonWriter::new(Stream::create(location, options, budget)?, &schema)),
-            WriteFormat::Parquet => Encoder::Parquet(Box::new(ParquetWriter::new(
-                Target::create(location, budget)?,
-                options,
-                schema,
-                budget,
-            )?)),
+            WriteFormat::Json => Encoder::Json(JsonWriter::new(Stream::new(target, location, options)?, &schema)),
+            WriteFormat::Parquet => Encoder::Parquet(Box::new(ParquetWriter::new(target, options, schema, budget)?)),
             WriteFormat::Arrow | WriteFormat::ArrowStream => {
-                let (target, stream) = (Target::create(location, budget)?, format == WriteFormat::ArrowStream);
+                let stream = format == WriteFormat::ArrowStream;
                 Encoder::Arrow(ArrowWriter::new(target, options, &schema, stream, budget)?)
             }
         })
+    }
+
+    /// The bytes that the file has so far, without what its encoder still holds.
+    pub fn bytes(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// Adds the rows of `batch`.

@@ -4,6 +4,8 @@
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -23,6 +25,7 @@ const ZSTD_LEVEL: i32 = 3;
 /// A file that appears whole.
 pub(super) struct Target {
     file: BufWriter<Place>,
+    written: Arc<AtomicU64>,
 }
 
 enum Place {
@@ -35,7 +38,7 @@ impl Target {
     pub(super) fn create(location: &Location, budget: &Budget) -> Result<Self> {
         if location.is_remote() {
             let place = Place::Object(Box::new(Upload::create(location, budget)?));
-            return Ok(Target { file: BufWriter::with_capacity(BUFFER, place) });
+            return Ok(Target { file: BufWriter::with_capacity(BUFFER, place), written: Arc::default() });
         }
         let path = Path::new(location.path()?);
         let place = match std::fs::metadata(path) {
@@ -45,7 +48,12 @@ impl Target {
             Ok(old) if !old.is_file() => Place::Direct(OpenOptions::new().write(true).open(path)?),
             _ => temporary(path)?,
         };
-        Ok(Target { file: BufWriter::with_capacity(BUFFER, place) })
+        Ok(Target { file: BufWriter::with_capacity(BUFFER, place), written: Arc::default() })
+    }
+
+    /// Counts the bytes that were written.
+    pub(super) fn counter(&self) -> Arc<AtomicU64> {
+        self.written.clone()
     }
 
     /// Writes what is buffered and gives the file its name.
@@ -83,7 +91,9 @@ fn temporary(path: &Path) -> Result<Place> {
 
 impl Write for Target {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.file.write(bytes)
+        let count = self.file.write(bytes)?;
+        self.written.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
@@ -117,12 +127,12 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    pub(super) fn create(location: &Location, options: &WriteOptions, budget: &Budget) -> Result<Self> {
+    /// `target` through the compressor that the options name, or `location`'s ending.
+    pub(super) fn new(target: Target, location: &Location, options: &WriteOptions) -> Result<Self> {
         let compression = options.compression.unwrap_or_else(|| compression_of(Path::new(location.as_str())));
         if matches!(compression, WriteCompression::Snappy | WriteCompression::Lz4) {
             return Err(Error::new(Code::InvalidSetting, "text files are compressed by gzip or zstd only"));
         }
-        let target = Target::create(location, budget)?;
         Ok(match compression {
             WriteCompression::Gzip => Stream::Gzip(GzEncoder::new(target, Compression::default())),
             WriteCompression::Zstd => Stream::Zstd(zstd::Encoder::new(target, ZSTD_LEVEL)?),

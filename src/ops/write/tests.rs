@@ -178,3 +178,13 @@ fn arrow_files_and_streams_read_back() {
         }
     }
 }
+
+#[test]
+fn fields_are_quoted_and_escaped_as_asked_for() {
+    let fixture = Fixture::new();
+    let force_quote = vec!["N".to_string()];
+    let options = WriteOptions { escape: Some(b'\\'), force_quote, ..WriteOptions::default() };
+    fixture.write("rows.csv", WriteFormat::Csv, &options, &sample());
+    let written = std::fs::read_to_string(fixture.path("rows.csv")).expect("a file");
+    assert_eq!(written, "n,the text\n\"1\",\"a,\\\"b\\\"\nc\"\n,\"\"\n\"-3\",\n");
+}

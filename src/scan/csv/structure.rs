@@ -186,7 +186,10 @@ impl Structure {
         let mut count = Count { next: bounds.from, ..Count::default() };
         let end = bounds.from.saturating_add(blocks.len() * BLOCK);
         let unbounded = end <= bounds.stop && bounds.max_rows >= end - bounds.from;
-        let quoted = self.dialect.quote.is_some();
+        // Without a quote nothing is between quotes.
+        let quoted = self.dialect.quote.is_some()
+            && (blocks.iter().fold(0, |all, block| all | block[QUOTE]) != 0
+                || self.dialect.escape != self.dialect.quote);
         let (mut base, mut before) = (bounds.from, Before::default());
         for (index, &block) in blocks.iter().enumerate() {
             let [mut delimiters, mut newlines, _] = block;

@@ -5,11 +5,16 @@ use std::path::Path;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use arrow::record_batch::RecordBatch;
+use datafusion_common::Column;
+use datafusion_common::tree_node::TreeNodeRecursion;
+use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion_functions_aggregate::count::count_all;
 
 use super::DataFrame;
 use crate::error::{Code, Error, Result};
-use crate::ops::write::{FileWriter, WriteFormat, WriteOptions};
+use crate::memory::Budget;
+use crate::ops::write::{Existing, FileWriter, FolderOptions, WriteFolder, WriteFormat, WriteOptions, WrittenFolder};
+use crate::plan::FileTable;
 use crate::session::ResultStream;
 use crate::session::format::{Format, Limits, writer};
 use crate::session::statement::with_certain_types;
@@ -118,6 +123,62 @@ impl DataFrame {
     /// As [`write_csv`](DataFrame::write_csv).
     pub fn write_json(&self, path: impl AsRef<Path>) -> Result<u64> {
         self.write(WriteFormat::Json, path.as_ref(), &WriteOptions::default())
+    }
+
+    /// Runs the query and writes it into a folder of files.
+    pub(crate) fn write_folder(
+        &self,
+        format: WriteFormat,
+        path: &Path,
+        options: &WriteOptions,
+        folder: &FolderOptions,
+    ) -> Result<WrittenFolder> {
+        let name = path.to_string_lossy();
+        if self.session.engine().storage().destination(&format!("{name}/file"))?.is_remote() {
+            return Err(Error::not_supported("a folder of files in an object store")
+                .hint("write one object: COPY … TO 's3://bucket/name.parquet'"));
+        }
+        if matches!(folder.existing, Existing::Replace | Existing::Overwrite) {
+            self.check_reads_outside(path)?;
+        }
+        let schema = self.plan.schema();
+        let key = |name: &String| {
+            let field = schema.iter().find(|(_, field)| field.name().eq_ignore_ascii_case(name))?;
+            Some(Expr::Column(Column::from(field)).sort(true, true))
+        };
+        let keys: Vec<_> = folder.partition_by.iter().filter_map(key).collect();
+        self.with_certain_types(|frame| {
+            let plan = match keys.is_empty() {
+                true => frame.plan.clone(),
+                false => LogicalPlanBuilder::from(frame.plan.clone()).sort(keys.clone())?.build()?,
+            };
+            let begin =
+                |schema, budget: &Budget| WriteFolder::create(path, format, options, folder.clone(), schema, budget);
+            frame.session.engine().write_folder(&plan, begin)
+        })
+    }
+
+    /// An error when the query reads files of the folder that it is going to write over.
+    fn check_reads_outside(&self, folder: &Path) -> Result<()> {
+        let Ok(folder) = std::fs::canonicalize(folder) else { return Ok(()) };
+        let mut read = None;
+        self.plan.apply_with_subqueries(|node| {
+            if let LogicalPlan::TableScan(scan) = node
+                && let Some(table) = scan.source.downcast_ref::<FileTable>()
+            {
+                let local = table.spec.files.iter().filter_map(|file| file.path.path().ok());
+                let inside = |path: &&str| std::fs::canonicalize(path).is_ok_and(|path| path.starts_with(&folder));
+                read = read.take().or_else(|| local.into_iter().find(inside).map(str::to_string));
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        match read {
+            None => Ok(()),
+            Some(file) => {
+                Err(Error::new(Code::InvalidQuery, format!("the query reads '{file}', which it would replace"))
+                    .hint("write into another folder, or APPEND"))
+            }
+        }
     }
 
     pub(crate) fn write(&self, format: WriteFormat, path: &Path, options: &WriteOptions) -> Result<u64> {

@@ -14,8 +14,8 @@ use crate::error::{Code, Error, Result, Span};
 pub(crate) struct CopyOption {
     /// In lower case.
     pub(crate) name: String,
-    /// `None` for a name alone, which means `true`.
-    pub(crate) value: Option<String>,
+    /// Empty for a name alone, which means `true`; several from a list in parentheses.
+    pub(crate) values: Vec<String>,
     pub(crate) span: Span,
 }
 
@@ -35,7 +35,7 @@ pub(super) fn take_options(tokens: &mut Vec<TokenWithSpan>) -> Result<Vec<CopyOp
     }
     match list {
         [first, inner @ .., last] if first.token == Token::LParen && last.token == Token::RParen => {
-            inner.split(|token| token.token == Token::Comma).map(option).collect()
+            parts(inner).into_iter().map(option).collect()
         }
         list => {
             let error = Error::new(Code::Syntax, "the options of COPY do not end with ')'");
@@ -44,7 +44,7 @@ pub(super) fn take_options(tokens: &mut Vec<TokenWithSpan>) -> Result<Vec<CopyOp
     }
 }
 
-/// Where the list begins: at the parenthesis behind `TO 'file'`, outside of all others.
+/// Where the list begins: at the parenthesis behind `TO 'file'` or `FROM 'file'`, outside of all others.
 fn options_start(tokens: &[TokenWithSpan]) -> Option<usize> {
     let mut depth = 0_usize;
     let mut behind_to = false;
@@ -53,7 +53,7 @@ fn options_start(tokens: &[TokenWithSpan]) -> Option<usize> {
             Token::LParen if depth == 0 && behind_to => return Some(index),
             Token::LParen => depth += 1,
             Token::RParen => depth = depth.saturating_sub(1),
-            _ if depth == 0 && is_word(token, Keyword::TO) => behind_to = true,
+            _ if depth == 0 && (is_word(token, Keyword::TO) || is_word(token, Keyword::FROM)) => behind_to = true,
             _ => {}
         }
     }
@@ -71,15 +71,55 @@ fn option(tokens: &[TokenWithSpan]) -> Result<CopyOption> {
     };
     let [name, value @ ..] = tokens else { return bad(None) };
     let Token::Word(word) = &name.token else { return bad(Some(name)) };
+    let text = |token: &TokenWithSpan| match &token.token {
+        Token::Word(word) => Some(word.value.clone()),
+        Token::SingleQuotedString(text) | Token::Number(text, _) => Some(text.clone()),
+        Token::Mul => Some("*".to_string()),
+        _ => None,
+    };
     let value = match value {
-        [] => None,
-        [value] => match &value.token {
-            Token::Word(word) => Some(word.value.clone()),
-            Token::SingleQuotedString(text) => Some(text.clone()),
-            Token::Number(text, _) => Some(text.clone()),
-            _ => return bad(Some(value)),
+        [equals, rest @ ..] if equals.token == Token::Eq => rest,
+        value => value,
+    };
+    let values = match value {
+        [] => Vec::new(),
+        [value] => match text(value) {
+            Some(text) => vec![text],
+            None => return bad(Some(value)),
         },
+        [open, inner @ .., close] if open.token == Token::LParen && close.token == Token::RParen => {
+            let mut values = Vec::new();
+            for part in parts(inner) {
+                match part {
+                    [value] => match text(value) {
+                        Some(text) => values.push(text),
+                        None => return bad(Some(value)),
+                    },
+                    other => return bad(other.first().or(Some(open))),
+                }
+            }
+            values
+        }
         [_, more, ..] => return bad(Some(more)),
     };
-    Ok(CopyOption { name: word.value.to_lowercase(), value, span: span_of(name.span) })
+    Ok(CopyOption { name: word.value.to_lowercase(), values, span: span_of(name.span) })
+}
+
+/// What stands between commas, outside of parentheses. A comma at the end is no further part.
+fn parts(tokens: &[TokenWithSpan]) -> Vec<&[TokenWithSpan]> {
+    let mut depth = 0_usize;
+    let mut parts: Vec<&[TokenWithSpan]> = tokens
+        .split(|token| {
+            match token.token {
+                Token::LParen => depth += 1,
+                Token::RParen => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            depth == 0 && token.token == Token::Comma
+        })
+        .collect();
+    if parts.last().is_some_and(|part| part.is_empty()) {
+        parts.pop();
+    }
+    parts
 }

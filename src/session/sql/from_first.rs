@@ -1,10 +1,91 @@
-//! `FROM t WHERE x` without a select list gets its `SELECT *`.
+//! `FROM t WHERE x` without a select list gets its `SELECT *`, `TABLE t` is `SELECT * FROM t`, and `FROM VALUES (1), (2)` gets its
+//! parentheses.
 //!
 //! The parser takes FROM first only when a select list follows the tables, or when nothing does. So that every clause
 //! may follow, `SELECT *` is put before a FROM that begins a query in which no SELECT comes.
 
 use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
+
+/// Puts `SELECT * FROM` for TABLE where a query begins, and parentheses around the VALUES of a FROM.
+pub(super) fn spell_tables(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let words: Vec<(usize, &Token)> = tokens
+        .iter()
+        .enumerate()
+        .map(|(index, token)| (index, &token.token))
+        .filter(|(_, token)| !matches!(token, Token::Whitespace(_)))
+        .collect();
+    // What comes before the token of that number.
+    let mut before: Vec<(usize, Vec<Token>)> = Vec::new();
+    let mut dropped = Vec::new();
+    for (at, (index, token)) in words.iter().enumerate() {
+        let (front, from_here) = words.split_at(at);
+        match keyword(token) {
+            Some(Keyword::TABLE) if begins_query(front) && matches!(from_here.get(1), Some((_, Token::Word(_)))) => {
+                before.push((*index, vec![select(), Token::Mul, Token::make_keyword("FROM")]));
+                dropped.push(*index);
+            }
+            Some(Keyword::VALUES) if front.last().is_some_and(|(_, last)| keyword(last) == Some(Keyword::FROM)) => {
+                let rows = row_tokens(from_here.get(1..).unwrap_or_default());
+                if let Some((end, _)) = from_here.get(1 + rows) {
+                    before.push((*index, vec![Token::LParen]));
+                    before.push((*end, vec![Token::RParen]));
+                } else if rows > 0 {
+                    before.push((*index, vec![Token::LParen]));
+                    before.push((tokens.len(), vec![Token::RParen]));
+                }
+            }
+            _ => {}
+        }
+    }
+    if before.is_empty() {
+        return tokens;
+    }
+    let mut spelled = Vec::with_capacity(tokens.len() + 4 * before.len());
+    let end = tokens.last().map(|token| token.span);
+    let put = |index: usize, span, spelled: &mut Vec<TokenWithSpan>| {
+        let found = before.iter().filter(|(place, _)| *place == index).flat_map(|(_, tokens)| tokens);
+        spelled.extend(found.map(|token| TokenWithSpan::new(token.clone(), span)));
+    };
+    let count = tokens.len();
+    for (index, token) in tokens.into_iter().enumerate() {
+        put(index, token.span, &mut spelled);
+        if !dropped.contains(&index) {
+            spelled.push(token);
+        }
+    }
+    if let Some(span) = end {
+        put(count, span, &mut spelled);
+    }
+    spelled
+}
+
+fn select() -> Token {
+    Token::Word(Word { value: "SELECT".to_string(), quote_style: None, keyword: Keyword::SELECT })
+}
+
+/// How many tokens `(1, 2), (3, 4)` has that these begin with.
+fn row_tokens(tokens: &[(usize, &Token)]) -> usize {
+    let (mut depth, mut end) = (0_usize, 0);
+    for (at, (_, token)) in tokens.iter().enumerate() {
+        match token {
+            Token::LParen => depth += 1,
+            Token::RParen => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    end = at + 1;
+                    if tokens.get(end).is_none_or(|(_, next)| **next != Token::Comma) {
+                        break;
+                    }
+                }
+            }
+            Token::Comma if depth == 0 => {}
+            _ if depth == 0 => break,
+            _ => {}
+        }
+    }
+    end
+}
 
 /// Puts `SELECT *` before every FROM that begins a query without a select list.
 pub(super) fn complete(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
@@ -24,8 +105,7 @@ pub(super) fn complete(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut complete = Vec::with_capacity(tokens.len() + 2 * starts.len());
     for (index, token) in tokens.into_iter().enumerate() {
         if starts.contains(&index) {
-            let select = Word { value: "SELECT".to_string(), quote_style: None, keyword: Keyword::SELECT };
-            complete.push(TokenWithSpan::new(Token::Word(select), token.span));
+            complete.push(TokenWithSpan::new(select(), token.span));
             complete.push(TokenWithSpan::new(Token::Mul, token.span));
         }
         complete.push(token);
@@ -129,6 +209,23 @@ mod tests {
         assert_eq!(completed("create view v as from t"), "create view v as SELECT * from t");
         assert_eq!(completed("from t union all from u"), "SELECT * from t union all SELECT * from u");
         assert_eq!(completed("with x as (from t) from x"), "with x as (SELECT * from t) SELECT * from x");
+    }
+
+    #[test]
+    fn tables_and_values_are_spelled_out() {
+        let spelled = |sql: &str| {
+            let tokens = spell_tables(parse::tokens(sql).unwrap());
+            let words = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
+            words.map(|token| token.token.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(spelled("table t order by a"), "SELECT * FROM t order by a");
+        assert_eq!(
+            spelled("from values (1, 2), (f(3), 4) v(x)"),
+            "from ( values ( 1 , 2 ) , ( f ( 3 ) , 4 ) ) v ( x )"
+        );
+        assert_eq!(spelled("select * from values (1)"), "select * from ( values ( 1 ) )");
+        assert_eq!(spelled("create table t as select 1"), "create table t as select 1");
+        assert_eq!(spelled("select * from (values (1)) v"), "select * from ( values ( 1 ) ) v");
     }
 
     #[test]

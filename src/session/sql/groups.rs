@@ -2,6 +2,7 @@
 //!
 //! * `ROLLUP ((a, b), c)` and `CUBE ((a, b), c)` become GROUPING SETS, as do `ROLLUP (…)` and `CUBE (…)` inside of these.
 //! * `GROUP BY ()`, and HAVING without GROUP BY: all rows are one group, also where nothing is counted.
+//! * `ROLLUP (1, 2)`: positions within sets are the expressions of the select list.
 //! * `SELECT 3 AS z … GROUP BY z`: the planner would take the constant for a position.
 //! * `(SELECT DISTINCT ON …) ORDER BY …`: the planner would take the order for that of the query in parentheses.
 
@@ -46,6 +47,7 @@ impl VisitorMut for Groups {
             let before = groups.len();
             groups.retain(|group| !matches!(group, Expr::Tuple(exprs) if exprs.is_empty()));
             whole = groups.is_empty() && (before > 0 || select.having.is_some());
+            groups.iter_mut().for_each(|group| put_positions(group, &select.projection));
             groups.iter_mut().for_each(spell_sets);
         }
         if whole && let Some(always) = parsed("count(*) >= 0") {
@@ -83,6 +85,22 @@ fn select_from(query: &Query) -> Option<SetExpr> {
     let TableFactor::Derived { subquery, .. } = &mut select.from.first_mut()?.relation else { return None };
     **subquery = query.clone();
     Some(*outer.body)
+}
+
+/// Puts the expressions of the select list for the positions within sets.
+fn put_positions(group: &mut Expr, items: &[SelectItem]) {
+    let put = |expr: &mut Expr| {
+        let Expr::Value(value) = &*expr else { return };
+        let Value::Number(digits, _) = &value.value else { return };
+        let item = digits.parse::<usize>().ok().and_then(|position| items.get(position.checked_sub(1)?));
+        if let Some(SelectItem::UnnamedExpr(found) | SelectItem::ExprWithAlias { expr: found, .. }) = item {
+            *expr = found.clone();
+        }
+    };
+    match group {
+        Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets) => sets.iter_mut().flatten().for_each(put),
+        _ => {}
+    }
 }
 
 fn spell_sets(group: &mut Expr) {
@@ -207,6 +225,14 @@ mod tests {
             "SELECT 1 FROM t GROUP BY GROUPING SETS ((a, b), (a), (), (c), (), (d))"
         );
         assert_eq!(rewritten("select 1 from t group by rollup (a, b)"), "SELECT 1 FROM t GROUP BY ROLLUP (a, b)");
+    }
+
+    #[test]
+    fn positions_within_sets_are_expressions() {
+        assert_eq!(
+            rewritten("select a + 1, b as c, 2 from t group by rollup (1, 2)"),
+            "SELECT a + 1, b AS c, 2 FROM t GROUP BY ROLLUP (a + 1, b)"
+        );
     }
 
     #[test]

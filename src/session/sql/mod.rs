@@ -78,7 +78,9 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Reads `sql`, which must be one statement, and resolves what it reads.
     pub(crate) fn new(sql: &str, tables: &dyn Tables) -> Result<Self> {
-        let tokens = exclude::take(asof::take(from_first::complete(stars::take(calls::take(parse::tokens(sql)?))))?);
+        let tokens = exclude::take(asof::take(from_first::complete(stars::take(calls::take(
+            from_first::spell_tables(parse::tokens(sql)?),
+        ))))?);
         let (mut tokens, hints) = Hints::take(tokens)?;
         let copy_options = copy::take_options(&mut tokens)?;
         let mut written = parse::statement(&tokens)?;
@@ -111,13 +113,16 @@ impl Prepared {
         let provider = Provider::new(relations.sources(&spelling), tables.names());
         let labels = Labels::of(&written);
         let (tokens, copy_options) = (tokens.to_vec(), Vec::new());
-        Ok(Prepared { written, statement, copy_options, tokens, labels, hints, provider })
+        let mut prepared = Prepared { written, statement, copy_options, tokens, labels, hints, provider };
+        let mut statement = prepared.statement.clone();
+        stars::spell_out(&mut statement, &|query| prepared.columns_of(query), &|plan| tables.rows(plan))?;
+        prepared.statement = statement;
+        Ok(prepared)
     }
 
     /// The analysed plan of a query of this statement, its columns called as written.
     pub(crate) fn plan(&self, query: &Query) -> Result<LogicalPlan> {
         let mut query = query.clone();
-        stars::spell_out(&mut query, &|query| self.columns_of(query))?;
         rows::make_values(&mut query);
         marks::put(&mut query, &self.hints)?;
         let plan = match self.planned(&query) {

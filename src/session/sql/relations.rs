@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
-use datafusion_expr::TableSource;
+use datafusion_expr::{LogicalPlan, TableSource};
 use datafusion_sql::sqlparser::ast::{
     Ident, ObjectName, ObjectNamePart, Spanned, Statement, TableAlias, TableFactor, TableFunctionArgs, Visit, VisitMut,
     Visitor, VisitorMut,
@@ -35,6 +35,9 @@ pub(crate) trait Tables {
 
     /// The files of a call.
     fn files(&self, call: &FileCall) -> Result<ScanSpec>;
+
+    /// Runs a query whose answer a statement needs to be planned.
+    fn rows(&self, plan: &LogicalPlan) -> Result<Vec<RecordBatch>>;
 
     /// What is found out about the files of a call that does not ask for their rows.
     fn facts(&self, call: &FileCall) -> Result<RecordBatch>;

@@ -40,6 +40,10 @@ impl Tables for Fake {
         Err(Error::not_supported(format!("sniffing {:?}", call.patterns)))
     }
 
+    fn rows(&self, plan: &LogicalPlan) -> Result<Vec<arrow::record_batch::RecordBatch>> {
+        Err(Error::not_supported(format!("running {plan}")))
+    }
+
     fn files(&self, call: &FileCall) -> Result<ScanSpec> {
         let pattern = call.patterns.first().map_or("", String::as_str);
         match self.0.get(pattern) {

@@ -1,30 +1,31 @@
-//! COPY a query or table TO a file.
+//! COPY a query or table TO a file or a folder of files, and a table FROM files.
+
+mod options;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array};
+use arrow::array::{ArrayRef, Int64Array, ListBuilder, StringBuilder};
+use arrow::datatypes::FieldRef;
 use arrow::record_batch::RecordBatch;
 use datafusion_expr::LogicalPlanBuilder;
 use datafusion_sql::sqlparser::ast::{CopySource, CopyTarget, Ident, ObjectName, Statement};
 
+use self::options::{CopyOptions, Settings, bad_format, format_named, format_of, no_format};
 use super::{Running, not_supported};
 use crate::batch::MemorySource;
-use crate::error::{Code, Error, Result};
-use crate::ops::write::{WriteCompression, WriteFormat, WriteOptions};
+use crate::error::{Error, Result};
+use crate::expr::types::sql_type_name;
+use crate::ops::write::WriteFormat;
 use crate::plan::StoredTable;
 use crate::session::DataFrame;
-use crate::session::sql::{CopyOption, suggestion};
-
-/// The options of COPY … TO.
-const OPTIONS: [&str; 8] =
-    ["format", "compression", "header", "delimiter", "delim", "quote", "nullstr", "row_group_size"];
+use crate::session::sql::CopyOption;
 
 impl Running<'_> {
     /// `COPY (query) | table [(columns)] TO 'file' (options)`: the answer is the number of rows.
     pub(super) fn copy(&self) -> Result<DataFrame> {
         let statement = &self.prepared.statement;
-        let Statement::Copy { source, to: true, target: CopyTarget::File { filename }, legacy_options, .. } = statement
+        let Statement::Copy { source, to, target: CopyTarget::File { filename }, legacy_options, .. } = statement
         else {
             return Err(not_supported(statement));
         };
@@ -32,9 +33,66 @@ impl Running<'_> {
             return Err(Error::not_supported("options of COPY outside of parentheses")
                 .hint("write COPY … TO 'file' (FORMAT csv, HEADER)"));
         }
+        if !to {
+            return self.copy_from(source, filename);
+        }
         let path = Path::new(filename);
-        let (format, options) = self.copy_options(path)?;
-        self.number("Count", self.copied(source)?.write(format, path, &options)?)
+        let CopyOptions { format, write, folder, returns_files } = self.copy_options(path)?;
+        let rows = self.copied(source)?;
+        let (count, files) = match folder {
+            Some(folder) => {
+                let written = rows.write_folder(format, path, &write, &folder)?;
+                (written.rows, written.files.iter().map(|file| file.display().to_string()).collect())
+            }
+            None => (rows.write(format, path, &write)?, vec![filename.clone()]),
+        };
+        if returns_files { self.count_and_files(count, files) } else { self.number("Count", count) }
+    }
+
+    /// `COPY table [(columns)] FROM 'file' (options)`, in other words.
+    fn copy_from(&self, source: &CopySource, filename: &str) -> Result<DataFrame> {
+        let CopySource::Table { table_name, columns } = source else {
+            return Err(not_supported(&self.prepared.statement));
+        };
+        let mut format = None;
+        let mut options = String::new();
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+        for CopyOption { name, values, span } in &self.prepared.copy_options {
+            let value = match values.as_slice() {
+                [] => "true".to_string(),
+                [value]
+                    if matches!(value.to_lowercase().as_str(), "true" | "false") || value.parse::<u64>().is_ok() =>
+                {
+                    value.clone()
+                }
+                [value] => quoted(value),
+                several => format!("[{}]", several.iter().map(|value| quoted(value)).collect::<Vec<_>>().join(", ")),
+            };
+            match (name.as_str(), values.as_slice()) {
+                ("format", [value]) => format = Some(format_named(value).ok_or_else(|| bad_format().span(*span))?),
+                (name, _) => options += &format!(", {name} => {value}"),
+            }
+        }
+        let columns_of_table = format!("SELECT {} FROM {table_name}", names(columns));
+        let function = match format.or_else(|| format_of(Path::new(filename))) {
+            Some(WriteFormat::Csv) => {
+                // The table's types count, not those that the values look like.
+                let fields = self.session.sql(&columns_of_table)?;
+                let column = |field: &FieldRef| {
+                    format!("{}: {}", quoted(field.name()), quoted(&sql_type_name(field.data_type())))
+                };
+                let types = fields.plan().schema().fields().iter().map(column).collect::<Vec<_>>().join(", ");
+                options += &format!(", columns => {{{types}}}");
+                "read_csv"
+            }
+            Some(WriteFormat::Json) => "read_json",
+            Some(WriteFormat::Parquet) => "read_parquet",
+            Some(WriteFormat::Arrow | WriteFormat::ArrowStream) => "read_arrow",
+            None => return Err(no_format(Path::new(filename))),
+        };
+        let target = if columns.is_empty() { String::new() } else { format!(" ({})", names(columns)) };
+        let read = format!("SELECT * FROM {function}({}{options})", quoted(filename));
+        self.session.sql(&format!("INSERT INTO {table_name}{target} {read}"))
     }
 
     /// The rows that are written.
@@ -46,100 +104,41 @@ impl Running<'_> {
     }
 
     fn table_rows(&self, table: &ObjectName, columns: &[Ident]) -> Result<DataFrame> {
-        let columns: Vec<String> = columns.iter().map(ToString::to_string).collect();
-        let columns = if columns.is_empty() { "*".to_string() } else { columns.join(", ") };
         // The names go through the same door as those of any query.
-        self.session.sql(&format!("SELECT {columns} FROM {table}"))
+        self.session.sql(&format!("SELECT {} FROM {table}", names(columns)))
     }
 
-    fn copy_options(&self, path: &Path) -> Result<(WriteFormat, WriteOptions)> {
-        let mut options = WriteOptions::default();
-        let mut format = None;
+    fn copy_options(&self, path: &Path) -> Result<CopyOptions> {
+        let mut options = Settings::default();
         for option in &self.prepared.copy_options {
-            set(option, &mut format, &mut options).map_err(|error| error.span(option.span))?;
+            options.set(option).map_err(|error| error.span(option.span))?;
         }
-        match format.or_else(|| format_of(path)) {
-            Some(format) => Ok((format, options)),
-            None => Err(Error::new(Code::InvalidQuery, format!("'{}' does not tell its format", path.display()))
-                .hint("end the name in .csv, .json, .parquet or .arrow, or write (FORMAT parquet)")),
-        }
+        options.into_options(path)
+    }
+
+    fn count_and_files(&self, count: u64, files: Vec<String>) -> Result<DataFrame> {
+        let mut list = ListBuilder::new(StringBuilder::new());
+        files.iter().for_each(|file| list.values().append_value(file));
+        list.append(true);
+        let count = Int64Array::from(vec![i64::try_from(count).unwrap_or(i64::MAX)]);
+        self.row([("Count", Arc::new(count) as ArrayRef), ("Files", Arc::new(list.finish()) as ArrayRef)])
     }
 
     /// A frame of one number.
     fn number(&self, name: &str, value: u64) -> Result<DataFrame> {
         let value = Int64Array::from(vec![i64::try_from(value).unwrap_or(i64::MAX)]);
-        let batch = RecordBatch::try_from_iter([(name, Arc::new(value) as ArrayRef)])?;
+        self.row([(name, Arc::new(value) as ArrayRef)])
+    }
+
+    fn row<'a>(&self, columns: impl IntoIterator<Item = (&'a str, ArrayRef)>) -> Result<DataFrame> {
+        let batch = RecordBatch::try_from_iter(columns)?;
         let table = StoredTable::new(Arc::new(MemorySource::new(batch.schema(), vec![batch])));
         let plan = LogicalPlanBuilder::scan("answer", Arc::new(table), None)?.build()?;
         Ok(DataFrame::new(self.session.clone(), plan))
     }
 }
 
-/// What the name of the file says; the ending of a compression may follow.
-fn format_of(path: &Path) -> Option<WriteFormat> {
-    let name = path.file_name()?.to_str()?.to_lowercase();
-    let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
-    match name.rsplit_once('.')?.1 {
-        "csv" | "tsv" => Some(WriteFormat::Csv),
-        "json" | "jsonl" | "ndjson" => Some(WriteFormat::Json),
-        "parquet" => Some(WriteFormat::Parquet),
-        "arrow" | "feather" | "ipc" => Some(WriteFormat::Arrow),
-        "arrows" => Some(WriteFormat::ArrowStream),
-        _ => None,
-    }
-}
-
-fn set(option: &CopyOption, format: &mut Option<WriteFormat>, options: &mut WriteOptions) -> Result<()> {
-    let value = option.value.as_deref();
-    let bad =
-        |takes: &str| Err(Error::new(Code::InvalidSetting, format!("option {} of COPY takes {takes}", option.name)));
-    match option.name.as_str() {
-        "format" => match value.map(str::to_lowercase).as_deref() {
-            Some("csv") => *format = Some(WriteFormat::Csv),
-            Some("json") => *format = Some(WriteFormat::Json),
-            Some("parquet") => *format = Some(WriteFormat::Parquet),
-            Some("arrow" | "feather" | "ipc") => *format = Some(WriteFormat::Arrow),
-            Some("arrows") => *format = Some(WriteFormat::ArrowStream),
-            _ => return bad("csv, json, parquet, arrow or arrows"),
-        },
-        "compression" => {
-            options.compression = Some(match value.map(str::to_lowercase).as_deref() {
-                Some("none" | "uncompressed") => WriteCompression::None,
-                Some("gzip") => WriteCompression::Gzip,
-                Some("zstd") => WriteCompression::Zstd,
-                Some("snappy") => WriteCompression::Snappy,
-                Some("lz4" | "lz4_raw") => WriteCompression::Lz4,
-                _ => return bad("none, gzip, zstd, snappy or lz4"),
-            });
-        }
-        "header" => match value.map(str::to_lowercase).as_deref() {
-            None | Some("true" | "on" | "1") => options.header = true,
-            Some("false" | "off" | "0") => options.header = false,
-            _ => return bad("true or false"),
-        },
-        "delimiter" | "delim" => match value.map(str::as_bytes) {
-            Some([byte]) if byte.is_ascii() => options.delimiter = *byte,
-            _ => return bad("one character of ASCII"),
-        },
-        "quote" => match value.map(str::as_bytes) {
-            Some([byte]) if byte.is_ascii() => options.quote = *byte,
-            _ => return bad("one character of ASCII"),
-        },
-        "null" | "nullstr" => match value {
-            Some(text) => options.null = text.to_string(),
-            None => return bad("a text"),
-        },
-        "row_group_size" => match value.and_then(|value| value.parse().ok()) {
-            Some(rows @ 1..) => options.row_group_rows = rows,
-            _ => return bad("a number of rows"),
-        },
-        other => {
-            let error = Error::new(Code::InvalidSetting, format!("COPY has no option {other}"));
-            return Err(match suggestion(other, OPTIONS.iter().copied(), "options") {
-                Some(hint) => error.hint(hint),
-                None => error,
-            });
-        }
-    }
-    Ok(())
+fn names(columns: &[Ident]) -> String {
+    let columns: Vec<String> = columns.iter().map(ToString::to_string).collect();
+    if columns.is_empty() { "*".to_string() } else { columns.join(", ") }
 }

@@ -7,14 +7,13 @@
 
 use std::sync::Arc;
 
-use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
-use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use arrow::record_batch::RecordBatch;
 use parking_lot::Mutex;
 
 use super::file::{ParquetFile, WrittenGroup};
 use super::group::RowGroup;
-use crate::batch::{Source, SourceRef, Split, Statistics};
+use crate::batch::{Source, SourceRef, Split, Statistics, conformed};
 use crate::error::{Error, Result};
 use crate::memory::Reservation;
 use crate::ops::{Flow, Sink, SinkWork};
@@ -291,19 +290,4 @@ impl SinkWork for WriteWork {
         self.end_split()?;
         Ok(self.pieces)
     }
-}
-
-/// The same columns as those of the file, cast where a type differs.
-fn conformed(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    if batch.schema_ref() == schema {
-        return Ok(batch);
-    }
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    let columns = batch.columns().iter().zip(schema.fields());
-    let columns = columns.map(|(column, field)| match column.data_type() == field.data_type() {
-        true => Ok(column.clone()),
-        false => cast(column, field.data_type()),
-    });
-    let columns = columns.collect::<Result<Vec<_>, _>>()?;
-    Ok(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?)
 }

@@ -48,7 +48,7 @@ fn is_columns(call: &Function) -> bool {
 
 /// A column, and what its place in the list is called: the parts of its name that a pattern found.
 #[derive(Debug, Clone, PartialEq)]
-struct Chosen {
+pub(super) struct Chosen {
     table: Option<String>,
     name: String,
     /// In place of the column: REPLACE.
@@ -70,7 +70,7 @@ impl Chosen {
         }
     }
 
-    fn shown(&self) -> &str {
+    pub(super) fn shown(&self) -> &str {
         self.alias.as_deref().unwrap_or(&self.name)
     }
 }
@@ -183,7 +183,7 @@ fn named(expr: &Expr, column: &Chosen) -> String {
 }
 
 /// `expr` for each column, and the column.
-fn repeated(expr: &Expr, tables: &Tables<'_>) -> Result<Vec<(Expr, Chosen)>> {
+pub(super) fn repeated(expr: &Expr, tables: &Tables<'_>) -> Result<Vec<(Expr, Chosen)>> {
     let mut expr = expr.clone();
     let mut unpacker = Unpacker { tables };
     if let ControlFlow::Break(error) = VisitMut::visit(&mut expr, &mut unpacker) {

@@ -2,6 +2,7 @@
 //!
 //! * [`columns`]: `COLUMNS('regex')`, `COLUMNS(n -> …)`, `COLUMNS(['a', 'b'])`, `COLUMNS(* EXCLUDE (a))`, and `*` with RENAME,
 //!   LIKE or a qualified EXCLUDE, and `column.*` of a struct;
+//! * [`pivot`]: PIVOT and UNPIVOT, whose columns are the values of a table;
 //! * [`aliases`]: names of the select list that are used in WHERE or further behind in the list.
 //!
 //! What the tables of a FROM clause have is learned by planning `SELECT * FROM …` of it, with the CTEs around it; nothing is
@@ -9,16 +10,20 @@
 
 mod aliases;
 mod columns;
+mod pivot;
+mod pivot_tokens;
 mod tokens;
 
 use std::cell::OnceCell;
 use std::ops::ControlFlow;
 
+use arrow::record_batch::RecordBatch;
 use datafusion_common::DFSchema;
 use datafusion_expr::LogicalPlan;
 use datafusion_sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion_sql::sqlparser::ast::{
-    Cte, Expr, OrderBy, OrderByExpr, OrderByKind, Query, Select, SetExpr, Value, VisitMut, VisitorMut, With,
+    Cte, Expr, OrderBy, OrderByExpr, OrderByKind, Query, Select, SetExpr, Statement, TableWithJoins, Value, VisitMut,
+    VisitorMut, With,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::Parser;
@@ -31,16 +36,24 @@ use crate::error::{Error, Result};
 /// Plans a query for the sake of its columns.
 pub(super) type Learn<'a> = dyn Fn(Query) -> Result<LogicalPlan> + 'a;
 
-/// Spells out every query within `query`, innermost first.
+/// Runs a query for values that a statement needs to be planned.
+pub(super) type Run<'a> = dyn Fn(&LogicalPlan) -> Result<Vec<RecordBatch>> + 'a;
+
+/// Spells out every query within `statement`, innermost first.
 ///
 /// # Errors
 /// `INVALID_QUERY` and `UNKNOWN_COLUMN` for patterns that fit nothing; what planning the tables gives.
-pub(super) fn spell_out(query: &mut Query, learn: &Learn<'_>) -> Result<()> {
-    Stars { learn }.query(query, &[])
+pub(super) fn spell_out(statement: &mut Statement, learn: &Learn<'_>, run: &Run<'_>) -> Result<()> {
+    let mut nested = Nested { stars: &Stars { learn, run }, scope: &[], depth: 0 };
+    match VisitMut::visit(statement, &mut nested) {
+        ControlFlow::Break(error) => Err(*error),
+        ControlFlow::Continue(()) => Ok(()),
+    }
 }
 
 struct Stars<'a> {
     learn: &'a Learn<'a>,
+    run: &'a Run<'a>,
 }
 
 /// A CTE that is in scope, and whether it may read itself.
@@ -103,7 +116,8 @@ impl Stars<'_> {
         if let ControlFlow::Break(error) = VisitMut::visit(select, &mut nested) {
             return Err(*error);
         }
-        let tables = Tables { stars: self, from: select.from.clone(), scope, schema: OnceCell::new() };
+        pivot::spell_out(select, self, &scope.to_vec())?;
+        let tables = Tables::new(self, select.from.clone(), scope);
         columns::spell_out(select, &tables)?;
         aliases::spell_out(select, &tables)
     }
@@ -139,12 +153,16 @@ impl VisitorMut for Nested<'_> {
 /// What a FROM clause has, learned when somebody asks.
 struct Tables<'a> {
     stars: &'a Stars<'a>,
-    from: Vec<datafusion_sql::sqlparser::ast::TableWithJoins>,
+    from: Vec<TableWithJoins>,
     scope: &'a [(Cte, bool)],
     schema: OnceCell<DFSchema>,
 }
 
-impl Tables<'_> {
+impl<'a> Tables<'a> {
+    fn new(stars: &'a Stars<'a>, from: Vec<TableWithJoins>, scope: &'a [(Cte, bool)]) -> Self {
+        Tables { stars, from, scope, schema: OnceCell::new() }
+    }
+
     /// The columns of `SELECT * FROM …`.
     fn schema(&self) -> Result<&DFSchema> {
         if let Some(schema) = self.schema.get() {

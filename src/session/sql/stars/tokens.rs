@@ -7,6 +7,8 @@
 use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
+use super::pivot_tokens::pivots;
+
 /// What `*COLUMNS` is called.
 pub(super) const UNPACKED: &str = "*columns";
 
@@ -15,19 +17,23 @@ const NAME: &str = "column name";
 
 /// Rewrites the tokens.
 pub(in crate::session::sql) fn take(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let needs = |token: &TokenWithSpan| matches!(token.token, Token::Mul | Token::Colon);
+    let needs = |token: &TokenWithSpan| match &token.token {
+        Token::Mul | Token::Colon => true,
+        _ => matches!(keyword(Some(token)), Keyword::PIVOT | Keyword::UNPIVOT),
+    };
     if !tokens.iter().any(needs) {
         return tokens;
     }
     let words: Vec<TokenWithSpan> =
         tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).cloned().collect();
     let mut changed = false;
+    let words = pivots(words, &mut changed);
     let words = stars(words, &mut changed);
     let words = prefix_aliases(words, &mut changed);
     if changed { words } else { tokens }
 }
 
-fn keyword(token: Option<&TokenWithSpan>) -> Keyword {
+pub(super) fn keyword(token: Option<&TokenWithSpan>) -> Keyword {
     match token.map(|token| &token.token) {
         Some(Token::Word(word)) if word.quote_style.is_none() => word.keyword,
         _ => Keyword::NoKeyword,
