@@ -11,6 +11,7 @@ mod series;
 mod source;
 pub mod text;
 mod threshold;
+pub mod value;
 
 pub use arrow::record_batch::RecordBatch;
 pub use conformed::conformed;

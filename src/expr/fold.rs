@@ -71,7 +71,7 @@ fn as_written(expr: &Expr) -> Option<Expr> {
 }
 
 /// The columns that the plan's expressions may name.
-fn input_schema(plan: &LogicalPlan) -> DataFusionResult<DFSchema> {
+pub(super) fn input_schema(plan: &LogicalPlan) -> DataFusionResult<DFSchema> {
     let mut schema = merge_schema(&plan.inputs());
     if let LogicalPlan::TableScan(scan) = plan {
         let source = DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?;

@@ -5,12 +5,15 @@
 //! * [`WindowCall`]: window functions, and aggregates over frames as [`SlidingAggregate`]s.
 //! * [`functions`]: every function by name, with floe's own where the library's would be wrong or slow.
 //! * [`fold_checked`]: what makes arithmetic safe from the optimizer.
+//! * [`own_casts`] and [`own_comparisons`]: what means something else in SQL than in Arrow.
 //! * [`types`]: SQL type names.
 //!
 //! Invariant: integer and decimal results are exact or an error, here and in the aggregates.
 
 mod aggregate;
 mod arithmetic;
+mod attempt;
+mod casts;
 mod compiler;
 mod evaluator;
 mod floats;
@@ -19,6 +22,7 @@ mod functions;
 mod logic;
 mod predicate;
 mod rewrite;
+mod temporal;
 pub mod types;
 mod window;
 
@@ -26,6 +30,7 @@ mod window;
 mod tests;
 
 pub use aggregate::{AggregateCall, Fraction, GatherOrder, Gathering};
+pub use casts::own_casts;
 pub use compiler::Compiler;
 pub use datafusion_expr::{EmitTo, GroupsAccumulator};
 pub use evaluator::Evaluator;
@@ -35,6 +40,7 @@ pub use functions::{
     macros, single_row,
 };
 pub use predicate::Selection;
+pub use temporal::own_comparisons;
 pub use window::{
     Bound, Exclusion, Frame, FrameUnits, Offset, Removal, SlidingAggregate, SlidingInputs, Step, WindowCall,
     WindowFunction,

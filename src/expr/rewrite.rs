@@ -14,6 +14,7 @@ use datafusion_physical_expr::expressions::{
 use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 
 use crate::expr::arithmetic::{CheckedArithmetic, CheckedOperator, checked_operator};
+use crate::expr::attempt::{Attempt, is_try};
 use crate::expr::floats::{CanonicalFloat, comparable};
 use crate::expr::logic::GuardedLogic;
 
@@ -32,6 +33,12 @@ pub(super) fn checked(tree: Arc<dyn PhysicalExpr>, schema: &Schema) -> DataFusio
                 let arguments = vec![negative.arg().clone()];
                 return Ok(replaced(CheckedArithmetic::new(CheckedOperator::Negate, arguments, data_type)));
             }
+        }
+        if let Some(call) = node.downcast_ref::<ScalarFunctionExpr>()
+            && is_try(call.fun())
+            && let [value] = call.args()
+        {
+            return Ok(replaced(Attempt::new(value.clone())?));
         }
         if let Some(call) = node.downcast_ref::<ScalarFunctionExpr>()
             && let Some(operator) = checked_operator(call.fun())

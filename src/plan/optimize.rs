@@ -14,7 +14,7 @@ use super::rules;
 use super::shared::{inline_single_uses, optimize_shared};
 use super::statistics::Estimator;
 use crate::error::{Error, Result};
-use crate::expr::fold_checked;
+use crate::expr::{fold_checked, own_casts, own_comparisons};
 use crate::store::QueryContext;
 
 /// The plan with its types made to agree; the schema of the result is known from here on.
@@ -46,7 +46,7 @@ pub fn optimize(plan: LogicalPlan, start: DateTime<Utc>, query: &Arc<QueryContex
 
 fn optimize_analysed(analysed: LogicalPlan, start: DateTime<Utc>, query: &Arc<QueryContext>) -> Result<LogicalPlan> {
     // Before the optimizer sees the plan: it folds constants, and its own arithmetic wraps around.
-    let analysed = rules::distinct_on(analysed).map_err(without_pass)?;
+    let analysed = rules::distinct_on(own_casts(own_comparisons(analysed)?)?).map_err(without_pass)?;
     let checked = rules::constant_lists(rules::unnest(fold_checked(analysed)?)?).map_err(without_pass)?;
     let checked = rules::lengths(checked).map_err(without_pass)?;
     let context = OptimizerContext::new_with_config_options(options()).with_query_execution_start_time(start);

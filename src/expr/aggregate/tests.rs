@@ -180,8 +180,9 @@ fn every_aggregate_is_tested() {
     for function in functions().aggregate.values() {
         let names: Vec<_> =
             std::iter::once(function.name()).chain(function.aliases().iter().map(String::as_str)).collect();
-        // GROUPING is gone before a plan is lowered.
-        assert!(function.name() == "grouping" || names.iter().any(|name| tested.contains(name)), "{names:?}");
+        // GROUPING is gone before a plan is lowered; what nobody writes stands for window functions.
+        let other = function.name() == "grouping" || function.name().starts_with('#');
+        assert!(other || names.iter().any(|name| tested.contains(name)), "{names:?}");
     }
 }
 

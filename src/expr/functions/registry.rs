@@ -16,6 +16,8 @@ use super::named_cast::named_cast;
 use super::nearest::Nearest;
 use super::series::series;
 use super::sum::Sum;
+use crate::expr::attempt::try_function;
+use crate::expr::window::ordered_functions;
 
 /// Every function that SQL can call, under its lower-case names and aliases.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ impl FunctionRegistry {
         let scalar = datafusion_functions::all_default_functions()
             .into_iter()
             .chain(datafusion_functions_nested::all_default_nested_functions())
-            .chain([Arc::new(ScalarUDF::new_from_impl(Nearest::default())), named_cast()])
+            .chain([Arc::new(ScalarUDF::new_from_impl(Nearest::default())), named_cast(), try_function()])
             .chain(series())
             .chain(library::scalars());
         // Own functions come last, so that they take the place of the library's.
@@ -51,7 +53,7 @@ impl FunctionRegistry {
             Arc::new(first_value_udaf().as_ref().clone().with_aliases(["first"])),
             Arc::new(last_value_udaf().as_ref().clone().with_aliases(["last"])),
         ]);
-        let aggregate = aggregate.chain(gatherers()).chain(moments());
+        let aggregate = aggregate.chain(gatherers()).chain(moments()).chain(ordered_functions());
         let own = library::higher_order().into_iter().map(|(function, ..)| function);
         let higher_order = datafusion_functions_nested::all_default_higher_order_functions().into_iter().chain(own);
         let mut registry = FunctionRegistry {

@@ -28,6 +28,12 @@ pub enum WindowFunction {
     Shift {
         back: i64,
     },
+    /// `lag` and `lead` by a distance of its own for each row: the last of the arguments.
+    ShiftBy {
+        ahead: bool,
+    },
+    /// `nth_value` with a place of its own for each row: the last of the arguments.
+    NthBy,
     /// `first_value`, `last_value` and `nth_value`: the n-th value of the frame from 1, or from its end from -1.
     Nth(i64),
     /// An aggregate over the frame.
@@ -157,6 +163,13 @@ fn own_function(
             (WindowFunction::Ntile(buckets), vec![])
         }
         "lag" | "lead" => {
+            if let Some(distance) = arguments.get(1)
+                && is_number_of_a_row(distance)
+                && !ignore_nulls
+            {
+                let used = if arguments.len() > 2 { vec![0, 2, 1] } else { vec![0, 1] };
+                return Ok((WindowFunction::ShiftBy { ahead: name == "lead" }, used));
+            }
             let rows = if arguments.len() > 1 { constant(name, arguments, 1)? } else { Some(1) };
             // So many rows away as nobody knows: NULL, as the value that is nowhere in the frame.
             let Some(rows) = rows else { return Ok((WindowFunction::Nth(0), vec![0])) };
@@ -165,12 +178,21 @@ fn own_function(
         }
         "first_value" => (WindowFunction::Nth(1), vec![0]),
         "last_value" => (WindowFunction::Nth(-1), vec![0]),
+        "nth_value" if !ignore_nulls && arguments.get(1).is_some_and(is_number_of_a_row) => {
+            (WindowFunction::NthBy, vec![0, 1])
+        }
         "nth_value" => {
             let count = constant(name, arguments, 1)?.unwrap_or(0);
             (WindowFunction::Nth(count), vec![0])
         }
         other => return Err(Error::not_supported(format!("the window function {other}"))),
     })
+}
+
+/// Whether it is an integer that may be another one for each row.
+fn is_number_of_a_row(argument: &Evaluator) -> bool {
+    let constant = constant("", std::slice::from_ref(argument), 0).is_ok();
+    !constant && argument.data_type().is_integer() && !argument.is_volatile()
 }
 
 /// The value of an integer argument that is the same for all rows; `None` for NULL.

@@ -11,6 +11,7 @@ use arrow::buffer::NullBuffer;
 
 use super::extreme;
 use super::library::LibraryAggregate;
+use super::ordered;
 use super::totals;
 use crate::error::Result;
 use crate::expr::aggregate::AggregateCall;
@@ -89,6 +90,9 @@ pub(super) fn sliding(call: &AggregateCall, moving: bool) -> Result<Box<dyn Slid
     if !call.is_distinct()
         && let Some(own) = totals::own(call)?
     {
+        return Ok(own);
+    }
+    if let Some(own) = ordered::own(call, moving)? {
         return Ok(own);
     }
     // Doubles change nothing here.

@@ -9,7 +9,7 @@
 //! * `pages`: the sorted rows in pages, which wait in the store between the moment when the end of a frame comes to them
 //!   and the moment when its start has passed. So neither a partition nor a frame has to fit into memory.
 //! * `groups`, `bounds`: where partitions, peers and frames begin and end.
-//! * `rank`, `shift`, `value`, `slide`: the functions; `exclude` leaves rows out of frames.
+//! * `rank`, `shift`, `value`, `distance`, `slide`: the functions; `exclude` leaves rows out of frames.
 //!
 //! Positions count the rows of one split in order. For every function both ends of the frame only ever move forward, also
 //! from one partition to the next; so each function is a few cursors that move forward over the pages.
@@ -21,6 +21,7 @@
 //! Functions without PARTITION BY are the work of one worker behind the sort.
 
 mod bounds;
+mod distance;
 mod exclude;
 mod groups;
 mod lane;

@@ -6,6 +6,7 @@ use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 
 use super::bounds::{Current, FrameBounds, Frames};
+use super::distance::{NthBy, ShiftBy};
 use super::groups::Groups;
 use super::layout::{Layout, Slot};
 use super::pages::Pages;
@@ -54,11 +55,16 @@ impl Evaluation {
         for (index, slot) in layout.slots.iter().enumerate() {
             let work: Box<dyn FunctionWork> = match slot.call.function() {
                 WindowFunction::Shift { back } => Box::new(Shift::new(slot, *back)?),
+                WindowFunction::ShiftBy { ahead } => Box::new(ShiftBy::new(slot, *ahead)?),
                 WindowFunction::Nth(n) => Box::new(Nth::new(slot, *n)?),
+                WindowFunction::NthBy => Box::new(NthBy::new(slot)?),
                 WindowFunction::Aggregate(_) => Box::new(Slide::new(slot, index)?),
                 _ => Box::new(Rank::new(slot)),
             };
-            let framed = matches!(slot.call.function(), WindowFunction::Nth(_) | WindowFunction::Aggregate(_));
+            let framed = matches!(
+                slot.call.function(),
+                WindowFunction::Nth(_) | WindowFunction::NthBy | WindowFunction::Aggregate(_)
+            );
             let frame = match framed {
                 false => None,
                 true => Some(match bounds.iter().position(|(known, of)| known.serves(of, slot)) {

@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 
 use super::ResultWriter;
-use super::value::{is_null, write_value};
+use crate::batch::value::{is_null, write_value};
 use crate::error::Result;
 
 /// Bytes of text gathered before they are written.

@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
 use super::ResultWriter;
-use super::value::{dictionary_entry, float_at, integer_at, is_null, list_at, write_value};
+use crate::batch::value::{dictionary_entry, float_at, integer_at, is_null, list_at, write_value};
 use crate::error::Result;
 
 /// Bytes of text gathered before they are written.

@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::value::{is_null, write_value};
+use crate::batch::value::{is_null, write_value};
 use crate::error::Result;
 
 /// On which side of a column its values stand.

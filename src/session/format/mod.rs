@@ -9,8 +9,6 @@ mod layout;
 mod markdown;
 mod protocol;
 mod table;
-mod time;
-mod value;
 
 #[cfg(test)]
 mod tests;
@@ -23,8 +21,8 @@ use arrow::record_batch::RecordBatch;
 
 use crate::error::{Code, Error, Result};
 
+pub use crate::batch::value::{is_null, write_value};
 pub use protocol::write_error;
-pub use value::{is_null, write_value};
 
 /// Rows that a table shows before it leaves out those in the middle.
 pub const DEFAULT_SHOWN_ROWS: usize = 40;

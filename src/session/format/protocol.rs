@@ -12,7 +12,7 @@ use tempfile::SpooledTempFile;
 
 use super::ResultWriter;
 use super::json::{write_json_float, write_string, write_text_value};
-use super::value::{dictionary_entry, float_at, integer_at, is_null, write_value};
+use crate::batch::value::{dictionary_entry, float_at, integer_at, is_null, write_value};
 use crate::error::{Error, Result};
 use crate::expr::types::sql_type_name;
 

@@ -78,7 +78,7 @@ impl VisitorMut for Calls {
             }
             Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr: value, data_type, .. } => {
                 let function = match data_type {
-                    DataType::JSON => "json",
+                    DataType::JSON => "#json",
                     DataType::Uuid => "#uuid",
                     _ => return ControlFlow::Continue(()),
                 };

@@ -12,6 +12,8 @@ use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
 use datafusion_sql::sqlparser::tokenizer::Token;
 
+use super::{arrays, operators};
+
 /// How floe's SQL differs from the parser's defaults.
 #[derive(Debug, Default)]
 pub(crate) struct FloeDialect;
@@ -25,8 +27,8 @@ impl Dialect for FloeDialect {
     /// `a IS [NOT] DISTINCT FROM b AND c`: the parser would take all of `b AND c` for the right side.
     /// `a = ANY ((SELECT …) UNION …)`: the parser would take the inner parentheses for a list.
     fn parse_infix(&self, parser: &mut Parser, left: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
-        if let Some(comparison) = any_of_parentheses(parser, left) {
-            return Some(comparison);
+        if let Some(expr) = any_of_parentheses(parser, left).or_else(|| operators::infix(parser, left)) {
+            return Some(expr);
         }
         let negated = if parser.parse_keywords(&[Keyword::IS, Keyword::DISTINCT, Keyword::FROM]) {
             false
@@ -40,6 +42,26 @@ impl Dialect for FloeDialect {
             true => Expr::IsNotDistinctFrom(Box::new(left.clone()), Box::new(right)),
         };
         Some(parser.parse_subexpr(precedence).map(expr))
+    }
+
+    fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        operators::prefix(parser).or_else(|| arrays::literal(parser))
+    }
+
+    fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
+        operators::precedence(parser)
+    }
+
+    fn supports_factorial_operator(&self) -> bool {
+        true
+    }
+
+    fn supports_notnull_operator(&self) -> bool {
+        true
+    }
+
+    fn supports_string_literal_concatenation_with_newline(&self) -> bool {
+        true
     }
 
     fn is_identifier_start(&self, ch: char) -> bool {

@@ -1,10 +1,11 @@
-//! `list[1].field`: a field behind a subscript, which the planner knows only as `list[1]['field']`.
+//! `list[1].field`: a field behind a subscript, which the planner knows only as `list[1]['field']`; and `list[2:]`, which it
+//! knows only with both bounds: an open one is NULL.
 
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{AccessExpr, Expr, Statement, Subscript, Value, VisitMut, VisitorMut};
 
-/// Writes every field behind a subscript as a subscript.
+/// Writes every field behind a subscript as a subscript, and every bound of a slice.
 pub(super) fn spell_out(statement: &mut Statement) {
     let _: ControlFlow<()> = VisitMut::visit(statement, &mut Dots);
 }
@@ -19,9 +20,17 @@ impl VisitorMut for Dots {
         // Dots before the first subscript are names of tables and columns.
         let subscripted = access_chain.iter().position(|access| matches!(access, AccessExpr::Subscript(_)));
         for access in access_chain.iter_mut().skip(subscripted.unwrap_or(usize::MAX)) {
-            if let AccessExpr::Dot(Expr::Identifier(name)) = access {
-                let name = Value::SingleQuotedString(name.value.clone());
-                *access = AccessExpr::Subscript(Subscript::Index { index: Expr::Value(name.into()) });
+            match access {
+                AccessExpr::Dot(Expr::Identifier(name)) => {
+                    let name = Value::SingleQuotedString(name.value.clone());
+                    *access = AccessExpr::Subscript(Subscript::Index { index: Expr::Value(name.into()) });
+                }
+                AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, .. }) => {
+                    for bound in [lower_bound, upper_bound] {
+                        bound.get_or_insert_with(|| Expr::value(Value::Null));
+                    }
+                }
+                _ => {}
             }
         }
         ControlFlow::Continue(())

@@ -1,10 +1,13 @@
-//! `s.field` and `s['field']` find a struct's field without regard to case.
+//! `s.field` and `s['field']` find a struct's field without regard to case; `list[1]` and `list[1:2]` are floe's own functions,
+//! which take texts too.
 
 use arrow::datatypes::{DataType, Field};
-use datafusion_common::{Column, DFSchema, Result, ScalarValue, TableReference};
-use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawFieldAccessExpr};
-use datafusion_expr::{Expr, ExprSchemable, GetFieldAccess};
+use datafusion_common::{Column, DFSchema, Result, ScalarValue, TableReference, internal_err};
+use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
+use datafusion_expr::{Expr, ExprSchemable, GetFieldAccess, lit};
 use datafusion_functions::expr_fn::get_field;
+
+use crate::expr::functions;
 
 /// Plans field access by the type that is accessed; everything else it leaves to the planners behind it.
 #[derive(Debug)]
@@ -16,8 +19,19 @@ impl ExprPlanner for FieldPlanner {
         access: RawFieldAccessExpr,
         schema: &DFSchema,
     ) -> Result<PlannerResult<RawFieldAccessExpr>> {
-        let GetFieldAccess::NamedStructField { name } = &access.field_access else {
-            return Ok(PlannerResult::Original(access));
+        let name = match &access.field_access {
+            GetFieldAccess::NamedStructField { name } => name,
+            GetFieldAccess::ListIndex { key } if access.expr.get_type(schema)?.is_string() => {
+                return called("list_extract", vec![access.expr, key.as_ref().clone()]);
+            }
+            GetFieldAccess::ListRange { start, stop, stride } => {
+                let mut arguments = vec![access.expr.clone(), start.as_ref().clone(), stop.as_ref().clone()];
+                if **stride != lit(1_i64) {
+                    arguments.push(stride.as_ref().clone());
+                }
+                return called("list_slice", arguments);
+            }
+            _ => return Ok(PlannerResult::Original(access)),
         };
         let (ScalarValue::Utf8(Some(wanted)) | ScalarValue::Utf8View(Some(wanted))) = name else {
             return Ok(PlannerResult::Original(access));
@@ -26,6 +40,10 @@ impl ExprPlanner for FieldPlanner {
             Some(field) => Ok(PlannerResult::Planned(get_field(access.expr, field.name().as_str()))),
             None => Ok(PlannerResult::Original(access)),
         }
+    }
+
+    fn plan_binary_op(&self, operation: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        super::arithmetic::plan(operation, schema)
     }
 
     fn plan_compound_identifier(
@@ -43,6 +61,14 @@ impl ExprPlanner for FieldPlanner {
             data_type = inner.map_or(DataType::Null, |inner| inner.data_type().clone());
         }
         Ok(PlannerResult::Planned(expr))
+    }
+}
+
+/// A call of floe's own function.
+fn called<T>(name: &str, arguments: Vec<Expr>) -> Result<PlannerResult<T>> {
+    match functions().scalar.get(name) {
+        Some(function) => Ok(PlannerResult::Planned(function.call(arguments))),
+        None => internal_err!("there is no function {name}"),
     }
 }
 

@@ -4,10 +4,13 @@
 //! to learn which tables it reads, and once more when every name has the one spelling that these tables give it (see
 //! [`spelling`]), because the planner compares names exactly.
 
+mod arithmetic;
+mod arrays;
 mod asof;
 mod calls;
 mod caret;
 mod casts;
+mod collate;
 mod copy;
 mod dialect;
 mod dots;
@@ -18,9 +21,13 @@ mod from_first;
 mod functions;
 mod groups;
 mod hints;
+mod limits;
 mod macros;
 mod marks;
+mod methods;
 mod naming;
+mod operators;
+mod ordered;
 mod orders;
 mod parse;
 mod provider;
@@ -35,6 +42,7 @@ pub(crate) mod spelling;
 mod stars;
 mod suggest;
 mod table_function;
+mod types;
 
 use arrow::datatypes::Schema;
 use datafusion_common::config::ConfigOptions;
@@ -78,9 +86,8 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Reads `sql`, which must be one statement, and resolves what it reads.
     pub(crate) fn new(sql: &str, tables: &dyn Tables) -> Result<Self> {
-        let tokens = exclude::take(asof::take(from_first::complete(stars::take(calls::take(
-            from_first::spell_tables(parse::tokens(sql)?),
-        ))))?);
+        let tokens = types::take(limits::take(operators::take(from_first::spell_tables(parse::tokens(sql)?))));
+        let tokens = exclude::take(asof::take(from_first::complete(stars::take(calls::take(tokens))))?);
         let (mut tokens, hints) = Hints::take(tokens)?;
         let copy_options = copy::take_options(&mut tokens)?;
         let mut written = parse::statement(&tokens)?;
@@ -104,12 +111,18 @@ impl Prepared {
         macros::spell_out_tables(&mut statement);
         relations.replace(&mut statement, &spelling)?;
         naming::name_columns(&mut statement);
+        collate::spell_out(&mut statement)?;
         orders::spell_out(&mut statement);
         semi::spell_out(&mut statement);
         groups::spell_out(&mut statement);
+        limits::spell_out(&mut statement)?;
+        methods::spell_out(&mut statement);
         dots::spell_out(&mut statement);
+        arrays::spell_out(&mut statement)?;
+        operators::spell_out(&mut statement);
         calls::spell_out(&mut statement);
         macros::spell_out(&mut statement);
+        ordered::spell_out(&mut statement);
         let provider = Provider::new(relations.sources(&spelling), tables.names());
         let labels = Labels::of(&written);
         let (tokens, copy_options) = (tokens.to_vec(), Vec::new());

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion_common::config::ConfigOptions;
-use datafusion_common::{DataFusionError, Result as PlanResult, TableReference};
+use datafusion_common::{Result as PlanResult, TableReference};
 use datafusion_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
 use datafusion_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
-use datafusion_sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
 
 use super::functions::planners;
 use super::relation_planner::relation_planners;
 use super::suggest;
+use super::types::Types;
 use crate::error::{Code, Error, Result};
 use crate::expr::{FunctionRegistry, functions};
 use crate::plan::WorkTable;
@@ -121,71 +121,5 @@ impl ContextProvider for Provider {
 
     fn udwf_names(&self) -> Vec<String> {
         self.functions.window.keys().cloned().collect()
-    }
-}
-
-/// SQL types that the planner does not know or that floe takes otherwise: TIMESTAMP counts microseconds, so that it
-/// reaches from year 1 to 9999 and beyond.
-#[derive(Debug)]
-struct Types;
-
-impl TypePlanner for Types {
-    fn plan_type_field(&self, sql_type: &SqlType) -> PlanResult<Option<FieldRef>> {
-        let data_type = match sql_type {
-            SqlType::Timestamp(None, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) | SqlType::Datetime(None) => {
-                DataType::Timestamp(TimeUnit::Microsecond, None)
-            }
-            SqlType::Timestamp(None, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => {
-                DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
-            }
-            SqlType::HugeInt => DataType::Decimal128(38, 0),
-            SqlType::UTinyInt | SqlType::UInt8 => DataType::UInt8,
-            SqlType::USmallInt | SqlType::UInt16 => DataType::UInt16,
-            SqlType::UInt32 => DataType::UInt32,
-            SqlType::UBigInt | SqlType::UInt64 => DataType::UInt64,
-            SqlType::Int16 => DataType::Int16,
-            SqlType::Int32 => DataType::Int32,
-            SqlType::Int64 => DataType::Int64,
-            SqlType::Float32 => DataType::Float32,
-            SqlType::Float64 => DataType::Float64,
-            SqlType::Blob(_) | SqlType::Binary(_) | SqlType::Varbinary(_) => DataType::BinaryView,
-            SqlType::Character(_) | SqlType::CharacterVarying(_) | SqlType::CharVarying(_) | SqlType::Nvarchar(_) => {
-                DataType::Utf8View
-            }
-            SqlType::Dec(number) => return self.plan_type_field(&SqlType::Decimal(*number)),
-            SqlType::Custom(name, arguments) if arguments.is_empty() => {
-                match name.to_string().to_lowercase().as_str() {
-                    "uinteger" => DataType::UInt32,
-                    "string" => DataType::Utf8View,
-                    other => return Err(unknown_type(other)),
-                }
-            }
-            _ => return Ok(None),
-        };
-        Ok(Some(Arc::new(Field::new("", data_type, true))))
-    }
-}
-
-fn unknown_type(name: &str) -> DataFusionError {
-    const KNOWN: [&str; 14] = [
-        "boolean",
-        "tinyint",
-        "smallint",
-        "integer",
-        "bigint",
-        "hugeint",
-        "real",
-        "double",
-        "decimal",
-        "varchar",
-        "date",
-        "time",
-        "timestamp",
-        "interval",
-    ];
-    let error = Error::new(Code::InvalidQuery, format!("there is no type named \"{name}\""));
-    match suggest::nearest(name, KNOWN) {
-        Some(near) => error.hint(format!("did you mean {}?", near.to_uppercase())).into(),
-        None => error.into(),
     }
 }

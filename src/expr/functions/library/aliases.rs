@@ -34,5 +34,5 @@ pub(in crate::expr::functions) fn aggregate_aliases() -> &'static [(&'static str
 
 /// Of window functions.
 pub(in crate::expr::functions) fn window_aliases() -> &'static [(&'static str, &'static str)] {
-    &[("rank_dense", "dense_rank")]
+    &[("rank_dense", "dense_rank"), ("first", "first_value"), ("last", "last_value")]
 }

@@ -17,6 +17,7 @@ mod list;
 pub(super) mod macros;
 mod nested;
 mod numeric;
+mod operators;
 mod path;
 mod regex;
 mod similarity;
@@ -39,7 +40,7 @@ pub(super) use list::statistics::Moments;
 type Family = (&'static str, fn() -> Vec<Function>);
 
 /// The families in the order of the documentation.
-const FAMILIES: [Family; 13] = [
+const FAMILIES: [Family; 14] = [
     ("text", text::functions),
     ("text", similarity::functions),
     ("text", format::functions),
@@ -53,6 +54,7 @@ const FAMILIES: [Family; 13] = [
     ("json", json::functions),
     ("blob", blob::functions),
     ("utility", utility::functions),
+    ("operators", operators::functions),
 ];
 
 /// Every own function as the planner takes it.

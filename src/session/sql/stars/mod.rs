@@ -3,6 +3,7 @@
 //! * [`columns`]: `COLUMNS('regex')`, `COLUMNS(n -> …)`, `COLUMNS(['a', 'b'])`, `COLUMNS(* EXCLUDE (a))`, and `*` with RENAME,
 //!   LIKE or a qualified EXCLUDE, and `column.*` of a struct;
 //! * [`pivot`]: PIVOT and UNPIVOT, whose columns are the values of a table;
+//! * [`rows`]: a table's name for its row;
 //! * [`aliases`]: names of the select list that are used in WHERE or further behind in the list.
 //!
 //! What the tables of a FROM clause have is learned by planning `SELECT * FROM …` of it, with the CTEs around it; nothing is
@@ -12,6 +13,7 @@ mod aliases;
 mod columns;
 mod pivot;
 mod pivot_tokens;
+mod rows;
 mod tokens;
 
 use std::cell::OnceCell;
@@ -119,6 +121,7 @@ impl Stars<'_> {
         pivot::spell_out(select, self, &scope.to_vec())?;
         let tables = Tables::new(self, select.from.clone(), scope);
         columns::spell_out(select, &tables)?;
+        rows::spell_out(select, &tables)?;
         aliases::spell_out(select, &tables)
     }
 }

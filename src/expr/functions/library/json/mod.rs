@@ -123,6 +123,12 @@ fn questions() -> Vec<Function> {
             [row1::<Text, _>(|text| parse(text).map(|value| value.to_string()))],
         ),
         function(
+            "#json",
+            "text",
+            "The text as it is; an error where it is no JSON",
+            [row1::<Text, _>(|text| parse(text).map(|_| text.to_string()))],
+        ),
+        function(
             "json_valid",
             "text",
             "Whether the text is JSON",

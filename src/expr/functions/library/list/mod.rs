@@ -3,6 +3,7 @@
 mod aggregate;
 mod element;
 pub(super) mod lambda;
+mod ordered;
 mod sort;
 pub(super) mod statistics;
 mod vector;
@@ -23,6 +24,7 @@ use crate::error::{Code, Error};
 pub(super) fn functions() -> Vec<Function> {
     let mut functions = element::functions();
     functions.extend(sort::functions());
+    functions.extend(ordered::functions());
     functions.extend(aggregate::functions());
     functions.extend(statistics::functions());
     functions.extend(vector::functions());

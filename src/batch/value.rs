@@ -3,6 +3,8 @@
 //! Invariant: the text reads back as the same value when cast to the column's type (doubles are the shortest text that
 //! does so, decimals are exact). This module must not know the output formats; it never writes a top-level NULL.
 
+mod time;
+
 use std::fmt::Write;
 
 use arrow::array::{Array, ArrayRef, AsArray};
@@ -14,7 +16,6 @@ use arrow::datatypes::{
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use super::time;
 use crate::error::{Error, Result};
 
 /// Whether the value is NULL; also true through dictionaries and for the type that has no values.

@@ -1,0 +1,96 @@
+//! Casts that mean something else in SQL than in Arrow.
+//!
+//! * Fractions become the nearest integer: of two, a DOUBLE the even one, a DECIMAL and a literal the one away from zero.
+//! * Every value becomes the text that it is printed as; texts become lists, structs and maps again, intervals and bytes.
+//! * Fields of structs find each other by name, regardless of case, and those of rows by position.
+//!
+//! [`own_casts`] puts a function in place of such a cast, when the types are known and before anything is folded.
+
+mod function;
+mod interval;
+mod kernels;
+mod nested_text;
+
+use arrow::datatypes::DataType;
+use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion_common::{DFSchema, Result as DataFusionResult, ScalarValue};
+use datafusion_expr::expr_rewriter::NamePreserver;
+use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
+
+use crate::error::Result;
+use crate::expr::fold::input_schema;
+
+/// `plan`, analysed, with floe's own casts, in subqueries too.
+///
+/// # Errors
+/// None but a defect.
+pub fn own_casts(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let rewritten = plan.transform_up_with_subqueries(|plan| {
+        let mut has_casts = false;
+        plan.apply_expressions(|expr| {
+            has_casts |= expr.exists(|expr| Ok(matches!(expr, Expr::Cast(_) | Expr::TryCast(_))))?;
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        if !has_casts {
+            return Ok(Transformed::no(plan));
+        }
+        let schema = input_schema(&plan)?;
+        let names = NamePreserver::new(&plan);
+        plan.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let rewritten = expr.transform_up(|expr| own_cast(expr, &schema))?;
+            Ok(if rewritten.transformed { rewritten.update_data(|expr| name.restore(expr)) } else { rewritten })
+        })
+    })?;
+    Ok(rewritten.data)
+}
+
+fn own_cast(expr: Expr, schema: &DFSchema) -> DataFusionResult<Transformed<Expr>> {
+    let (value, to, safe) = match &expr {
+        Expr::Cast(cast) => (&cast.expr, cast.field.data_type(), false),
+        Expr::TryCast(cast) => (&cast.expr, cast.field.data_type(), true),
+        _ => return Ok(Transformed::no(expr)),
+    };
+    let Ok(from) = value.get_type(schema) else { return Ok(Transformed::no(expr)) };
+    // Rows that are compared have to be seen as such.
+    let is_row = matches!(value.as_ref(), Expr::ScalarFunction(call) if call.func.name() == "struct");
+    if is_row || !differs(&from, to) {
+        return Ok(Transformed::no(expr));
+    }
+    let call = function::call(value.as_ref().clone(), to.clone(), safe, is_number(value));
+    Ok(Transformed::yes(call))
+}
+
+/// A number as it is written: SQL takes it for a decimal.
+fn is_number(expr: &Expr) -> bool {
+    match expr {
+        Expr::Literal(ScalarValue::Float64(_), _) => true,
+        Expr::Negative(inner) => is_number(inner),
+        _ => false,
+    }
+}
+
+/// Whether Arrow's cast would not do.
+fn differs(from: &DataType, to: &DataType) -> bool {
+    use DataType as T;
+    if from == to || matches!(from, T::Dictionary(..) | T::Null) {
+        return false;
+    }
+    if to.is_string() {
+        return from.is_nested()
+            || from.is_floating()
+            || matches!(from, T::Timestamp(..) | T::Time32(_) | T::Time64(_) | T::Interval(_) | T::Duration(_))
+            || is_binary(from);
+    }
+    if from.is_string() {
+        return to.is_integer() || to.is_nested() || is_binary(to) || matches!(to, T::Interval(_));
+    }
+    if to.is_integer() {
+        return from.is_floating() || from.is_decimal();
+    }
+    from.is_nested() && to.is_nested()
+}
+
+fn is_binary(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_))
+}

@@ -1,0 +1,60 @@
+//! Operators that mean something else by the types of their operands.
+//!
+//! * `date + interval` is a TIMESTAMP, `date + time` too.
+//! * `interval * number` and `interval / number` are functions of floe.
+//! * `a ^ b` is a DOUBLE.
+
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion_common::{DFSchema, Result, internal_err};
+use datafusion_expr::planner::{PlannerResult, RawBinaryExpr};
+use datafusion_expr::{Expr, ExprSchemable, binary_expr, cast};
+use datafusion_sql::sqlparser::ast::BinaryOperator;
+
+use crate::expr::functions;
+
+const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
+
+/// Plans such an operation; every other it leaves as it is.
+pub(super) fn plan(operation: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+    use DataType as T;
+    let plus = match operation.op {
+        BinaryOperator::Plus => Some(datafusion_expr::Operator::Plus),
+        BinaryOperator::Minus => Some(datafusion_expr::Operator::Minus),
+        BinaryOperator::Multiply | BinaryOperator::Divide | BinaryOperator::PGExp => None,
+        _ => return Ok(PlannerResult::Original(operation)),
+    };
+    let (Ok(left), Ok(right)) = (operation.left.get_type(schema), operation.right.get_type(schema)) else {
+        return Ok(PlannerResult::Original(operation));
+    };
+    let RawBinaryExpr { op, left: a, right: b } = operation;
+    let is_number = |data_type: &DataType| data_type.is_numeric() || data_type.is_null();
+    let planned = match (op, plus, left, right) {
+        (BinaryOperator::PGExp, ..) => call("power", vec![cast(a, T::Float64), cast(b, T::Float64)])?,
+        (_, Some(operator), T::Date32, T::Interval(_)) => binary_expr(cast(a, TIMESTAMP), operator, b),
+        (BinaryOperator::Plus, Some(operator), T::Interval(_), T::Date32) => {
+            binary_expr(cast(b, TIMESTAMP), operator, a)
+        }
+        (BinaryOperator::Plus, Some(operator), T::Date32, T::Time64(_))
+        | (BinaryOperator::Plus, Some(operator), T::Time64(_), T::Date32) => {
+            cast(binary_expr(a, operator, b), TIMESTAMP)
+        }
+        (BinaryOperator::Multiply, _, T::Interval(_), right) if is_number(&right) => {
+            call("#interval_multiply", vec![a, b])?
+        }
+        (BinaryOperator::Multiply, _, left, T::Interval(_)) if is_number(&left) => {
+            call("#interval_multiply", vec![b, a])?
+        }
+        (BinaryOperator::Divide, _, T::Interval(_), right) if is_number(&right) => {
+            call("#interval_divide", vec![a, b])?
+        }
+        (op, ..) => return Ok(PlannerResult::Original(RawBinaryExpr { op, left: a, right: b })),
+    };
+    Ok(PlannerResult::Planned(planned))
+}
+
+fn call(name: &str, arguments: Vec<Expr>) -> Result<Expr> {
+    match functions().scalar.get(name) {
+        Some(function) => Ok(function.call(arguments)),
+        None => internal_err!("there is no function {name}"),
+    }
+}
