@@ -36,7 +36,12 @@ pub fn fold_checked(plan: LogicalPlan) -> Result<LogicalPlan> {
         let names = NamePreserver::new(&plan);
         plan.map_expressions(|expr| {
             let name = names.save(&expr);
-            let rewritten = expr.transform_up(|expr| check_expr(expr, &schema))?;
+            // The keys of grouping sets have no names that could be restored.
+            let is_set = matches!(expr, Expr::GroupingSet(_));
+            let rewritten = expr.transform_up(|expr| match is_set && as_written(&expr).is_some() {
+                true => Ok(Transformed::no(expr)),
+                false => check_expr(expr, &schema),
+            })?;
             Ok(rewritten.update_data(|expr| name.restore(expr)))
         })
     })?;

@@ -13,6 +13,7 @@ mod folded;
 mod in_list;
 mod lengths;
 mod null_safe;
+mod set_keys;
 mod true_keys;
 mod unnest;
 
@@ -29,6 +30,7 @@ pub(crate) use folded::folded;
 pub(super) use in_list::constant_lists;
 pub(super) use lengths::lengths;
 pub(super) use null_safe::null_safe_keys;
+pub(super) use set_keys::set_keys;
 use true_keys::{TRUSTING, WithTrueKeys};
 pub(crate) use unnest::unnest;
 
