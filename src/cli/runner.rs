@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use floe::session::format::{Format, Limits, ResultWriter, write_error, writer};
+use floe::session::format::{Format, Limits, ResultWriter, only_counts_changes, write_error, writer};
 use floe::{Error, Result};
 
 use super::arguments::{Arguments, OnError};
@@ -114,6 +114,9 @@ impl Runner {
 
     fn answer(&mut self, text: &str) -> Result<()> {
         let answer = self.engine.run(text)?;
+        if only_counts_changes(&answer.schema) && self.format != Format::JsonCompact {
+            return Ok(());
+        }
         self.writer.begin(&answer.schema)?;
         for batch in answer.batches {
             self.writer.batch(&batch?)?;

@@ -11,6 +11,7 @@ use datafusion_expr::LogicalPlan;
 use parking_lot::{Mutex, RwLock};
 
 use super::catalog::Catalog;
+use super::definitions::Definitions;
 use super::learned::Learned;
 use super::relation::arrow_schema;
 use super::sql::FileCall;
@@ -36,6 +37,8 @@ pub(crate) struct Engine {
     storage: Storage,
     runner: RwLock<Arc<Runner>>,
     pub(crate) catalog: Catalog,
+    /// Macros, types, variables and prepared statements.
+    pub(crate) definitions: Definitions,
     /// What scans write down beside their rows.
     pub(crate) side: Arc<SideTables>,
     /// What was found out about files while planning.
@@ -64,6 +67,7 @@ impl Engine {
             storage,
             runner,
             catalog: Catalog::default(),
+            definitions: Definitions::default(),
             running: Mutex::default(),
         })
     }

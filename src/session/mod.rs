@@ -15,10 +15,13 @@
 
 mod builder;
 mod catalog;
+mod definitions;
 mod engine;
+mod facts;
 pub mod format;
 mod frame;
 mod learned;
+mod names;
 mod read;
 mod relation;
 mod rows;
@@ -37,12 +40,13 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use datafusion_expr::LogicalPlanBuilder;
+use datafusion_expr::{Expr, LogicalPlanBuilder};
 
 use crate::error::{Code, Error, Result, Span};
 use crate::io::Upload;
 use catalog::Entry;
 use engine::Engine;
+use names::Name;
 use scope::Scope;
 use sql::relations::Tables;
 
@@ -88,6 +92,25 @@ impl Session {
         engine::guarded(|| statement::run(self, text)).map_err(|error| sql::with_excerpt(error, text))
     }
 
+    /// Runs one statement with values in the places of `?`, or of `$1`, `$2` and so on.
+    ///
+    /// # Errors
+    /// As [`sql`](Session::sql); `INVALID_QUERY` for too few or too many values; `NOT_SUPPORTED` for a value that is no literal of
+    /// a plain type.
+    ///
+    /// ```
+    /// use floe::prelude::*;
+    /// let session = Session::new()?;
+    /// let frame = session.sql_with("SELECT ? || ' is ' || ? AS text", &[lit("it's"), lit(42)])?;
+    /// let batches = frame.collect()?;
+    /// assert!(format!("{:?}", batches[0].column(0)).contains("it's is 42"));
+    /// # Ok::<(), floe::Error>(())
+    /// ```
+    pub fn sql_with(&self, text: &str, parameters: &[Expr]) -> Result<DataFrame> {
+        let values = parameters.iter().map(statement::prepared::sql_literal).collect::<Result<Vec<_>>>()?;
+        self.sql(&statement::prepared::text_with_values(text, &values)?)
+    }
+
     /// Runs one statement of a script; the places in its errors are places in the script.
     ///
     /// # Errors
@@ -124,9 +147,10 @@ impl Session {
     /// `UNKNOWN_TABLE`, and whatever a view's query meets.
     pub fn table(&self, name: &str) -> Result<DataFrame> {
         let scope = Scope::new(&self.0);
-        let relation = scope.table(name).unwrap_or_else(|| Err(self.0.catalog.unknown(name)))?;
+        let name = Name::plain(name);
+        let relation = scope.table(&name).unwrap_or_else(|| Err(self.0.catalog.unknown(&name)))?;
         let source = relation.source(&relation.schema())?;
-        let plan = LogicalPlanBuilder::scan(name, source, None)?.build()?;
+        let plan = LogicalPlanBuilder::scan(name.name, source, None)?.build()?;
         Ok(DataFrame::new(self.clone(), plan))
     }
 

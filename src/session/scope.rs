@@ -1,14 +1,21 @@
 //! What a statement may name: the catalog, and files. A view is planned where it is named.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::datatypes::{Field, FieldRef, Schema};
 use arrow::record_batch::RecordBatch;
+use datafusion_common::ScalarValue;
 use datafusion_expr::LogicalPlan;
 use datafusion_sql::sqlparser::ast::Statement;
 
 use super::catalog::{Entry, View};
+use super::definitions::Defined;
 use super::engine::Engine;
+use super::facts;
+use super::names::Name;
 use super::relation::{Relation, with_column_names};
+use super::sql::defined::VARIABLE;
 use super::sql::relations::Tables;
 use super::sql::{About, FileCall, Prepared, with_excerpt};
 use crate::batch::MemorySource;
@@ -23,27 +30,41 @@ fn known_rows(rows: RecordBatch) -> Relation {
     Relation::Stored(StoredTable::new(Arc::new(MemorySource::new(rows.schema(), vec![rows]))))
 }
 
+/// The value of a variable, in a column called `v`.
+fn variable_rows(value: &ScalarValue) -> Result<Relation> {
+    let schema = Schema::new(vec![Field::new("v", value.data_type(), true)]);
+    Ok(known_rows(RecordBatch::try_new(Arc::new(schema), vec![value.to_array()?])?))
+}
+
 /// The catalog as a statement, or a view within it, sees it.
 pub(crate) struct Scope<'a> {
     engine: &'a Engine,
-    /// The views that are being planned, outermost first, in lower case.
+    /// The views that are being planned, outermost first, by the planner's names.
     views: Vec<String>,
+    /// Relations of the statement itself, before all others.
+    own: BTreeMap<String, Relation>,
 }
 
 impl<'a> Scope<'a> {
     pub(crate) fn new(engine: &'a Engine) -> Self {
-        Scope { engine, views: Vec::new() }
+        Scope { engine, views: Vec::new(), own: BTreeMap::new() }
+    }
+
+    /// The scope with one more relation, which nobody else can name.
+    pub(crate) fn with(mut self, name: &str, relation: Relation) -> Self {
+        self.own.insert(name.to_lowercase(), relation);
+        self
     }
 
     /// The scope of the query of a view of that name.
-    pub(crate) fn inside(&self, view: &str) -> Scope<'a> {
+    pub(crate) fn inside(&self, view: &Name) -> Scope<'a> {
         let mut views = self.views.clone();
-        views.push(view.to_lowercase());
-        Scope { engine: self.engine, views }
+        views.push(view.key());
+        Scope { views, ..Scope::new(self.engine) }
     }
 
     /// Plans a view's query.
-    pub(crate) fn view(&self, name: &str, view: &View) -> Result<LogicalPlan> {
+    pub(crate) fn view(&self, name: &Name, view: &View) -> Result<LogicalPlan> {
         let inside = self.inside(name);
         let plan = Prepared::new(&view.sql, &inside).and_then(|prepared| match &prepared.statement {
             Statement::Query(query) => prepared.plan(query),
@@ -63,18 +84,28 @@ impl<'a> Scope<'a> {
 }
 
 impl Tables for Scope<'_> {
-    fn table(&self, name: &str) -> Option<Result<Relation>> {
+    fn table(&self, name: &Name) -> Option<Result<Relation>> {
+        if let Some(relation) = self.own.get(&name.key()) {
+            return Some(Ok(relation.clone()));
+        }
         let Some(entry) = self.engine.catalog.get(name) else {
-            if name.eq_ignore_ascii_case("floe_functions") {
+            if let Some(variable) = name.name.strip_prefix(VARIABLE) {
+                let defined = self.engine.definitions.now();
+                return defined.variables.get(&variable.to_lowercase()).map(variable_rows);
+            }
+            if name.key() == "floe_functions" {
                 return Some(function_list().map(known_rows));
             }
-            let rows = self.engine.side.rows(name)?;
+            if let Some(rows) = facts::rows(name, self.engine, self) {
+                return Some(rows.map(known_rows));
+            }
+            let rows = self.engine.side.rows(&name.key())?;
             return Some(Ok(Relation::Stored(StoredTable::new(Arc::new(rows)))));
         };
         Some(match entry {
             Entry::Table(table) => Ok(Relation::Stored(table.snapshot())),
             Entry::Frame(plan) => Ok(Relation::Query(plan)),
-            Entry::View(_) if self.views.contains(&name.to_lowercase()) => {
+            Entry::View(_) if self.views.contains(&name.key()) => {
                 let message = format!("view \"{name}\" reads itself");
                 Err(Error::new(Code::InvalidQuery, message))
             }
@@ -83,6 +114,23 @@ impl Tables for Scope<'_> {
                 plan.map(|plan| Relation::Query(Arc::new(plan)))
             }
         })
+    }
+
+    fn defined(&self) -> Arc<Defined> {
+        self.engine.definitions.now()
+    }
+
+    fn columns(&self, name: &Name) -> Option<Vec<(FieldRef, Option<String>)>> {
+        match self.engine.catalog.get(name)? {
+            Entry::Table(table) => {
+                Some(table.schema.fields().iter().cloned().zip(table.defaults.iter().cloned()).collect())
+            }
+            _ => None,
+        }
+    }
+
+    fn setting(&self, name: &str) -> Result<String> {
+        self.engine.setting(name)
     }
 
     fn names(&self) -> Vec<String> {

@@ -1,11 +1,23 @@
 //! One statement: queries become frames, everything else is done at once.
 
+mod alter;
+mod change;
 mod copy;
 mod describe;
 mod insert;
+mod macros;
+mod merge;
+mod own;
+pub(super) mod prepared;
+mod refused;
+mod returning;
+mod rewritten;
+mod schemas;
 mod secrets;
 mod settings;
 mod tables;
+mod types;
+mod variables;
 
 use std::sync::Arc;
 
@@ -15,12 +27,13 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion_expr::LogicalPlanBuilder;
 use datafusion_sql::sqlparser::ast::{ObjectName, Spanned, Statement};
 
+use super::names::Name;
 use super::scope::Scope;
-use super::sql::{Prepared, span_of};
+use super::sql::words::{Tokens, solid};
+use super::sql::{Prepared, span_of, tokens};
 use super::{DataFrame, Session};
 use crate::batch::MemorySource;
 use crate::error::{Code, Error, Result};
-use crate::plan::StoredTable;
 
 /// How often a statement is planned anew because types that rest on samples did not hold: each time, all values of the
 /// columns that it uses are looked at, and another plan may use others.
@@ -43,19 +56,23 @@ pub(super) fn run(session: &Session, sql: &str) -> Result<DataFrame> {
 }
 
 fn run_once(session: &Session, sql: &str) -> Result<DataFrame> {
-    let prepared = Prepared::new(sql, &Scope::new(session.engine()))?;
+    run_tokens(session, sql, solid(tokens(sql)?))
+}
+
+/// Runs the statement that the tokens are; `sql` is the text that they come from.
+fn run_tokens(session: &Session, sql: &str, tokens: Tokens) -> Result<DataFrame> {
+    if let Some(answer) = own::run(session, sql, &tokens)? {
+        return Ok(answer);
+    }
+    let prepared = Prepared::of_tokens(tokens, &Scope::new(session.engine()))?;
     let statement = Running { session, sql, prepared: &prepared };
     match &prepared.statement {
         Statement::Query(query) => Ok(DataFrame::new(session.clone(), prepared.plan(query)?).with_sql(sql)),
-        Statement::CreateTable(create) => statement.create_table(create),
+        Statement::CreateTable(create) => statement.create_table(create, &[]),
         Statement::CreateView(create) => statement.create_view(create),
-        Statement::Insert(insert) => statement.insert(insert),
         Statement::Copy { .. } => statement.copy(),
         Statement::Drop { .. } => statement.drop_names(),
         Statement::Explain { .. } => statement.explain(),
-        Statement::ExplainTable { .. } => statement.describe_table(),
-        Statement::ShowTables { .. } => statement.show_tables(),
-        Statement::ShowColumns { .. } => statement.show_columns(),
         Statement::ShowVariable { .. } => statement.show_setting(),
         Statement::Set(_) => statement.set(),
         Statement::Reset(_) => statement.reset(),
@@ -81,33 +98,28 @@ impl Running<'_> {
 
     /// A frame of texts, by columns.
     fn answer(&self, columns: Vec<(&str, Vec<String>)>) -> Result<DataFrame> {
-        let rows = columns.first().map_or(0, |(_, values)| values.len());
-        let fields: Vec<Field> = columns.iter().map(|(name, _)| Field::new(*name, DataType::Utf8, false)).collect();
-        let arrays: Vec<ArrayRef> =
-            columns.into_iter().map(|(_, values)| Arc::new(StringArray::from(values)) as ArrayRef).collect();
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)?;
-        let table = StoredTable::new(Arc::new(MemorySource::new(batch.schema(), vec![batch])));
-        let plan = LogicalPlanBuilder::scan("answer", Arc::new(table), None)?.build()?;
-        Ok(DataFrame::new(self.session.clone(), plan))
+        answer(self.session, columns)
     }
 }
 
-/// The name of a table or view: one word, as written.
-fn simple_name(name: &ObjectName) -> Result<&str> {
-    match name.0.as_slice() {
-        [part] => match part.as_ident() {
-            Some(ident) if ident.quote_style != Some('\'') && !ident.value.is_empty() => Ok(&ident.value),
-            _ => Err(bad_name(name)),
-        },
-        _ => Err(bad_name(name)),
-    }
+/// A frame of texts, by columns.
+fn answer(session: &Session, columns: Vec<(&str, Vec<String>)>) -> Result<DataFrame> {
+    let rows = columns.first().map_or(0, |(_, values)| values.len());
+    let fields: Vec<Field> = columns.iter().map(|(name, _)| Field::new(*name, DataType::Utf8, false)).collect();
+    let arrays: Vec<ArrayRef> =
+        columns.into_iter().map(|(_, values)| Arc::new(StringArray::from(values)) as ArrayRef).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)?;
+    returning::frame(session, Arc::new(MemorySource::new(batch.schema(), vec![batch])))
 }
 
-fn bad_name(name: &ObjectName) -> Error {
-    Error::new(Code::InvalidQuery, format!("{name} cannot be the name of a table or view"))
-        .span(span_of(name.span()))
-        .hint("a name is one word, or any text in double quotes; there are no schemas")
+/// The name of a table or view: a word, or a schema and a word.
+fn table_name(name: &ObjectName) -> Result<Name> {
+    Name::of(name).ok_or_else(|| {
+        Error::new(Code::InvalidQuery, format!("{name} cannot be the name of a table or view"))
+            .span(span_of(name.span()))
+            .hint("a name is one word, or any text in double quotes; a schema and a dot may stand before it")
+    })
 }
 
 /// The error for a statement that floe does not do, by its first words.

@@ -1,5 +1,6 @@
 //! Sessions: statements other than queries, scripts, frames.
 
+mod changes;
 mod folders;
 mod plans;
 mod running;
@@ -99,7 +100,6 @@ fn what_a_create_statement_would_ignore_is_refused() {
     let session = session();
     for sql in [
         "create table t (x int primary key)",
-        "create table t (x int default 3)",
         "create table t (x int, unique (x))",
         "create table t (x int) with (a = 1)",
         "create external table t (x int) stored as parquet location 'x'",
@@ -107,7 +107,6 @@ fn what_a_create_statement_would_ignore_is_refused() {
         "create table t like u",
         "create table t as select 1 as x with no data",
         "insert or replace into t values (1)",
-        "insert into t values (1) returning x",
         "insert into t values (1) on conflict do nothing",
         "insert into t set x = 1",
     ] {
@@ -131,14 +130,9 @@ fn insert_checks_its_columns_before_it_runs() {
 #[test]
 fn other_statements_are_named_in_the_error() {
     let session = session();
-    for (sql, name) in [
-        ("delete from t", "DELETE"),
-        ("update t set a = 1", "UPDATE"),
-        ("create index i on t (a)", "CREATE INDEX"),
-        ("begin transaction", "BEGIN"),
-        ("drop schema s", "DROP SCHEMA"),
-        ("truncate table t", "TRUNCATE"),
-    ] {
+    for (sql, name) in
+        [("create index i on t (a)", "CREATE INDEX"), ("begin transaction", "BEGIN"), ("vacuum", "VACUUM")]
+    {
         let error = session.sql(sql).unwrap_err();
         assert_eq!(error.code(), Code::NotSupported, "{sql}: {error}");
         assert!(error.message().contains(name), "{sql}: {error}");
@@ -169,7 +163,8 @@ fn describe_and_explain_have_their_columns() {
     let session = session();
     session.sql("create table T (Id bigint not null)").unwrap();
     for sql in ["describe t", "desc T", "describe select * from t", "show columns from t", "describe from t"] {
-        assert_eq!(fields(&session.sql(sql).unwrap()), ["column_name", "column_type", "null"], "{sql}");
+        let names = ["column_name", "column_type", "null", "key", "default", "extra"];
+        assert_eq!(fields(&session.sql(sql).unwrap()), names, "{sql}");
     }
     assert_eq!(fields(&session.sql("show tables").unwrap()), ["name", "type"]);
     let error = session.sql("describe  tt").unwrap_err();

@@ -67,6 +67,19 @@ impl StoredRows {
         &self.handles
     }
 
+    /// The number of the first row of each split.
+    pub(super) fn split_starts(&self) -> Vec<usize> {
+        let rows = |range: &Range<usize>| -> usize {
+            self.handles.get(range.clone()).unwrap_or_default().iter().map(|handle| handle.rows()).sum()
+        };
+        let next = |start: &mut usize, range: &Range<usize>| {
+            let first = *start;
+            *start += rows(range);
+            Some(first)
+        };
+        self.splits.iter().scan(0, next).collect()
+    }
+
     /// These rows followed by those of `other`, which has the same schema. Copies nothing.
     #[must_use]
     pub fn followed_by(&self, other: &StoredRows) -> Self {

@@ -99,6 +99,15 @@ impl Default for Limits {
     }
 }
 
+/// Marks the schema of an answer that only tells how many rows a statement changed.
+pub(crate) const CHANGES: &str = "floe.changes";
+
+/// Whether the answer only tells how many rows INSERT, UPDATE or DELETE changed: a program wants to know, somebody who
+/// reads the output of a script does not.
+pub fn only_counts_changes(schema: &SchemaRef) -> bool {
+    schema.metadata().contains_key(CHANGES)
+}
+
 /// Prints one result after another to one output. For each result: `begin`, any number of `batch`, then `end`.
 ///
 /// A statement without a result set has a schema without columns; only the machine protocol prints something for it.

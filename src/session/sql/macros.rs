@@ -99,8 +99,7 @@ fn derived(factor: &TableFactor) -> Option<TableFactor> {
     let known = TABLE_MACROS.iter().find(|known| known.name == name && count(known) == arguments.len())?;
     let parameters: Vec<&'static str> = known.parameters.split(", ").collect();
     let mut query = Parser::new(&GenericDialect {}).try_with_sql(known.body).ok()?.parse_query().ok()?;
-    let _: ControlFlow<()> =
-        VisitMut::visit(&mut query, &mut Filler { parameters: &parameters, arguments, call: None, skip: 0 });
+    let _: ControlFlow<()> = VisitMut::visit(&mut query, &mut Filler::new(&parameters, arguments));
     let alias = alias.clone().or_else(|| {
         let name = Ident::with_quote('"', known.name);
         Some(TableAlias { explicit: true, name, columns: Vec::new(), at: None })
@@ -143,12 +142,19 @@ pub(super) fn plain_name(name: &ObjectName) -> Option<String> {
 }
 
 /// Puts arguments for parameters, and what stands behind the call behind its aggregates.
-struct Filler<'a> {
-    parameters: &'a [&'static str],
+pub(super) struct Filler<'a> {
+    parameters: &'a [&'a str],
     arguments: Vec<Expr>,
     call: Option<&'a Function>,
     /// How deep the walk is inside of an argument.
     skip: usize,
+}
+
+impl<'a> Filler<'a> {
+    /// Puts `arguments` in the places of `parameters`.
+    pub(super) fn new(parameters: &'a [&'a str], arguments: Vec<Expr>) -> Self {
+        Filler { parameters, arguments, call: None, skip: 0 }
+    }
 }
 
 impl VisitorMut for Filler<'_> {
@@ -160,7 +166,8 @@ impl VisitorMut for Filler<'_> {
             return ControlFlow::Continue(());
         }
         if let Expr::Identifier(name) = expr
-            && let Some(place) = self.parameters.iter().position(|parameter| *parameter == name.value)
+            && let Some(place) =
+                self.parameters.iter().position(|parameter| parameter.eq_ignore_ascii_case(&name.value))
             && let Some(argument) = self.arguments.get(place)
         {
             *expr = Expr::Nested(Box::new(argument.clone()));

@@ -10,20 +10,25 @@ mod asof;
 mod calls;
 mod caret;
 mod casts;
+pub(crate) mod changes;
 mod collate;
 mod copy;
+pub(crate) mod defined;
 mod dialect;
 mod dots;
 mod errors;
 mod exclude;
+pub(crate) mod facts;
 mod fields;
 mod from_first;
 mod functions;
 mod groups;
 mod hints;
+pub(crate) mod inserts;
 mod limits;
 mod macros;
 mod marks;
+pub(crate) mod merges;
 mod methods;
 mod naming;
 mod operators;
@@ -43,6 +48,7 @@ mod stars;
 mod suggest;
 mod table_function;
 mod types;
+pub(crate) mod words;
 
 use arrow::datatypes::Schema;
 use datafusion_common::config::ConfigOptions;
@@ -55,13 +61,14 @@ pub use caret::excerpt;
 pub(crate) use caret::with_excerpt;
 pub(crate) use copy::CopyOption;
 pub(crate) use errors::{planning_error, unknown_column};
-pub(crate) use parse::span_of;
+pub(crate) use parse::{span_of, tokens};
 pub(crate) use script::offset;
 pub use script::{Script, StatementText, split};
 pub(crate) use suggest::hint as suggestion;
 pub(crate) use table_function::{About, FileCall};
 
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
+use defined::DefinedCalls;
 use hints::Hints;
 use naming::Labels;
 use provider::Provider;
@@ -86,11 +93,18 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Reads `sql`, which must be one statement, and resolves what it reads.
     pub(crate) fn new(sql: &str, tables: &dyn Tables) -> Result<Self> {
-        let tokens = types::take(limits::take(operators::take(from_first::spell_tables(parse::tokens(sql)?))));
-        let tokens = exclude::take(asof::take(from_first::complete(stars::take(calls::take(tokens))))?);
+        Prepared::of_tokens(parse::tokens(sql)?, tables)
+    }
+
+    /// The same for a statement in tokens.
+    pub(crate) fn of_tokens(tokens: Vec<TokenWithSpan>, tables: &dyn Tables) -> Result<Self> {
+        let tokens = friendly(facts::put(tokens, tables)?)?;
         let (mut tokens, hints) = Hints::take(tokens)?;
         let copy_options = copy::take_options(&mut tokens)?;
         let mut written = parse::statement(&tokens)?;
+        if let Some(calls) = DefinedCalls::of(&tokens, tables) {
+            calls.spell_out(&mut written, None)?;
+        }
         macros::spell_out_tables(&mut written);
         Ok(Prepared { copy_options, ..Prepared::from_tokens(&mut tokens, written, hints, tables)? })
     }
@@ -106,8 +120,15 @@ impl Prepared {
         let mut spelling = Spelling::default();
         relations.teach(&mut spelling);
         spelling.learn_tokens(tokens);
+        let calls = DefinedCalls::of(tokens, tables);
+        if let Some(calls) = &calls {
+            calls.teach(&mut spelling);
+        }
         spelling.apply(tokens);
         let mut statement = parse::statement(tokens)?;
+        if let Some(calls) = &calls {
+            calls.spell_out(&mut statement, Some(&spelling))?;
+        }
         macros::spell_out_tables(&mut statement);
         relations.replace(&mut statement, &spelling)?;
         naming::name_columns(&mut statement);
@@ -123,7 +144,7 @@ impl Prepared {
         calls::spell_out(&mut statement);
         macros::spell_out(&mut statement);
         ordered::spell_out(&mut statement);
-        let provider = Provider::new(relations.sources(&spelling), tables.names());
+        let provider = Provider::new(relations.sources(&spelling), tables.names(), tables.defined());
         let labels = Labels::of(&written);
         let (tokens, copy_options) = (tokens.to_vec(), Vec::new());
         let mut prepared = Prepared { written, statement, copy_options, tokens, labels, hints, provider };
@@ -175,6 +196,14 @@ impl Prepared {
         crate::plan::analyze(plan).map_err(planning_error)
     }
 
+    /// The plan of the query that this statement is.
+    pub(crate) fn query_plan(&self) -> Result<LogicalPlan> {
+        match &self.statement {
+            Statement::Query(query) => self.plan(query),
+            other => Err(Error::new(Code::Syntax, format!("expected a query, found {other}"))),
+        }
+    }
+
     /// The columns of a CREATE TABLE.
     pub(crate) fn columns(&self, columns: &[ColumnDef]) -> Result<Schema> {
         self.planner().build_schema(columns.to_vec()).map_err(planning_error)
@@ -188,6 +217,12 @@ impl Prepared {
     fn planner(&self) -> SqlToRel<'_, Provider> {
         SqlToRel::new_with_options(&self.provider, parser_options())
     }
+}
+
+/// Tokens that the parser reads, for those that people write.
+pub(crate) fn friendly(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
+    let tokens = types::take(limits::take(operators::take(from_first::spell_tables(tokens))));
+    Ok(exclude::take(asof::take(from_first::complete(stars::take(calls::take(tokens))))?))
 }
 
 /// How the planner reads what the parser gives it.

@@ -9,7 +9,7 @@ use super::dialect::FloeDialect;
 use crate::error::{Code, Error, Result, Span};
 
 /// How deep expressions and subqueries may nest.
-const DEPTH: usize = 128;
+pub(super) const DEPTH: usize = 128;
 
 /// The text as tokens, with the place of each.
 pub(crate) fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>> {

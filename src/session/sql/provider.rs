@@ -16,6 +16,8 @@ use super::types::Types;
 use crate::error::{Code, Error, Result};
 use crate::expr::{FunctionRegistry, functions};
 use crate::plan::WorkTable;
+use crate::session::definitions::Defined;
+use crate::session::names::Name;
 
 /// The surroundings of one statement.
 pub(crate) struct Provider {
@@ -24,12 +26,18 @@ pub(crate) struct Provider {
     names: Vec<String>,
     options: ConfigOptions,
     functions: &'static FunctionRegistry,
+    types: Arc<Types>,
 }
 
 impl Provider {
     /// A provider of these relations (by lower-case name); `names` are those of the whole catalog.
-    pub(crate) fn new(sources: BTreeMap<String, Result<Arc<dyn TableSource>>>, names: Vec<String>) -> Self {
-        Provider { sources, names, options: super::planner_options(), functions: functions() }
+    pub(crate) fn new(
+        sources: BTreeMap<String, Result<Arc<dyn TableSource>>>,
+        names: Vec<String>,
+        defined: Arc<Defined>,
+    ) -> Self {
+        let types = Arc::new(Types { defined });
+        Provider { sources, names, options: super::planner_options(), functions: functions(), types }
     }
 
     fn unknown(&self, name: &TableReference) -> Error {
@@ -57,8 +65,11 @@ fn looks_like_a_file(name: &str) -> bool {
 impl ContextProvider for Provider {
     fn get_table_source(&self, name: TableReference) -> PlanResult<Arc<dyn TableSource>> {
         let found = match &name {
-            TableReference::Bare { table } => self.sources.get(&table.to_lowercase()),
-            _ => None,
+            TableReference::Bare { table } => self.sources.get(&Name::plain(table).key()),
+            TableReference::Partial { schema, table } => {
+                self.sources.get(&Name { schema: Some(schema.to_string()), name: table.to_string() }.key())
+            }
+            TableReference::Full { .. } => None,
         };
         match found {
             Some(Ok(source)) => Ok(source.clone()),
@@ -80,7 +91,7 @@ impl ContextProvider for Provider {
     }
 
     fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
-        Some(Arc::new(Types))
+        Some(self.types.clone())
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {

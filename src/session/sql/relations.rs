@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use arrow::datatypes::FieldRef;
 use arrow::record_batch::RecordBatch;
 use datafusion_expr::{LogicalPlan, TableSource};
 use datafusion_sql::sqlparser::ast::{
@@ -23,12 +24,14 @@ use crate::error::{Code, Error, Result, Span};
 use crate::io::shown;
 use crate::plan::{FileTable, StoredTable};
 use crate::scan::{Options, ScanSpec};
+use crate::session::definitions::Defined;
+use crate::session::names::Name;
 use crate::session::relation::Relation;
 
 /// What a statement may read.
 pub(crate) trait Tables {
     /// The table, view or frame of that name regardless of case.
-    fn table(&self, name: &str) -> Option<Result<Relation>>;
+    fn table(&self, name: &Name) -> Option<Result<Relation>>;
 
     /// The names of all tables, views and frames.
     fn names(&self) -> Vec<String>;
@@ -41,6 +44,21 @@ pub(crate) trait Tables {
 
     /// What is found out about the files of a call that does not ask for their rows.
     fn facts(&self, call: &FileCall) -> Result<RecordBatch>;
+
+    /// Macros, types and variables.
+    fn defined(&self) -> Arc<Defined> {
+        Arc::default()
+    }
+
+    /// The columns of a table with their defaults; `None` for what is no table.
+    fn columns(&self, _name: &Name) -> Option<Vec<(FieldRef, Option<String>)>> {
+        None
+    }
+
+    /// The text form of a setting.
+    fn setting(&self, name: &str) -> Result<String> {
+        Err(Error::new(Code::UnknownSetting, format!("there is no setting \"{name}\"")))
+    }
 }
 
 /// The relations of one statement.
@@ -127,12 +145,10 @@ impl Visitor for Collector<'_> {
     }
 
     fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<Box<Error>> {
-        if let [ObjectNamePart::Identifier(name)] = name.0.as_slice()
-            && name.quote_style != Some('\'')
-        {
-            let key = name.value.to_lowercase();
+        if let Some(name) = Name::of(name) {
+            let key = name.key();
             if !self.relations.found.contains_key(&key)
-                && let Some(found) = self.tables.table(&name.value)
+                && let Some(found) = self.tables.table(&name)
             {
                 self.relations.add(key, found);
             }

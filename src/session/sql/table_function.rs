@@ -9,6 +9,7 @@ use super::parse::span_of;
 use crate::error::{Code, Error, Result};
 use crate::io::shown;
 use crate::scan::{Format, OptionValue, Options};
+use crate::session::facts::FUNCTIONS;
 
 /// What is read: globs, the format where it is said, options.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,7 +79,7 @@ const NAMES: [&str; 21] = [
 
 /// These, and those that are short for queries.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> + Clone {
-    NAMES.into_iter().chain(macros::table_names())
+    NAMES.into_iter().chain(FUNCTIONS).chain(macros::table_names())
 }
 
 /// Whether a table function of that name makes rows of its arguments, without any file.
@@ -88,7 +89,7 @@ pub(crate) fn makes_rows(name: &str) -> bool {
 
 /// Whether a table function of that name, without arguments, tells what the engine has.
 pub(crate) fn is_of_engine(name: &str) -> bool {
-    name.eq_ignore_ascii_case("floe_functions")
+    name.eq_ignore_ascii_case("floe_functions") || FUNCTIONS.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// The format that a table function of that name reads.

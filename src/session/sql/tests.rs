@@ -27,9 +27,9 @@ fn spec(pattern: &str, schema: &Arc<Schema>) -> ScanSpec {
 }
 
 impl Tables for Fake {
-    fn table(&self, name: &str) -> Option<Result<Relation>> {
-        let (_, schema) = self.0.get(&name.to_lowercase())?;
-        Some(Ok(Relation::Files(FileTable::new(Arc::new(spec(name, schema))))))
+    fn table(&self, name: &crate::session::names::Name) -> Option<Result<Relation>> {
+        let (_, schema) = self.0.get(&name.key())?;
+        Some(Ok(Relation::Files(FileTable::new(Arc::new(spec(&name.name, schema))))))
     }
 
     fn names(&self) -> Vec<String> {

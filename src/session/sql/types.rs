@@ -18,10 +18,14 @@ use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use super::suggest;
 use crate::error::{Code, Error};
 use crate::expr::types::{HUGEINT, sql_type_from_name};
+use crate::session::definitions::Defined;
 
 /// What the planner asks about types. TIMESTAMP counts microseconds, so that it reaches from year 1 to 9999 and beyond.
 #[derive(Debug)]
-pub(super) struct Types;
+pub(super) struct Types {
+    /// Those that CREATE TYPE made.
+    pub defined: Arc<Defined>,
+}
 
 impl TypePlanner for Types {
     fn plan_type_field(&self, sql_type: &SqlType) -> PlanResult<Option<FieldRef>> {
@@ -115,6 +119,9 @@ impl Types {
     }
 
     fn named(&self, name: &str) -> PlanResult<DataType> {
+        if let Some((_, known)) = self.defined.types.get(&name.replace('"', "").to_lowercase()) {
+            return Ok(known.clone());
+        }
         sql_type_from_name(name).map_err(|_| unknown(name))
     }
 }

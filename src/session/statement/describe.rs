@@ -1,21 +1,21 @@
-//! DESCRIBE, EXPLAIN, SHOW TABLES, SHOW COLUMNS.
+//! EXPLAIN, DESCRIBE, SUMMARIZE and SHOW.
 
-use datafusion_sql::sqlparser::ast::{
-    CreateTable, DescribeAlias, ObjectName, ShowStatementOptions, Spanned, Statement,
-};
+use datafusion_sql::sqlparser::ast::{CreateTable, DescribeAlias, Statement};
+use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::{Running, not_supported};
-use crate::error::{Error, Result, Span};
-use crate::expr::types::sql_type_name;
-use crate::session::DataFrame;
+use super::Running;
+use crate::error::{Error, Result};
+use crate::session::names::Name;
 use crate::session::scope::Scope;
-use crate::session::sql::{Prepared, span_of};
+use crate::session::sql::facts;
+use crate::session::sql::words::{Tokens, Words, made};
+use crate::session::{DataFrame, Session};
 
 impl Running<'_> {
-    /// `EXPLAIN query` and `DESCRIBE query`.
+    /// `EXPLAIN query`.
     pub(super) fn explain(&self) -> Result<DataFrame> {
         let Statement::Explain {
-            describe_alias,
+            describe_alias: DescribeAlias::Explain,
             analyze,
             query_plan: false,
             estimate: false,
@@ -29,105 +29,95 @@ impl Running<'_> {
         };
         let frame = match statement.as_ref() {
             Statement::Query(query) => DataFrame::new(self.session.clone(), self.prepared.plan(query)?),
-            other => self.query_of_change(other, describe_alias)?,
+            other => self.query_of_change(other)?,
         };
-        match describe_alias {
-            DescribeAlias::Explain => {
-                let text = if *analyze { frame.explain_analyze()? } else { frame.explain()? };
-                self.answer(vec![("plan", text.lines().map(str::to_string).collect())])
-            }
-            DescribeAlias::Describe | DescribeAlias::Desc => self.columns_of(&frame),
-        }
+        let text = if *analyze { frame.explain_analyze()? } else { frame.explain()? };
+        self.answer(vec![("plan", text.lines().map(str::to_string).collect())])
     }
 
-    /// The query of a statement that changes a table or writes a file.
-    fn query_of_change(&self, statement: &Statement, verb: &DescribeAlias) -> Result<DataFrame> {
-        match (statement, &self.prepared.written) {
-            (Statement::Insert(insert), Statement::Explain { statement: written, .. }) => {
-                self.insert_rows(written, insert).map(|(_, frame)| frame)
-            }
-            (Statement::CreateTable(CreateTable { query: Some(query), .. }), _) => {
+    /// The query of a statement that makes a table or writes a file.
+    fn query_of_change(&self, statement: &Statement) -> Result<DataFrame> {
+        match statement {
+            Statement::CreateTable(CreateTable { query: Some(query), .. }) => {
                 Ok(DataFrame::new(self.session.clone(), self.prepared.plan(query)?))
             }
-            (Statement::Copy { source, to: true, .. }, _) => self.copied(source),
-            _ => Err(Error::not_supported(format_args!("{verb} of a statement without a query"))),
+            Statement::Copy { source, to: true, .. } => self.copied(source),
+            _ => Err(Error::not_supported("EXPLAIN of a statement without a query")),
         }
     }
+}
 
-    /// `DESCRIBE table`, and EXPLAIN of a table as other engines take it.
-    pub(super) fn describe_table(&self) -> Result<DataFrame> {
-        match &self.prepared.written {
-            Statement::ExplainTable { hive_format: None, table_name, .. } => self.describe_name(table_name),
-            other => Err(not_supported(other)),
+/// The query that DESCRIBE, SUMMARIZE or SHOW of a table or query stands for; `None` for another statement.
+pub(super) fn query(session: &Session, mut words: Words) -> Result<Option<Tokens>> {
+    let place = words.place();
+    let scope = Scope::new(session.engine());
+    if words.accept("SUMMARIZE") {
+        return facts::query("SUMMARIZE", words.rest(), place, &scope).map(Some);
+    }
+    if words.accept("DESCRIBE") || words.accept("DESC") {
+        if words.is_empty() {
+            return made("SHOW TABLES", place).map(Some);
         }
+        words.accept("TABLE");
+        return facts::query("DESCRIBE", words.rest(), place, &scope).map(Some);
     }
+    words.expect("SHOW")?;
+    if words.accept("COLUMNS FROM") || words.accept("COLUMNS IN") {
+        return facts::query("DESCRIBE", words.rest(), place, &scope).map(Some);
+    }
+    if words.accept("ALL TABLES") {
+        words.end()?;
+        return made(ALL_TABLES, place).map(Some);
+    }
+    if words.accept("SCHEMAS") || words.accept("DATABASES") {
+        words.end()?;
+        return made("SELECT schema_name FROM information_schema.schemata", place).map(Some);
+    }
+    match is_table(session, words.rest()) {
+        true => facts::query("DESCRIBE", words.rest(), place, &scope).map(Some),
+        false => Ok(None),
+    }
+}
 
-    pub(super) fn show_columns(&self) -> Result<DataFrame> {
-        match &self.prepared.written {
-            Statement::ShowColumns { extended: false, full: false, show_options } => match show_options {
-                ShowStatementOptions {
-                    show_in: Some(place),
-                    starts_with: None,
-                    limit: None,
-                    filter_position: None,
-                    ..
-                } => match &place.parent_name {
-                    Some(name) => self.describe_name(name),
-                    None => Err(not_supported(&self.prepared.written)),
-                },
-                _ => Err(Error::not_supported("a condition in SHOW COLUMNS")),
-            },
-            other => Err(not_supported(other)),
+const ALL_TABLES: &str = "SELECT table_catalog AS database, table_schema AS schema, table_name AS name, \
+    list(column_name ORDER BY ordinal_position) AS column_names, list(data_type ORDER BY ordinal_position) AS column_types, \
+    false AS temporary FROM information_schema.columns GROUP BY ALL ORDER BY schema, name";
+
+/// Whether the words name a table, or a query rather than a setting.
+fn is_table(session: &Session, words: &[TokenWithSpan]) -> bool {
+    let name = match words {
+        [TokenWithSpan { token: Token::Word(word), .. }] => Name::plain(&word.value),
+        [TokenWithSpan { token: Token::Word(schema), .. }, dot, TokenWithSpan { token: Token::Word(word), .. }]
+            if dot.token == Token::Period =>
+        {
+            Name { schema: Some(schema.value.clone()), name: word.value.clone() }
         }
-    }
+        [TokenWithSpan { token: Token::SingleQuotedString(_), .. }] => return true,
+        _ => return false,
+    };
+    session.engine().catalog.get(&name).is_some()
+}
 
-    /// Describes what `SELECT * FROM name` would give.
-    fn describe_name(&self, name: &ObjectName) -> Result<DataFrame> {
-        const BEFORE: &str = "SELECT * FROM ";
-        let place = span_of(name.span());
-        let query = format!("{BEFORE}{name}");
-        let here = |span: Span| Span {
-            line: place.line,
-            column: place.column + span.column - 1 - BEFORE.len() as u64,
-            ..span
-        };
-        let prepared =
-            Prepared::new(&query, &Scope::new(self.session.engine())).map_err(|error| error.relocate(here))?;
-        let Statement::Query(query) = &prepared.statement else {
-            return Err(not_supported(&self.prepared.written));
-        };
-        let plan = prepared.plan(query).map_err(|error| error.relocate(here))?;
-        self.columns_of(&DataFrame::new(self.session.clone(), plan))
+/// `SHOW TABLES`: those of the session's schema.
+pub(super) fn show_tables(session: &Session, mut words: Words) -> Result<DataFrame> {
+    words.expect("SHOW TABLES")?;
+    let catalog = &session.engine().catalog;
+    let mut schema = catalog.current_schema();
+    if words.accept("FROM") {
+        schema = words.word("the name of a schema")?;
     }
-
-    fn columns_of(&self, frame: &DataFrame) -> Result<DataFrame> {
-        let schema = frame.schema();
-        let column = |text: &dyn Fn(&arrow::datatypes::Field) -> String| {
-            schema.fields().iter().map(|field| text(field)).collect::<Vec<_>>()
-        };
-        self.answer(vec![
-            ("column_name", column(&|field| field.name().clone())),
-            ("column_type", column(&|field| sql_type_name(field.data_type()))),
-            ("null", column(&|field| if field.is_nullable() { "YES" } else { "NO" }.to_string())),
-        ])
+    if !words.is_empty() {
+        return Err(Error::not_supported("a condition in SHOW TABLES")
+            .span(words.span())
+            .hint("write SELECT table_name FROM duckdb_tables() WHERE …"));
     }
-
-    pub(super) fn show_tables(&self) -> Result<DataFrame> {
-        let Statement::ShowTables {
-            terse: false, history: false, extended: false, external: false, show_options, ..
-        } = &self.prepared.written
-        else {
-            return Err(not_supported(&self.prepared.written));
-        };
-        let ShowStatementOptions { show_in: None, starts_with: None, limit: None, filter_position: None, .. } =
-            show_options
-        else {
-            return Err(Error::not_supported("a condition in SHOW TABLES"));
-        };
-        let tables = self.session.engine().catalog.list();
-        self.answer(vec![
-            ("name", tables.iter().map(|(name, _)| name.clone()).collect()),
-            ("type", tables.iter().map(|(_, kind)| (*kind).to_string()).collect()),
-        ])
-    }
+    let tables: Vec<_> =
+        catalog.list().into_iter().filter(|named| named.schema.eq_ignore_ascii_case(&schema)).collect();
+    super::answer(
+        session,
+        vec![
+            ("name", tables.iter().map(|named| named.name.clone()).collect()),
+            ("type", tables.iter().map(|named| named.entry.kind().to_string()).collect()),
+        ],
+    )
 }

@@ -4,25 +4,28 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
 use datafusion_sql::sqlparser::ast::helpers::stmt_create_table::CreateTableBuilder;
-use datafusion_sql::sqlparser::ast::{ColumnOption, CreateTable, CreateView, ObjectType, Statement};
+use datafusion_sql::sqlparser::ast::{ColumnOption, CreateTable, CreateView, Ident, ObjectType, Statement};
 
-use super::{Running, not_supported, simple_name};
+use super::insert::default_value;
+use super::{Running, not_supported, table_name};
 use crate::error::{Code, Error, Result};
-use crate::session::DataFrame;
 use crate::session::catalog::{Entry, IfTaken, Table, View};
 use crate::session::rows::store_rows;
 use crate::session::scope::Scope;
-use crate::session::sql::offset;
 use crate::session::sql::spelling::distinct_names;
+use crate::session::sql::words::Tokens;
+use crate::session::sql::{Prepared, offset, span_of};
+use crate::session::{DataFrame, Session};
 use crate::store::StoredRows;
 
 impl Running<'_> {
     /// `CREATE [OR REPLACE] [TEMP] TABLE [IF NOT EXISTS] name (columns) | AS query`.
-    pub(super) fn create_table(&self, create: &CreateTable) -> Result<DataFrame> {
+    /// `columns`: names for the columns of the query; empty: the query's own.
+    pub(super) fn create_table(&self, create: &CreateTable, columns: &[String]) -> Result<DataFrame> {
         let Statement::CreateTable(written) = &self.prepared.written else {
             return Err(not_supported(&self.prepared.written));
         };
-        let name = simple_name(&written.name)?;
+        let name = &table_name(&written.name)?;
         only_what_is_read(create)?;
         let if_taken = if_taken(create.or_replace, create.if_not_exists)?;
         let engine = self.session.engine();
@@ -34,7 +37,7 @@ impl Running<'_> {
                 let frame = DataFrame::new(self.session.clone(), self.prepared.plan(query)?);
                 // The types may be certain only now.
                 let stream = frame.stream()?;
-                let schema = Arc::new(table_schema(&stream.schema()));
+                let schema = Arc::new(table_schema(&stream.schema(), columns)?);
                 let rows = store_rows(stream, &schema, engine.store())?;
                 Table::new(schema, rows)
             }
@@ -46,8 +49,8 @@ impl Running<'_> {
                 return Err(Error::new(Code::InvalidQuery, format!("table \"{name}\" needs columns or a query")));
             }
             None => {
-                let schema = self.declared_schema(written)?;
-                Table::new(schema.clone(), StoredRows::empty(schema))
+                let Declared { schema, defaults } = self.declared_columns(written)?;
+                Table::with_defaults(schema.clone(), defaults, StoredRows::empty(schema))
             }
         };
         engine.catalog.create(name, Entry::Table(Arc::new(table)), if_taken)?;
@@ -55,13 +58,19 @@ impl Running<'_> {
     }
 
     /// The columns as declared, in the spelling of the statement.
-    fn declared_schema(&self, create: &CreateTable) -> Result<Arc<Schema>> {
-        for column in &create.columns {
-            let other = column.options.iter().find(|option| {
-                !matches!(option.option, ColumnOption::NotNull | ColumnOption::Null) || option.name.is_some()
-            });
-            if let Some(option) = other {
-                return Err(Error::not_supported(format_args!("{option} of column \"{}\"", column.name.value)));
+    fn declared_columns(&self, create: &CreateTable) -> Result<Declared> {
+        let mut defaults = vec![None; create.columns.len()];
+        for (column, default) in create.columns.iter().zip(&mut defaults) {
+            for option in &column.options {
+                match &option.option {
+                    ColumnOption::NotNull | ColumnOption::Null if option.name.is_none() => {}
+                    ColumnOption::Default(value) if option.name.is_none() => {
+                        let text = value.to_string();
+                        default_value(self.session, &text)?;
+                        *default = Some(text);
+                    }
+                    other => return Err(refused_option(&column.name, other)),
+                }
             }
         }
         let schema = self.prepared.columns(&create.columns)?;
@@ -70,7 +79,7 @@ impl Running<'_> {
             Some((field, _)) => {
                 Err(Error::new(Code::InvalidQuery, format!("two columns are called \"{}\"", field.name())))
             }
-            None => Ok(Arc::new(schema)),
+            None => Ok(Declared { schema: Arc::new(schema), defaults }),
         }
     }
 
@@ -79,7 +88,7 @@ impl Running<'_> {
         let Statement::CreateView(written) = &self.prepared.written else {
             return Err(not_supported(&self.prepared.written));
         };
-        let name = simple_name(&written.name)?;
+        let name = &table_name(&written.name)?;
         let plain = CreateView {
             or_replace: create.or_replace,
             if_not_exists: create.if_not_exists,
@@ -132,14 +141,50 @@ impl Running<'_> {
         };
         let engine = self.session.engine();
         for name in names {
-            let name = simple_name(name)?;
-            if kind != "table" || engine.catalog.get(name).is_some() || !engine.side.remove(name) {
+            let name = &table_name(name)?;
+            if kind != "table" || engine.catalog.get(name).is_some() || !engine.side.remove(&name.key()) {
                 engine.catalog.remove(name, kind, *if_exists)?;
             }
         }
         self.nothing()
     }
 }
+
+/// Columns as CREATE TABLE declares them.
+pub(super) struct Declared {
+    pub schema: Arc<Schema>,
+    pub defaults: Vec<Option<String>>,
+}
+
+/// The columns of the CREATE TABLE that the tokens are.
+pub(super) fn declared(session: &Session, create: Tokens) -> Result<Declared> {
+    let prepared = Prepared::of_tokens(create, &Scope::new(session.engine()))?;
+    let running = Running { session, sql: "", prepared: &prepared };
+    match &prepared.written {
+        Statement::CreateTable(create) => {
+            only_what_is_read(create)?;
+            running.declared_columns(create)
+        }
+        other => Err(not_supported(other)),
+    }
+}
+
+/// The error for what a column of floe cannot have.
+fn refused_option(column: &Ident, option: &ColumnOption) -> Error {
+    let hint = match option {
+        ColumnOption::PrimaryKey(_) | ColumnOption::Unique(_) | ColumnOption::ForeignKey(_) => NO_KEYS,
+        ColumnOption::Check(_) => "floe checks NOT NULL only: look for rows that break the rule with a query",
+        ColumnOption::Generated { .. } | ColumnOption::Alias(_) | ColumnOption::Materialized(_) => NOT_GENERATED,
+        _ => "a column has a name, a type, and perhaps DEFAULT and NOT NULL",
+    };
+    let error = Error::not_supported(format_args!("{option} of column \"{}\"", column.value));
+    error.span(span_of(column.span)).hint(hint)
+}
+
+/// What to do without keys.
+const NO_KEYS: &str = "floe is not a transactional store: look for repeated keys with GROUP BY … HAVING count(*) > 1";
+/// What to do without generated columns.
+pub(super) const NOT_GENERATED: &str = "make a view that computes the column";
 
 fn if_taken(replace: bool, keep: bool) -> Result<IfTaken> {
     match (replace, keep) {
@@ -160,7 +205,11 @@ fn only_what_is_read(create: &CreateTable) -> Result<()> {
         .query(create.query.clone())
         .hive_formats(create.hive_formats.clone().filter(|formats| *formats == Default::default()))
         .build();
-    if *create == plain { Ok(()) } else { Err(Error::not_supported("an option or constraint of CREATE TABLE")) }
+    if *create == plain {
+        Ok(())
+    } else {
+        Err(Error::not_supported("an option or constraint of CREATE TABLE").hint(NO_KEYS))
+    }
 }
 
 /// The view without anything but name, columns and query.
@@ -187,13 +236,17 @@ fn plain_view(create: &CreateView) -> CreateView {
 }
 
 /// The schema of a table made of a query's rows: names that differ, and every column may be NULL.
-fn table_schema(schema: &Schema) -> Schema {
-    let names = distinct_names(schema.fields().iter().map(|field| field.name().as_str()));
-    let fields: Vec<Field> = schema
-        .fields()
-        .iter()
-        .zip(names)
-        .map(|(field, name)| Field::new(name, field.data_type().clone(), true))
-        .collect();
-    Schema::new(fields)
+fn table_schema(schema: &Schema, columns: &[String]) -> Result<Schema> {
+    if columns.len() > schema.fields().len() {
+        let message = format!("{} names for {} columns", columns.len(), schema.fields().len());
+        return Err(Error::new(Code::InvalidQuery, message));
+    }
+    let own = schema.fields().iter().skip(columns.len()).map(|field| field.name());
+    let names = distinct_names(columns.iter().chain(own).map(String::as_str));
+    if let Some((first, _)) = columns.iter().zip(&names).find(|(column, name)| column != name) {
+        return Err(Error::new(Code::InvalidQuery, format!("two columns are called \"{first}\"")));
+    }
+    let fields = schema.fields().iter().zip(names);
+    let fields: Vec<Field> = fields.map(|(field, name)| Field::new(name, field.data_type().clone(), true)).collect();
+    Ok(Schema::new(fields))
 }

@@ -26,8 +26,11 @@ fn query(session: &Session, sql: &str) -> Vec<String> {
     }
 }
 
+/// Runs a statement that answers nothing but how many rows it changed.
 fn done(session: &Session, sql: &str) {
-    assert!(query(session, sql).is_empty(), "{sql}");
+    let frame = session.sql(sql).unwrap();
+    let names: Vec<String> = frame.schema().fields().iter().map(|field| field.name().clone()).collect();
+    assert!(names.is_empty() || names == ["Count"], "{sql}");
 }
 
 /// What running gives, as an error.
@@ -94,8 +97,8 @@ fn names_of_a_file_match_without_regard_to_case() {
     assert_eq!(names, ["UserId", "Foo", "N"]);
     assert_eq!(rows(&frame), ["1,1,1", "2,2,1"]);
     assert_eq!(frame.collect().unwrap()[0].schema().field(0).name(), "UserId");
-    let described = query(&session, &format!("describe '{}'", path.display()));
-    assert_eq!(described, ["UserId,BIGINT,YES", "Name,VARCHAR,YES"]);
+    let described = query(&session, &format!("select column_name, column_type from (describe '{}')", path.display()));
+    assert_eq!(described, ["UserId,BIGINT", "Name,VARCHAR"]);
 }
 
 #[test]
@@ -191,7 +194,10 @@ fn answers_of_the_session_are_rows() {
     done(&session, "create table t (x int)");
     assert!(query(&session, "explain insert into t select 1").len() > 2);
     assert!(query(&session, "from t").is_empty());
-    assert_eq!(query(&session, "describe select 1::int as a, 'x' as b"), ["a,INTEGER,NO", "b,VARCHAR,NO"]);
+    assert_eq!(
+        query(&session, "select column_name, column_type from (describe select 1::int as a, 'x' as b)"),
+        ["a,INTEGER", "b,VARCHAR"]
+    );
 }
 
 #[test]

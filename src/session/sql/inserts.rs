@@ -1,0 +1,170 @@
+//! INSERT in its parts: the table, its columns, and the query of the rows.
+
+use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use super::changes::{Returning, split_with, with_default};
+use super::words::{Tokens, Words, parts};
+use crate::error::{Error, Result, Span};
+use crate::session::names::Name;
+
+/// `[WITH …] INSERT INTO table [(columns)] [BY NAME] query [RETURNING …]`.
+pub(crate) struct InsertInto {
+    pub table: Name,
+    pub span: Span,
+    /// Empty: all of them, in their order.
+    pub columns: Vec<(String, Span)>,
+    /// Whether the query's columns go to those of their names.
+    pub by_name: bool,
+    /// `None` for DEFAULT VALUES.
+    pub rows: Option<Tokens>,
+    pub returning: Option<Returning>,
+}
+
+impl InsertInto {
+    /// Reads the statement; `None` for another.
+    pub(crate) fn read(tokens: &[TokenWithSpan]) -> Result<Option<Self>> {
+        let mut words = Words::new(tokens);
+        let mut rows = split_with(&mut words).to_vec();
+        if !words.accept("INSERT") {
+            return Ok(None);
+        }
+        if words.accept("OR") {
+            return Err(no_keys("INSERT OR …", &words));
+        }
+        words.expect("INTO")?;
+        let span = words.span();
+        let table = words.name("the name of a table")?;
+        let alias = if words.accept("AS") { words.word("an alias")? } else { table.name.clone() };
+        let columns = columns(&mut words)?;
+        let by_name = words.accept("BY NAME");
+        if by_name && !columns.is_empty() {
+            return Err(words.unexpected("the columns either in parentheses or BY NAME"));
+        }
+        if !by_name {
+            words.accept("BY POSITION");
+        }
+        let rows = match words.accept("DEFAULT VALUES") {
+            true => None,
+            false => {
+                rows.extend(query(&mut words)?.iter().cloned());
+                Some(rows)
+            }
+        };
+        if words.peek() == "ON" {
+            return Err(no_keys("INSERT … ON CONFLICT", &words));
+        }
+        let returning = Returning::read(&mut words, &alias)?;
+        words.end()?;
+        Ok(Some(InsertInto { table, span, columns, by_name, rows, returning }))
+    }
+
+    /// The query with `defaults`, by the query's columns, in the place of DEFAULT in VALUES.
+    pub(crate) fn query(&self, defaults: &[String]) -> Result<Option<Tokens>> {
+        let Some(rows) = &self.rows else { return Ok(None) };
+        let mut words = Words::new(rows);
+        if words.peek() != "VALUES" {
+            return Ok(Some(rows.clone()));
+        }
+        let mut query: Tokens = words.rest().iter().take(1).cloned().collect();
+        words.expect("VALUES")?;
+        for (index, row) in parts(words.rest()).into_iter().enumerate() {
+            if index > 0 {
+                query.push(TokenWithSpan::new(Token::Comma, super::words::place_of(row)));
+            }
+            query.extend(row_with_defaults(row, defaults)?);
+        }
+        Ok(Some(query))
+    }
+}
+
+/// The words of the query: up to what may follow it.
+fn query<'a>(words: &mut Words<'a>) -> Result<&'a [TokenWithSpan]> {
+    let whole = words.clone();
+    let mut query = words.until(&["RETURNING", "ON"]);
+    // ON also belongs to joins.
+    while words.peek() == "ON" && words.peek_at(1) != "CONFLICT" {
+        words.accept("ON");
+        words.until(&["RETURNING", "ON"]);
+        query = whole.rest().get(..whole.rest().len() - words.rest().len()).unwrap_or_default();
+    }
+    if query.is_empty() { Err(words.unexpected("VALUES or a query")) } else { Ok(query) }
+}
+
+fn no_keys(what: &str, words: &Words) -> Error {
+    Error::not_supported(what)
+        .span(words.span())
+        .hint("tables have no keys: delete the rows that are there first, or insert those only that are not")
+}
+
+/// `(a, b)` before the query.
+fn columns(words: &mut Words) -> Result<Vec<(String, Span)>> {
+    let mut columns = Vec::new();
+    let is_list = words.rest().first().is_some_and(|token| token.token == Token::LParen);
+    let begins_query = ["SELECT", "WITH", "FROM", "VALUES"].contains(&words.peek_at(1).as_str())
+        || words.rest().get(1).is_some_and(|token| token.token == Token::LParen);
+    if !is_list || begins_query {
+        return Ok(columns);
+    }
+    for part in parts(words.parenthesised()?) {
+        let mut column = Words::new(part);
+        let span = column.span();
+        columns.push((column.word("the name of a column")?, span));
+        column.end()?;
+    }
+    Ok(columns)
+}
+
+/// `(1, DEFAULT)` with the default of the second column.
+fn row_with_defaults(row: &[TokenWithSpan], defaults: &[String]) -> Result<Tokens> {
+    let ([open, inner @ .., close], true) = (row, row.len() > 2) else { return Ok(row.to_vec()) };
+    if open.token != Token::LParen || close.token != Token::RParen {
+        return Ok(row.to_vec());
+    }
+    let mut with_defaults = vec![open.clone()];
+    for (index, value) in parts(inner).into_iter().enumerate() {
+        if index > 0 {
+            with_defaults.push(TokenWithSpan::new(Token::Comma, open.span));
+        }
+        with_defaults.extend(with_default(value, defaults.get(index).map_or("NULL", String::as_str))?);
+    }
+    with_defaults.push(close.clone());
+    Ok(with_defaults)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::sql::{parse, words};
+
+    fn read(sql: &str) -> Result<InsertInto> {
+        InsertInto::read(&words::solid(parse::tokens(sql)?)).map(|insert| insert.unwrap())
+    }
+
+    fn query(sql: &str) -> String {
+        let tokens = read(sql).and_then(|insert| insert.query(&["7".to_string(), "x".to_string()])).unwrap().unwrap();
+        tokens.iter().map(|token| token.token.to_string()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_parts_of_an_insert_are_found() {
+        assert_eq!(
+            query("insert into t values (1, default), (default, (2, 3))"),
+            "values ( 1 , x ) , ( 7 , ( 2 , 3 ) )"
+        );
+        assert_eq!(query("insert into t (b, a) (select 1, 2) returning a"), "( select 1 , 2 )");
+        assert_eq!(query("with w as (select 1) insert into s.t from w"), "with w as ( select 1 ) from w");
+        assert_eq!(
+            query("insert into t select 1 from a join b on a.x = b.x join c on true"),
+            "select 1 from a join b on a . x = b . x join c on true"
+        );
+        assert!(read("insert into t by name select 1 as b").unwrap().by_name);
+    }
+
+    #[test]
+    fn what_needs_keys_is_refused() {
+        assert!(read("insert into t values (1) on conflict do nothing").is_err());
+        assert!(read("insert or replace into t values (1)").is_err());
+        assert!(read("insert into t (a) by name select 1 as a").is_err());
+        assert!(read("insert into t").is_err());
+    }
+}
