@@ -87,7 +87,11 @@ fn query<'a>(words: &mut Words<'a>) -> Result<&'a [TokenWithSpan]> {
         words.until(&["RETURNING", "ON"]);
         query = whole.rest().get(..whole.rest().len() - words.rest().len()).unwrap_or_default();
     }
-    if query.is_empty() { Err(words.unexpected("VALUES or a query")) } else { Ok(query) }
+    if query.is_empty() || Words::new(query).peek() == "SET" {
+        Err(words.unexpected("VALUES or a query"))
+    } else {
+        Ok(query)
+    }
 }
 
 fn no_keys(what: &str, words: &Words) -> Error {

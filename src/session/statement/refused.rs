@@ -15,7 +15,7 @@ const FILES: &str =
 const SEQUENCE: &str = "number rows with row_number() OVER () or with range";
 const NO_USERS: &str = "whoever can run floe can read the files that the process can read";
 
-const REFUSALS: [Refusal; 49] = [
+const REFUSALS: [Refusal; 48] = [
     ("BEGIN", "a transaction", TRANSACTION),
     ("START TRANSACTION", "a transaction", TRANSACTION),
     ("COMMIT", "a transaction", TRANSACTION),
@@ -64,7 +64,6 @@ const REFUSALS: [Refusal; 49] = [
         "write CREATE TABLE … AS, and do it again when the data changed",
     ),
     ("CREATE UNLOGGED TABLE", "an unlogged table", "leave UNLOGGED out: no table is logged"),
-    ("CREATE PERSISTENT", "something that outlives the session", FILES),
     ("CREATE OR REPLACE SCHEMA", "CREATE OR REPLACE SCHEMA", "write DROP SCHEMA … CASCADE first"),
     ("ALTER SCHEMA", "ALTER SCHEMA", "make another schema and rename its tables"),
     ("ALTER TYPE", "ALTER TYPE", "write CREATE OR REPLACE TYPE"),
