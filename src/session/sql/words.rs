@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing is skipped silently; what is not read is asked for by [`Words::end`] or handed on as a slice.
 
-use datafusion_sql::sqlparser::tokenizer::{Span as Place, Token, TokenWithSpan, Tokenizer};
+use datafusion_sql::sqlparser::tokenizer::{Span as Place, Token, TokenWithSpan, Tokenizer, Whitespace};
 
 use super::dialect::FloeDialect;
 use super::parse::span_of;
@@ -20,10 +20,26 @@ pub(crate) struct Words<'a> {
     place: Place,
 }
 
-/// The tokens without white space and without semicolons at the end.
+/// The tokens without white space and without semicolons at the end. Texts on neighbouring lines are one, since the parser
+/// could no longer see it.
 pub(crate) fn solid(tokens: Vec<TokenWithSpan>) -> Tokens {
-    let mut solid: Tokens =
-        tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF)).collect();
+    let mut solid = Tokens::with_capacity(tokens.len());
+    let mut new_line = false;
+    for token in tokens {
+        match (&token.token, solid.last_mut()) {
+            (Token::EOF, _) => {}
+            (Token::Whitespace(space), _) => new_line |= matches!(space, Whitespace::Newline),
+            (Token::SingleQuotedString(more), Some(TokenWithSpan { token: Token::SingleQuotedString(text), .. }))
+                if new_line =>
+            {
+                text.push_str(more)
+            }
+            _ => {
+                solid.push(token);
+                new_line = false;
+            }
+        }
+    }
     while matches!(solid.last(), Some(last) if last.token == Token::SemiColon) {
         solid.pop();
     }
