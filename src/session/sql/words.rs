@@ -20,22 +20,24 @@ pub(crate) struct Words<'a> {
     place: Place,
 }
 
-/// The tokens without white space and without semicolons at the end. Texts on neighbouring lines are one, since the parser
-/// could no longer see it.
+/// The tokens without white space and without semicolons at the end. Texts that only a new line separates are one.
 pub(crate) fn solid(tokens: Vec<TokenWithSpan>) -> Tokens {
     let mut solid = Tokens::with_capacity(tokens.len());
     let mut new_line = false;
     for token in tokens {
-        match (&token.token, solid.last_mut()) {
-            (Token::EOF, _) => {}
-            (Token::Whitespace(space), _) => new_line |= matches!(space, Whitespace::Newline),
-            (Token::SingleQuotedString(more), Some(TokenWithSpan { token: Token::SingleQuotedString(text), .. }))
-                if new_line =>
+        match token.token {
+            Token::Whitespace(Whitespace::Newline) => new_line = true,
+            Token::Whitespace(_) | Token::EOF => {}
+            Token::SingleQuotedString(more)
+                if new_line && matches!(solid.last().map(|last| &last.token), Some(Token::SingleQuotedString(_))) =>
             {
-                text.push_str(more)
+                if let Some(TokenWithSpan { token: Token::SingleQuotedString(text), .. }) = solid.last_mut() {
+                    text.push_str(&more);
+                }
+                new_line = false;
             }
-            _ => {
-                solid.push(token);
+            found => {
+                solid.push(TokenWithSpan::new(found, token.span));
                 new_line = false;
             }
         }
