@@ -3,6 +3,8 @@
 //! One server is the tests' own (`stores/server.rs`); the other is moto, which `.ci/run` installs and without which its
 //! tests say so and pass.
 
+#[path = "stores/folders.rs"]
+mod folders;
 #[path = "stores/moto.rs"]
 mod moto;
 #[path = "stores/proxy.rs"]

@@ -21,7 +21,7 @@ pub use glob::{DATA_EXTENSIONS, FoundFile};
 pub use input::{InputFile, Sequential};
 pub use location::{FileFacts, Location};
 pub use natural::natural_order;
-pub use remote::{Secret, Surroundings, Upload, with_many_waiting};
+pub use remote::{ObjectFolder, Secret, Surroundings, Upload, with_many_waiting};
 pub use storage::Storage;
 pub use stream::{CountedStream, open_counted_stream, open_stream};
 

@@ -14,7 +14,7 @@ use crate::config::StoreSettings;
 use crate::error::{Code, Error, Result};
 use crate::io::glob::{self, FoundFile};
 use crate::io::location::Location;
-use crate::io::remote::{self, Address, Object, Secret, Store};
+use crate::io::remote::{self, Address, Object, ObjectFolder, Secret, Store};
 
 /// See the module. Clones are the same storage.
 #[derive(Clone, Default)]
@@ -94,6 +94,15 @@ impl Storage {
                 Ok(Location::remote(path, Object::unknown(self.store(&address)?, key)))
             }
         }
+    }
+
+    /// The folder of a store that `url` names; `None` for one of this machine.
+    ///
+    /// # Errors
+    /// As [`destination`](Storage::destination), and `NOT_SUPPORTED` for stores that list nothing.
+    pub fn object_folder(&self, url: &str) -> Result<Option<ObjectFolder>> {
+        let Some(address) = Address::parse(url)? else { return Ok(None) };
+        ObjectFolder::new(self.store(&address)?, &address).map(Some)
     }
 
     fn store(&self, address: &Address) -> Result<Arc<Store>> {

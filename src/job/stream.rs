@@ -64,6 +64,12 @@ impl BatchStream {
         self.queue.wait(&self.context.cancel, || self.handle.cancel())
     }
 
+    /// Cancels the query, and waits until none of its tasks runs any more. Not to be called from a task.
+    pub fn wait_idle(&self) {
+        self.handle.cancel();
+        self.handle.wait_idle();
+    }
+
     fn load(&self, handle: crate::store::Handle) -> Result<RecordBatch> {
         let batch = self.context.store.take(handle)?.into_batch();
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));

@@ -224,10 +224,12 @@ impl Engine {
         let folder = Arc::new(begin(promised(logical, &physical), &self.budget)?);
         match self.drain(physical, [Arc::new(WriteFiles::new(&folder)) as Arc<dyn DynSink>], &context) {
             Ok(()) => folder.finish(),
-            Err(error) => {
-                folder.abandon();
-                Err(error)
-            }
+            Err(error) => Err(match folder.abandon() {
+                Ok(()) => error,
+                Err(left) => {
+                    error.context(format!("taking back what was written, which failed, too: {}", left.full_message()))
+                }
+            }),
         }
     }
 
@@ -241,10 +243,13 @@ impl Engine {
         let uncertain = physical.uncertain.clone();
         let runner = self.runner.read().clone();
         let mut stream = runner.run(physical.ending_in(sinks), context.clone())?;
-        if !uncertain.is_empty() {
-            self.settle(&stream, &uncertain, context)?;
+        let settled = if uncertain.is_empty() { Ok(()) } else { self.settle(&stream, &uncertain, context) };
+        let drained = settled.and_then(|()| stream.try_for_each(|batch| batch.map(drop)));
+        if drained.is_err() {
+            // Whoever takes away what was written must be the last to have written.
+            stream.wait_idle();
         }
-        stream.try_for_each(|batch| batch.map(drop))
+        drained
     }
 
     /// Makes sure of the types that rest on samples, before any row is given out.

@@ -257,6 +257,7 @@ impl Shared {
             "GET" | "HEAD" => object(&path, request, out),
             "PUT" if has("uploadId") => self.put_part(request, body).send(out, false),
             "PUT" => stored(&path, &body).send(out, false),
+            "POST" if has("delete") => delete(&folder, &body).send(out, false),
             "POST" if has("uploads") => self.begin_upload(bucket, key).send(out, false),
             "POST" if has("uploadId") => self.complete(&path, request).send(out, false),
             "DELETE" if has("uploadId") => {
@@ -343,6 +344,17 @@ impl Shared {
             None => Answer::error(404, "NoSuchUpload", ""),
         }
     }
+}
+
+/// Deletes the keys that a document names.
+fn delete(folder: &Path, body: &[u8]) -> Answer {
+    let body = String::from_utf8_lossy(body);
+    let mut deleted = String::new();
+    for key in body.split("<Key>").skip(1).filter_map(|rest| rest.split_once("</Key>")).map(|(key, _)| key) {
+        let _ = fs::remove_file(folder.join(key.replace("&lt;", "<").replace("&amp;", "&")));
+        deleted.push_str(&format!("<Deleted><Key>{key}</Key></Deleted>"));
+    }
+    Answer::ok(format!("<?xml version=\"1.0\"?><DeleteResult>{deleted}</DeleteResult>"))
 }
 
 fn walk(root: &Path, folder: &Path, keys: &mut Vec<(String, PathBuf)>) {

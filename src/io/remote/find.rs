@@ -91,7 +91,7 @@ fn below(store: &Arc<Store>, address: &Address) -> Result<Vec<FoundFile>> {
 }
 
 /// The objects whose keys start with `prefix`; with `flat` without those that have a further `/`.
-fn list(store: &Arc<Store>, prefix: String, flat: bool) -> Result<Vec<ObjectMeta>> {
+pub(super) fn list(store: &Arc<Store>, prefix: String, flat: bool) -> Result<Vec<ObjectMeta>> {
     let watch = Watch { interrupts: &store.interrupts, cancel: None };
     Pending::start(list_pages(store.clone(), prefix, flat))?.wait(watch)
 }

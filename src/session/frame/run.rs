@@ -12,6 +12,7 @@ use datafusion_functions_aggregate::count::count_all;
 
 use super::DataFrame;
 use crate::error::{Code, Error, Result};
+use crate::io::Location;
 use crate::memory::Budget;
 use crate::ops::write::{Existing, FileWriter, FolderOptions, WriteFolder, WriteFormat, WriteOptions, WrittenFolder};
 use crate::plan::FileTable;
@@ -133,13 +134,9 @@ impl DataFrame {
         options: &WriteOptions,
         folder: &FolderOptions,
     ) -> Result<WrittenFolder> {
-        let name = path.to_string_lossy();
-        if self.session.engine().storage().destination(&format!("{name}/file"))?.is_remote() {
-            return Err(Error::not_supported("a folder of files in an object store")
-                .hint("write one object: COPY … TO 's3://bucket/name.parquet'"));
-        }
+        let name = text_of(path)?;
         if matches!(folder.existing, Existing::Replace | Existing::Overwrite) {
-            self.check_reads_outside(path)?;
+            self.check_reads_outside(name)?;
         }
         let schema = self.plan.schema();
         let key = |name: &String| {
@@ -152,23 +149,33 @@ impl DataFrame {
                 true => frame.plan.clone(),
                 false => LogicalPlanBuilder::from(frame.plan.clone()).sort(keys.clone())?.build()?,
             };
-            let begin =
-                |schema, budget: &Budget| WriteFolder::create(path, format, options, folder.clone(), schema, budget);
-            frame.session.engine().write_folder(&plan, begin)
+            let engine = frame.session.engine();
+            let begin = |schema, budget: &Budget| {
+                WriteFolder::create(engine.storage(), name, format, options, folder.clone(), schema, budget)
+            };
+            engine.write_folder(&plan, begin)
         })
     }
 
     /// An error when the query reads files of the folder that it is going to write over.
-    fn check_reads_outside(&self, folder: &Path) -> Result<()> {
-        let Ok(folder) = std::fs::canonicalize(folder) else { return Ok(()) };
+    fn check_reads_outside(&self, folder: &str) -> Result<()> {
+        let objects = self.session.engine().storage().object_folder(folder)?;
+        let local = std::fs::canonicalize(folder).ok();
+        let inside = |file: &Location| match (&objects, &local) {
+            (Some(objects), _) => objects.contains(file),
+            (None, Some(local)) => {
+                let path = file.path().ok().and_then(|path| std::fs::canonicalize(path).ok());
+                path.is_some_and(|path| path.starts_with(local))
+            }
+            (None, None) => false,
+        };
         let mut read = None;
         self.plan.apply_with_subqueries(|node| {
             if let LogicalPlan::TableScan(scan) = node
                 && let Some(table) = scan.source.downcast_ref::<FileTable>()
             {
-                let local = table.spec.files.iter().filter_map(|file| file.path.path().ok());
-                let inside = |path: &&str| std::fs::canonicalize(path).is_ok_and(|path| path.starts_with(&folder));
-                read = read.take().or_else(|| local.into_iter().find(inside).map(str::to_string));
+                let files = table.spec.files.iter().map(|file| &file.path);
+                read = read.take().or_else(|| files.into_iter().find(|file| inside(file)).map(Location::to_string));
             }
             Ok(TreeNodeRecursion::Continue)
         })?;
@@ -183,10 +190,7 @@ impl DataFrame {
 
     pub(crate) fn write(&self, format: WriteFormat, path: &Path, options: &WriteOptions) -> Result<u64> {
         let engine = self.session.engine();
-        let path = path.to_str().ok_or_else(|| {
-            Error::new(Code::Io, format!("the name '{}' is not UTF-8", path.display())).hint("choose another name")
-        })?;
-        let location = engine.storage().destination(path)?;
+        let location = engine.storage().destination(text_of(path)?)?;
         if format == WriteFormat::Parquet {
             return self
                 .with_certain_types(|frame| frame.session.engine().write_parquet(&frame.plan, &location, options));
@@ -199,4 +203,10 @@ impl DataFrame {
         }
         file.finish()
     }
+}
+
+fn text_of(path: &Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| {
+        Error::new(Code::Io, format!("the name '{}' is not UTF-8", path.display())).hint("choose another name")
+    })
 }

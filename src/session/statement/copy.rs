@@ -42,7 +42,7 @@ impl Running<'_> {
         let (count, files) = match folder {
             Some(folder) => {
                 let written = rows.write_folder(format, path, &write, &folder)?;
-                (written.rows, written.files.iter().map(|file| file.display().to_string()).collect())
+                (written.rows, written.files)
             }
             None => (rows.write(format, path, &write)?, vec![filename.clone()]),
         };

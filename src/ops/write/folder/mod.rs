@@ -1,30 +1,30 @@
 //! A folder of files, written by all workers: one file or more for each value of the columns that it is partitioned by, or
 //! files of a size.
 //!
-//! Invariant: the files are there all or none. They are written into a folder of their own beside the one that is
-//! asked for, and move over in [`WriteFolder::finish`]; where there was no such folder, or all of it is replaced, that is
-//! one renaming. A folder that was not finished leaves nothing.
+//! Invariant: a folder that was not finished leaves nothing, and nobody sees half of a file. How that is done is the
+//! matter of the place: `local` for folders of this machine, `remote` for those of object stores.
 //!
 //! Rows come sorted by the columns of the partitions, so that a worker has one file open, however many there are.
 
+mod local;
+mod remote;
 mod sink;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use parking_lot::Mutex;
-use tempfile::TempDir;
 
+use self::local::LocalPlace;
+use self::remote::RemotePlace;
 pub use sink::WriteFiles;
 
 use super::{FileWriter, WriteCompression, WriteFormat, WriteOptions};
 use crate::batch::text::TextColumn;
 use crate::error::{Code, Error, Result};
-use crate::io::Location;
+use crate::io::{Location, Storage};
 use crate::memory::{Budget, Reservation};
 
 /// The folder name that stands for NULL.
@@ -62,7 +62,7 @@ pub struct FolderOptions {
 
 /// A folder that is being written.
 pub struct WriteFolder {
-    path: PathBuf,
+    place: Place,
     format: WriteFormat,
     options: WriteOptions,
     folder: FolderOptions,
@@ -76,12 +76,34 @@ pub struct WriteFolder {
     state: Mutex<State>,
 }
 
+/// Where the files go.
+enum Place {
+    Local(LocalPlace),
+    Remote(RemotePlace),
+}
+
+impl Place {
+    /// Where the file of that name, from the folder on, is written; a folder that has ended takes no more.
+    fn file(&self, name: &str) -> Result<Location> {
+        match self {
+            Place::Local(place) => place.file(name),
+            Place::Remote(place) => place.file(name),
+        }
+    }
+
+    /// The path or URL of a file that is in its place.
+    fn path(&self, name: &str) -> String {
+        match self {
+            Place::Local(place) => place.path(name),
+            Place::Remote(place) => place.path(name),
+        }
+    }
+}
+
 struct State {
-    /// Until it is finished.
-    staging: Option<TempDir>,
     /// Files begun, by folder.
     numbers: HashMap<String, u64>,
-    /// Names of the files that are whole, from the folder on.
+    /// Names of the files that were begun, from the folder on. All of them are whole when all workers have finished.
     files: Vec<String>,
     rows: u64,
     reservation: Reservation,
@@ -91,18 +113,19 @@ struct State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrittenFolder {
     pub rows: u64,
-    /// In the order of their names.
-    pub files: Vec<PathBuf>,
+    /// Paths or URLs, in the order of their names.
+    pub files: Vec<String>,
 }
 
 impl WriteFolder {
-    /// Begins the folder `path`, whose rows are of `schema`.
+    /// Begins the folder `path` of `storage`, whose rows are of `schema`.
     ///
     /// # Errors
     /// `UNKNOWN_COLUMN` for partitions by columns that there are not, `ALREADY_EXISTS` when there are files and they were
     /// not spoken of, `IO_ERROR` and `FILE_NOT_FOUND` when the folder above cannot be written to.
     pub fn create(
-        path: &Path,
+        storage: &Storage,
+        path: &str,
         format: WriteFormat,
         options: &WriteOptions,
         folder: FolderOptions,
@@ -125,28 +148,14 @@ impl WriteFolder {
                 .hint("WRITE_PARTITION_COLUMNS true keeps the columns of PARTITION_BY in them"));
         }
         let file_schema = SchemaRef::new(schema.project(&kept)?);
-        // A link keeps pointing where it did.
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-        check_existing(&path, folder.existing)?;
-        let above = match path.parent() {
-            Some(above) if !above.as_os_str().is_empty() => above,
-            _ => Path::new("."),
+        let mut reservation = budget.reservation("Names of files");
+        let place = match storage.object_folder(path)? {
+            Some(objects) => Place::Remote(RemotePlace::create(objects, folder.existing, &mut reservation)?),
+            None => Place::Local(LocalPlace::create(Location::local(path).path()?, folder.existing)?),
         };
-        if !above.is_dir() {
-            let message = format!("there is no folder '{}'", above.display());
-            return Err(Error::new(Code::FileNotFound, message).hint("make it first"));
-        }
-        let staging = tempfile::Builder::new().prefix(".floe-").suffix(".part").tempdir_in(above)?;
-        let state = State {
-            staging: Some(staging),
-            numbers: HashMap::new(),
-            files: Vec::new(),
-            rows: 0,
-            reservation: budget.reservation("Names of files"),
-        };
+        let state = Mutex::new(State { numbers: HashMap::new(), files: Vec::new(), rows: 0, reservation });
         let (options, budget) = (options.clone(), budget.clone());
-        let state = Mutex::new(state);
-        Ok(WriteFolder { path, format, options, folder, schema, keys, kept, file_schema, budget, state })
+        Ok(WriteFolder { place, format, options, folder, schema, keys, kept, file_schema, budget, state })
     }
 
     /// The folder's name within the folder for the rows like row `row` of `batch`.
@@ -170,24 +179,28 @@ impl WriteFolder {
         Ok(directory)
     }
 
-    /// Begins a file in `directory`: its name from the folder on, and who writes it.
-    fn file(&self, directory: &str) -> Result<(String, FileWriter)> {
+    /// Begins a file in `directory`.
+    fn file(&self, directory: &str) -> Result<FileWriter> {
         let mut state = self.state.lock();
-        let staging = state.staging.as_ref().ok_or_else(Error::cancelled)?.path().join("new").join(directory);
-        let bytes = 2 * directory.len() + 64;
-        state.reservation.grow(bytes)?;
+        // The name, twice for a moment, and the folder's.
+        state.reservation.grow(3 * directory.len() + 256)?;
         let number = state.numbers.entry(directory.to_string()).or_insert(0);
         let name = self.file_name(*number);
         *number += 1;
+        let name = if directory.is_empty() { name } else { format!("{directory}/{name}") };
+        let location = self.place.file(&name)?;
+        state.files.push(name);
         drop(state);
-        fs::create_dir_all(&staging)?;
-        let location = Location::local(&staging.join(&name).to_string_lossy());
-        let writer = FileWriter::create(&location, self.format, &self.options, self.file_schema.clone(), &self.budget)?;
-        Ok((if directory.is_empty() { name } else { format!("{directory}/{name}") }, writer))
+        FileWriter::create(&location, self.format, &self.options, self.file_schema.clone(), &self.budget)
     }
 
     fn file_name(&self, number: u64) -> String {
-        let appends = self.folder.existing == Existing::Append;
+        let appends = match (&self.place, self.folder.existing) {
+            (_, Existing::Append) => true,
+            // The old objects are there until all new ones are.
+            (Place::Remote(_), Existing::Replace) => true,
+            _ => false,
+        };
         let default = if appends { "data_{uuid}" } else { "data_{i}" };
         let mut name = self.folder.name.clone().unwrap_or_else(|| default.to_string());
         let is_unique = name.contains("{uuid}") || name.contains("{i}") && !appends;
@@ -220,61 +233,46 @@ impl WriteFolder {
         }
     }
 
-    fn written(&self, name: String, rows: u64) {
-        let mut state = self.state.lock();
-        state.files.push(name);
-        state.rows += rows;
+    fn written(&self, rows: u64) {
+        self.state.lock().rows += rows;
     }
 
-    /// Puts all files in their places. Once.
+    /// Puts all files in their places. Once, when all of them are whole.
     ///
     /// # Errors
     /// `ALREADY_EXISTS` when somebody else has written files meanwhile that were not spoken of, `IO_ERROR`.
     pub fn finish(&self) -> Result<WrittenFolder> {
         let mut state = self.state.lock();
-        let staging = state.staging.take().ok_or_else(Error::cancelled)?;
-        let mut files = std::mem::take(&mut state.files);
-        let rows = state.rows;
+        let (mut files, rows) = (std::mem::take(&mut state.files), state.rows);
         drop(state);
-        let new = staging.path().join("new");
-        fs::create_dir_all(&new)?;
-        check_existing(&self.path, self.folder.existing)?;
-        let placed = match (self.path.exists(), self.folder.existing) {
-            (false, _) => fs::rename(&new, &self.path),
-            (true, Existing::Refuse | Existing::Replace) => {
-                // What was there goes with the staging folder.
-                let old = staging.path().join("old");
-                fs::rename(&self.path, &old).and_then(|()| fs::rename(&new, &self.path))
-            }
-            (true, Existing::Overwrite | Existing::Append) => files.iter().try_for_each(|name| {
-                let target = self.path.join(name);
-                target.parent().map_or(Ok(()), fs::create_dir_all)?;
-                fs::rename(new.join(name), target)
-            }),
-        };
-        placed.map_err(|error| Error::from(error).context(format!("writing '{}'", self.path.display())))?;
         files.sort_unstable();
-        Ok(WrittenFolder { rows, files: files.iter().map(|name| self.path.join(name)).collect() })
+        match &self.place {
+            Place::Local(place) => place.finish(&files)?,
+            Place::Remote(place) => place.finish(&files)?,
+        }
+        Ok(WrittenFolder { rows, files: files.iter().map(|name| self.place.path(name)).collect() })
     }
 
-    /// Takes away what was written, which was not finished.
-    pub fn abandon(&self) {
-        self.state.lock().staging.take();
+    /// Takes away what was written, which was not finished. No worker may be writing any more.
+    ///
+    /// # Errors
+    /// `IO_ERROR` when a store does not let it be taken away.
+    pub fn abandon(&self) -> Result<()> {
+        let files = std::mem::take(&mut self.state.lock().files);
+        match &self.place {
+            Place::Local(place) => {
+                place.abandon();
+                Ok(())
+            }
+            Place::Remote(place) => place.abandon(files),
+        }
     }
 }
 
-fn check_existing(path: &Path, existing: Existing) -> Result<()> {
-    let Ok(facts) = fs::metadata(path) else { return Ok(()) };
-    if !facts.is_dir() {
-        let message = format!("'{}' is a file, not a folder", path.display());
-        return Err(Error::new(Code::AlreadyExists, message).hint("name a folder, or one that is not there yet"));
-    }
-    if existing == Existing::Refuse && fs::read_dir(path)?.next().is_some() {
-        let message = format!("the folder '{}' is not empty", path.display());
-        return Err(Error::new(Code::AlreadyExists, message)
-            .hint("OVERWRITE replaces what is in it, OVERWRITE_OR_IGNORE and APPEND add to it"));
-    }
-    Ok(())
+/// The error for files that are in `folder` and were not spoken of.
+fn not_empty(folder: &impl std::fmt::Display) -> Error {
+    Error::new(Code::AlreadyExists, format!("the folder '{folder}' is not empty"))
+        .hint("OVERWRITE replaces what is in it, OVERWRITE_OR_IGNORE and APPEND add to it")
 }
 
 /// `text` with `%XX` for every byte but letters, digits and a few signs, so that no file system takes it amiss.

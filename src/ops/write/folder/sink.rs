@@ -50,8 +50,7 @@ impl Sink for WriteFiles {
     fn combine(&self, _context: &Arc<QueryContext>, _parts: Vec<()>) -> Result<SourceRef> {
         if self.folder.keys.is_empty() && self.folder.state.lock().files.is_empty() {
             // A file without rows has the columns' names at least.
-            let (name, writer) = self.folder.file("")?;
-            self.folder.written(name, writer.finish()?);
+            self.folder.written(self.folder.file("")?.finish()?);
         }
         Ok(Arc::new(StoredRows::empty(self.schema())))
     }
@@ -66,15 +65,13 @@ pub struct FilesWork {
 
 struct OpenFile {
     directory: String,
-    name: String,
     writer: FileWriter,
 }
 
 impl FilesWork {
     fn close(&mut self) -> Result<()> {
         if let Some(open) = self.open.take() {
-            let rows = open.writer.finish()?;
-            self.folder.written(open.name, rows);
+            self.folder.written(open.writer.finish()?);
         }
         Ok(())
     }
@@ -87,8 +84,8 @@ impl FilesWork {
         let open = match &mut self.open {
             Some(open) => open,
             none => {
-                let (name, writer) = self.folder.file(directory)?;
-                none.insert(OpenFile { directory: directory.to_string(), name, writer })
+                let writer = self.folder.file(directory)?;
+                none.insert(OpenFile { directory: directory.to_string(), writer })
             }
         };
         open.writer.write(&rows.project(&self.folder.kept)?)?;
