@@ -5,6 +5,7 @@
 //! * [`WindowCall`]: window functions, and aggregates over frames as [`SlidingAggregate`]s.
 //! * [`functions`]: every function by name, with floe's own where the library's would be wrong or slow.
 //! * [`fold_checked`]: what makes arithmetic safe from the optimizer.
+//! * [`own_numbers`] and [`quotient`]: what numbers of different kinds are together.
 //! * [`own_casts`] and [`own_comparisons`]: what means something else in SQL than in Arrow.
 //! * [`types`]: SQL type names.
 //!
@@ -20,6 +21,7 @@ mod floats;
 mod fold;
 mod functions;
 mod logic;
+mod numbers;
 mod predicate;
 mod rewrite;
 mod temporal;
@@ -39,6 +41,7 @@ pub use functions::{
     Entry, FunctionRegistry, Macro, NAMED_CAST, TABLE_MACROS, TableMacro, entries, first_row, function_list, functions,
     macros, single_row,
 };
+pub use numbers::{own_numbers, quotient};
 pub use predicate::Selection;
 pub use temporal::own_comparisons;
 pub use window::{

@@ -104,7 +104,15 @@ impl ScalarUDFImpl for CheckedFunction {
 
     fn return_type(&self, types: &[DataType]) -> DataFusionResult<DataType> {
         match (self.operator.as_binary(), types) {
-            (Some(operator), [left, right]) => BinaryTypeCoercer::new(left, &operator, right).get_result_type(),
+            (Some(operator), [left, right]) => {
+                let result = BinaryTypeCoercer::new(left, &operator, right).get_result_type()?;
+                Ok(match (self.operator, &result, CheckedOperator::product(left, right)) {
+                    (CheckedOperator::Multiply, DataType::Decimal128(known, scale), Some(digits)) => {
+                        DataType::Decimal128(digits.min(*known), *scale)
+                    }
+                    _ => result,
+                })
+            }
             (None, [only]) => Ok(only.clone()),
             _ => Err(wrong_count(self.operator, types.len())),
         }

@@ -39,7 +39,18 @@ pub(crate) fn binary(
         CheckedOperator::Negate => Err(ArrowError::ComputeError("unary minus takes one argument".into())),
     }?;
     check_decimal_range(&result)?;
-    Ok(result)
+    in_digits(result, result_type)
+}
+
+/// A decimal in as many digits as its type says; the values are known to fit.
+fn in_digits(array: ArrayRef, result_type: &DataType) -> Result<ArrayRef, ArrowError> {
+    match (array.data_type(), result_type) {
+        (found, DataType::Decimal128(precision, scale)) if found != result_type && found.is_decimal() => {
+            let decimals = array.as_primitive::<Decimal128Type>().clone();
+            Ok(Arc::new(decimals.with_precision_and_scale(*precision, *scale)?))
+        }
+        _ => Ok(array),
+    }
 }
 
 /// `-array`, row by row.

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion_expr::Operator;
 
 /// `+ - * / %` over two integers or two decimals, and unary minus over one.
@@ -47,6 +47,19 @@ impl CheckedOperator {
     /// Whether this operator covers those operand types (after coercion: both integers of one type or both decimals).
     pub(crate) fn covers(left: &DataType, right: &DataType) -> bool {
         (left.is_integer() && left == right) || (left.is_decimal() && right.is_decimal())
+    }
+
+    /// Whether a product of these types has fewer digits than the library gives it: those of both factors, and no more.
+    pub(crate) fn is_narrow_product(left: &DataType, right: &DataType) -> bool {
+        CheckedOperator::product(left, right).is_some_and(|digits| digits < DECIMAL128_MAX_PRECISION)
+    }
+
+    /// How many digits a product of these decimals has; `None` for other types.
+    pub(super) fn product(left: &DataType, right: &DataType) -> Option<u8> {
+        match (left, right) {
+            (DataType::Decimal128(left, _), DataType::Decimal128(right, _)) => left.checked_add(*right),
+            _ => None,
+        }
     }
 
     /// Whether the library's own constant folding could give a wrong answer for a result of type `result`: integers

@@ -13,9 +13,9 @@ use super::kernels::{How, cast_values};
 use crate::expr::types::sql_type_name;
 
 /// The cast of `value` as a call.
-pub(super) fn call(value: Expr, to: DataType, safe: bool, exact: bool) -> Expr {
+pub(super) fn call(value: Expr, to: DataType, safe: bool) -> Expr {
     let signature = Signature::any(1, Volatility::Immutable);
-    let function = OwnCast { to, how: How { safe, exact }, signature };
+    let function = OwnCast { to, how: How { safe }, signature };
     Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(ScalarUDF::new_from_impl(function)), vec![value]))
 }
 

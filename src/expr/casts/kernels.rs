@@ -21,8 +21,6 @@ use crate::error::{Code, Error, Result};
 pub(super) struct How {
     /// What cannot be cast is NULL.
     pub safe: bool,
-    /// A DOUBLE is a number as it was written: half of one is rounded away from zero.
-    pub exact: bool,
 }
 
 /// `values` as `to`.
@@ -45,8 +43,7 @@ pub(super) fn cast_values(values: &ArrayRef, to: &DataType, how: How) -> Result<
     }
     if to.is_integer() && from.is_floating() {
         let doubles = cast(values, &DataType::Float64)?;
-        let round = if how.exact { f64::round } else { f64::round_ties_even };
-        let rounded: Float64Array = doubles.as_primitive::<Float64Type>().unary(round);
+        let rounded: Float64Array = doubles.as_primitive::<Float64Type>().unary(f64::round_ties_even);
         return arrow_cast(&(Arc::new(rounded) as ArrayRef), to, how);
     }
     if let (true, DataType::Decimal256(precision, scale)) = (to.is_integer(), from) {

@@ -1,6 +1,6 @@
 //! Casts that mean something else in SQL than in Arrow.
 //!
-//! * Fractions become the nearest integer: of two, a DOUBLE the even one, a DECIMAL and a literal the one away from zero.
+//! * Fractions become the nearest integer: of two, a DOUBLE the even one, a DECIMAL the one away from zero.
 //! * Every value becomes the text that it is printed as; texts become lists, structs and maps again, intervals and bytes.
 //! * Fields of structs find each other by name, regardless of case, and those of rows by position.
 //!
@@ -13,7 +13,7 @@ mod nested_text;
 
 use arrow::datatypes::DataType;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion_common::{DFSchema, Result as DataFusionResult, ScalarValue};
+use datafusion_common::{DFSchema, Result as DataFusionResult};
 use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
 
@@ -57,17 +57,8 @@ fn own_cast(expr: Expr, schema: &DFSchema) -> DataFusionResult<Transformed<Expr>
     if is_row || !differs(&from, to) {
         return Ok(Transformed::no(expr));
     }
-    let call = function::call(value.as_ref().clone(), to.clone(), safe, is_number(value));
+    let call = function::call(value.as_ref().clone(), to.clone(), safe);
     Ok(Transformed::yes(call))
-}
-
-/// A number as it is written: SQL takes it for a decimal.
-fn is_number(expr: &Expr) -> bool {
-    match expr {
-        Expr::Literal(ScalarValue::Float64(_), _) => true,
-        Expr::Negative(inner) => is_number(inner),
-        _ => false,
-    }
 }
 
 /// Whether Arrow's cast would not do.

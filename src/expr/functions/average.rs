@@ -1,7 +1,8 @@
-//! AVG of integers over an exact sum, and faster states for floats and common decimals; the rest is the library's.
+//! AVG as a DOUBLE: of integers and decimals over an exact sum, of floats over a compensated one; of durations it is the
+//! library's.
 //!
 //! The library casts integers to DOUBLE and adds those, so that the answer for large numbers depends on the order of
-//! the rows. Here the sum is a 128-bit integer, and only the division rounds. Result types are the library's.
+//! the rows, and gives decimals few digits. Here the sum is a 128-bit integer, and only the division rounds.
 
 use std::sync::Arc;
 
@@ -14,9 +15,8 @@ use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion_expr::utils::{AggregateOrderSensitivity, format_state_name};
 use datafusion_expr::{Accumulator, AggregateUDFImpl, GroupsAccumulator, ReversedUDAF, Signature, Volatility};
 use datafusion_functions_aggregate::average::Avg as LibraryAverage;
-use datafusion_functions_aggregate_common::utils::DecimalAverager;
 
-use super::average_accumulators::{AverageGroups, DistinctAverage, RunningAverage};
+use super::average_accumulators::{AverageGroups, DistinctAverage, RunningAverage, unit};
 use super::totals::Compensated;
 use crate::expr::types::{HUGEINT, sql_type_name};
 
@@ -33,20 +33,22 @@ impl Average {
     }
 }
 
-/// Decimals up to so many digits have a sum of 128 bits (ten trillion rows of them do).
-const WIDEST_DECIMAL: u8 = 25;
-
 /// Whether floe's own accumulators average values of that type, to DOUBLE.
 fn is_own(data_type: &DataType) -> bool {
-    data_type.is_integer() || data_type == &DataType::Float64
+    is_exact(data_type) || data_type == &DataType::Float64
 }
 
-fn divide_integer(sum: i128, count: u64) -> f64 {
-    sum as f64 / count as f64
+/// Whether values of that type are added up exactly.
+fn is_exact(data_type: &DataType) -> bool {
+    data_type.is_integer() || matches!(data_type, DataType::Decimal128(..))
 }
 
-fn divide_float(sum: Compensated, count: u64) -> f64 {
-    sum.value() / count as f64
+fn divide_exact(sum: i128, divisor: f64) -> f64 {
+    sum as f64 / divisor
+}
+
+fn divide_float(sum: Compensated, divisor: f64) -> f64 {
+    sum.value() / divisor
 }
 
 /// Makes `$accumulator::<input, sum>::new(input type, sum type, division)` boxed, by input type.
@@ -55,7 +57,7 @@ macro_rules! by_type {
         let input: &DataType = $input;
         macro_rules! integer {
             ($integer:ty) => {
-                Ok(Box::new($accumulator::<$integer, Decimal128Type>::new(input, &HUGEINT, divide_integer)))
+                Ok(Box::new($accumulator::<$integer, Decimal128Type>::new(input, &HUGEINT, divide_exact)))
             };
         }
         match input {
@@ -67,6 +69,7 @@ macro_rules! by_type {
             DataType::UInt16 => integer!(UInt16Type),
             DataType::UInt32 => integer!(UInt32Type),
             DataType::UInt64 => integer!(UInt64Type),
+            DataType::Decimal128(..) => integer!(Decimal128Type),
             DataType::Float64 => {
                 Ok(Box::new($accumulator::<Float64Type, Float64Type>::new(input, &DataType::Float64, divide_float)))
             }
@@ -75,27 +78,16 @@ macro_rules! by_type {
     }};
 }
 
-/// Makes an [`AverageGroups`] of integers: the sum exact, the division rounded to DOUBLE.
-macro_rules! integer_groups {
-    ($integer:ty) => {
-        Ok(Box::new(AverageGroups::<$integer, Decimal128Type, Float64Type, _>::new(
+/// Makes an [`AverageGroups`] of exact numbers: only the division rounds.
+macro_rules! exact_groups {
+    ($number:ty, $unit:expr) => {{
+        let unit: f64 = $unit;
+        Ok(Box::new(AverageGroups::<$number, Decimal128Type, Float64Type, _>::new(
             HUGEINT,
             DataType::Float64,
-            |sum, count| Ok(divide_integer(sum, count)),
+            move |sum, count| Ok(divide_exact(sum, count as f64 * unit)),
         )))
-    };
-}
-
-fn decimal_groups(precision: u8, scale: i8, result: &DataType) -> DataFusionResult<Box<dyn GroupsAccumulator>> {
-    let &DataType::Decimal128(result_precision, result_scale) = result else {
-        return plan_err!("avg of DECIMAL({precision},{scale}) as {}", sql_type_name(result));
-    };
-    let averager = DecimalAverager::<Decimal128Type>::try_new(scale, result_precision, result_scale)?;
-    Ok(Box::new(AverageGroups::<Decimal128Type, Decimal128Type, Decimal128Type, _>::new(
-        DataType::Decimal128(38, scale),
-        result.clone(),
-        move |sum, count| averager.avg(sum, i128::from(count)),
-    )))
+    }};
 }
 
 impl AggregateUDFImpl for Average {
@@ -115,7 +107,8 @@ impl AggregateUDFImpl for Average {
         let [argument] = types else { return plan_err!("avg takes one argument, not {}", types.len()) };
         Ok(vec![match argument {
             integer if integer.is_integer() => integer.clone(),
-            decimal if decimal.is_decimal() => decimal.clone(),
+            DataType::Decimal128(..) => argument.clone(),
+            decimal if decimal.is_decimal() => DataType::Float64,
             DataType::Duration(_) => argument.clone(),
             DataType::Float16 | DataType::Float32 | DataType::Float64 | DataType::Null => DataType::Float64,
             DataType::Boolean => DataType::Int64,
@@ -125,7 +118,10 @@ impl AggregateUDFImpl for Average {
     }
 
     fn return_type(&self, types: &[DataType]) -> DataFusionResult<DataType> {
-        self.library.return_type(types)
+        match types {
+            [decimal] if decimal.is_decimal() => Ok(DataType::Float64),
+            _ => self.library.return_type(types),
+        }
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> DataFusionResult<Box<dyn Accumulator>> {
@@ -142,7 +138,7 @@ impl AggregateUDFImpl for Average {
                 let item = Field::new_list_field(field.data_type().clone(), true);
                 Ok(vec![Arc::new(Field::new_list(format_state_name(args.name, "avg distinct"), item, false))])
             }
-            [field] if field.data_type().is_integer() => Ok(vec![
+            [field] if is_exact(field.data_type()) => Ok(vec![
                 Arc::new(Field::new(format_state_name(args.name, "count"), DataType::UInt64, true)),
                 Arc::new(Field::new(format_state_name(args.name, "sum"), HUGEINT, true)),
             ]),
@@ -162,22 +158,20 @@ impl AggregateUDFImpl for Average {
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> DataFusionResult<Box<dyn GroupsAccumulator>> {
         let [field] = args.expr_fields else { return self.library.create_groups_accumulator(args) };
         match field.data_type() {
-            DataType::Int8 => integer_groups!(Int8Type),
-            DataType::Int16 => integer_groups!(Int16Type),
-            DataType::Int32 => integer_groups!(Int32Type),
-            DataType::Int64 => integer_groups!(Int64Type),
-            DataType::UInt8 => integer_groups!(UInt8Type),
-            DataType::UInt16 => integer_groups!(UInt16Type),
-            DataType::UInt32 => integer_groups!(UInt32Type),
-            DataType::UInt64 => integer_groups!(UInt64Type),
+            DataType::Int8 => exact_groups!(Int8Type, 1.0),
+            DataType::Int16 => exact_groups!(Int16Type, 1.0),
+            DataType::Int32 => exact_groups!(Int32Type, 1.0),
+            DataType::Int64 => exact_groups!(Int64Type, 1.0),
+            DataType::UInt8 => exact_groups!(UInt8Type, 1.0),
+            DataType::UInt16 => exact_groups!(UInt16Type, 1.0),
+            DataType::UInt32 => exact_groups!(UInt32Type, 1.0),
+            DataType::UInt64 => exact_groups!(UInt64Type, 1.0),
             DataType::Float64 => Ok(Box::new(AverageGroups::<Float64Type, Float64Type, Float64Type, _>::new(
                 DataType::Float64,
                 DataType::Float64,
-                |sum, count| Ok(divide_float(sum, count)),
+                |sum, count| Ok(divide_float(sum, count as f64)),
             ))),
-            &DataType::Decimal128(precision, scale) if precision <= WIDEST_DECIMAL => {
-                decimal_groups(precision, scale, args.return_field.data_type())
-            }
+            decimal @ DataType::Decimal128(..) => exact_groups!(Decimal128Type, unit(decimal)),
             _ => self.library.create_groups_accumulator(args),
         }
     }

@@ -124,20 +124,30 @@ where
     }
 }
 
+/// How many units of a number of this type are one.
+pub(in crate::expr) fn unit(data_type: &DataType) -> f64 {
+    match data_type {
+        DataType::Decimal128(_, scale) => 10_f64.powi(i32::from(*scale)),
+        _ => 1.0,
+    }
+}
+
 /// One average as DOUBLE, from which values can be taken away again.
 #[derive(Debug)]
 pub(super) struct RunningAverage<I: InputType, S: SumType> {
     sum: RunningSum<I, S>,
     count: u64,
-    divide: fn(S::Total, u64) -> f64,
+    /// How many of the sum's units are one.
+    unit: f64,
+    divide: fn(S::Total, f64) -> f64,
 }
 
 impl<I: InputType, S: SumType> RunningAverage<I, S>
 where
     I::Native: Addend<S::Total>,
 {
-    pub(super) fn new(input: &DataType, sum_type: &DataType, divide: fn(S::Total, u64) -> f64) -> Self {
-        RunningAverage { sum: RunningSum::new(input, sum_type), count: 0, divide }
+    pub(super) fn new(input: &DataType, sum_type: &DataType, divide: fn(S::Total, f64) -> f64) -> Self {
+        RunningAverage { sum: RunningSum::new(input, sum_type), count: 0, unit: unit(input), divide }
     }
 }
 
@@ -167,7 +177,7 @@ where
     }
 
     fn evaluate(&mut self) -> DataFusionResult<ScalarValue> {
-        Ok(ScalarValue::Float64((self.count > 0).then(|| (self.divide)(self.sum.sum(), self.count))))
+        Ok(ScalarValue::Float64((self.count > 0).then(|| (self.divide)(self.sum.sum(), self.count as f64 * self.unit))))
     }
 
     fn state(&mut self) -> DataFusionResult<Vec<ScalarValue>> {
@@ -185,15 +195,17 @@ where
 #[derive(Debug)]
 pub(super) struct DistinctAverage<I: InputType, S: SumType> {
     values: DistinctSum<I, S>,
-    divide: fn(S::Total, u64) -> f64,
+    /// How many of the sum's units are one.
+    unit: f64,
+    divide: fn(S::Total, f64) -> f64,
 }
 
 impl<I: InputType, S: SumType> DistinctAverage<I, S>
 where
     I::Native: Addend<S::Total>,
 {
-    pub(super) fn new(input: &DataType, sum_type: &DataType, divide: fn(S::Total, u64) -> f64) -> Self {
-        DistinctAverage { values: DistinctSum::new(input, sum_type), divide }
+    pub(super) fn new(input: &DataType, sum_type: &DataType, divide: fn(S::Total, f64) -> f64) -> Self {
+        DistinctAverage { values: DistinctSum::new(input, sum_type), unit: unit(input), divide }
     }
 }
 
@@ -218,8 +230,8 @@ where
     }
 
     fn evaluate(&mut self) -> DataFusionResult<ScalarValue> {
-        let (sum, count) = (self.values.total()?, self.values.count() as u64);
-        Ok(ScalarValue::Float64((count > 0).then(|| (self.divide)(sum, count))))
+        let (sum, count) = (self.values.total()?, self.values.count());
+        Ok(ScalarValue::Float64((count > 0).then(|| (self.divide)(sum, count as f64 * self.unit))))
     }
 
     fn state(&mut self) -> DataFusionResult<Vec<ScalarValue>> {

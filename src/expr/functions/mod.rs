@@ -2,7 +2,7 @@
 //!
 //! Own scalar functions lie in `library`, one file for each family.
 //!
-//! Own aggregates: `sum` (widens, exact or an error), `avg` of integers (exact sum), `min` and `max` of texts, and the aggregates of all values of a group
+//! Own aggregates: `sum` (widens, exact or an error), `avg` of integers and decimals (exact sum), `min` and `max` of texts, and the aggregates of all values of a group
 //! (`median`, quantiles, `mode`, `string_agg`).
 
 mod average;
@@ -22,6 +22,7 @@ mod sum_accumulators;
 mod text_extreme;
 mod totals;
 
+pub(super) use average_accumulators::unit;
 pub(super) use count::CountGroups;
 pub use gatherers::first_row;
 pub(super) use groups::counted;

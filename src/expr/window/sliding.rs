@@ -88,7 +88,7 @@ pub trait SlidingAggregate: Send {
 /// What the library raises for a function it does not know.
 pub(super) fn sliding(call: &AggregateCall, moving: bool) -> Result<Box<dyn SlidingAggregate>> {
     if !call.is_distinct()
-        && let Some(own) = totals::own(call)?
+        && let Some(own) = totals::own(call)
     {
         return Ok(own);
     }

@@ -15,12 +15,11 @@ use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Decimal32Type, Decimal64Type, Decimal128Type, Float64Type, Int8Type, Int16Type,
     Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use datafusion_functions_aggregate_common::utils::DecimalAverager;
 
 use super::sliding::{Removal, SlidingAggregate, SlidingInputs, Step};
 use crate::error::{Error, Result};
 use crate::expr::aggregate::AggregateCall;
-use crate::expr::functions::{Addend, Compensated, InputType, SumType, overflow};
+use crate::expr::functions::{Addend, Compensated, InputType, SumType, overflow, unit};
 
 /// A total of values of type `N` that values can leave; both give true when it overflowed.
 pub(super) trait SlidingTotal<N>: Copy + Default + Send + 'static {
@@ -253,18 +252,18 @@ impl SlidingAggregate for SlidingCount {
 }
 
 /// The aggregate of `call` where it is a sum, an average or a count of a type that is floe's own.
-pub(super) fn own(call: &AggregateCall) -> Result<Option<Box<dyn SlidingAggregate>>> {
-    let Some(input) = call.arguments().first().map(|argument| argument.data_type().clone()) else { return Ok(None) };
+pub(super) fn own(call: &AggregateCall) -> Option<Box<dyn SlidingAggregate>> {
+    let input = call.arguments().first().map(|argument| argument.data_type().clone())?;
     let field = call.field();
     let result = field.data_type();
-    Ok(match call.function().fun().name() {
+    match call.function().fun().name() {
         "count" if result == &DataType::Int64 => {
             Some(Box::new(SlidingCount { all_rows: call.counts_rows(), ..SlidingCount::default() }))
         }
         "sum" => own_sum(&input, result),
-        "avg" => own_average(&input, result)?,
+        "avg" => own_average(&input, result),
         _ => None,
-    })
+    }
 }
 
 fn exact_sum<I: InputType>(result: &DataType) -> Box<dyn SlidingAggregate>
@@ -299,32 +298,30 @@ fn own_sum(input: &DataType, result: &DataType) -> Option<Box<dyn SlidingAggrega
     })
 }
 
-fn integer_average<I: InputType>(result: &DataType) -> Option<Box<dyn SlidingAggregate>>
+/// `unit` of the total are one.
+fn exact_average<I: InputType>(result: &DataType, unit: f64) -> Option<Box<dyn SlidingAggregate>>
 where
     I::Native: Addend<i128>,
 {
-    Some(SlidingTotals::<I, i128, Float64Type, _>::boxed(result, |total, count| Ok(total as f64 / count as f64)))
+    let divide = move |total: i128, count: u64| Ok(total as f64 / (count as f64 * unit));
+    Some(SlidingTotals::<I, i128, Float64Type, _>::boxed(result, divide))
 }
 
-fn own_average(input: &DataType, result: &DataType) -> Result<Option<Box<dyn SlidingAggregate>>> {
-    Ok(match (input, result) {
+fn own_average(input: &DataType, result: &DataType) -> Option<Box<dyn SlidingAggregate>> {
+    match (input, result) {
         (DataType::Float64, DataType::Float64) => {
             let divide = |total: FloatTotal, count: u64| Ok(total.value() / count as f64);
             Some(SlidingTotals::<Float64Type, FloatTotal, Float64Type, _>::boxed(result, divide))
         }
-        (DataType::Int8, DataType::Float64) => integer_average::<Int8Type>(result),
-        (DataType::Int16, DataType::Float64) => integer_average::<Int16Type>(result),
-        (DataType::Int32, DataType::Float64) => integer_average::<Int32Type>(result),
-        (DataType::Int64, DataType::Float64) => integer_average::<Int64Type>(result),
-        (DataType::UInt8, DataType::Float64) => integer_average::<UInt8Type>(result),
-        (DataType::UInt16, DataType::Float64) => integer_average::<UInt16Type>(result),
-        (DataType::UInt32, DataType::Float64) => integer_average::<UInt32Type>(result),
-        (DataType::UInt64, DataType::Float64) => integer_average::<UInt64Type>(result),
-        (DataType::Decimal128(_, scale), &DataType::Decimal128(precision, result_scale)) => {
-            let averager = DecimalAverager::<Decimal128Type>::try_new(*scale, precision, result_scale)?;
-            let divide = move |total: i128, count: u64| Ok(averager.avg(total, i128::from(count))?);
-            Some(SlidingTotals::<Decimal128Type, i128, Decimal128Type, _>::boxed(result, divide))
-        }
+        (DataType::Int8, DataType::Float64) => exact_average::<Int8Type>(result, 1.0),
+        (DataType::Int16, DataType::Float64) => exact_average::<Int16Type>(result, 1.0),
+        (DataType::Int32, DataType::Float64) => exact_average::<Int32Type>(result, 1.0),
+        (DataType::Int64, DataType::Float64) => exact_average::<Int64Type>(result, 1.0),
+        (DataType::UInt8, DataType::Float64) => exact_average::<UInt8Type>(result, 1.0),
+        (DataType::UInt16, DataType::Float64) => exact_average::<UInt16Type>(result, 1.0),
+        (DataType::UInt32, DataType::Float64) => exact_average::<UInt32Type>(result, 1.0),
+        (DataType::UInt64, DataType::Float64) => exact_average::<UInt64Type>(result, 1.0),
+        (DataType::Decimal128(..), DataType::Float64) => exact_average::<Decimal128Type>(result, unit(input)),
         _ => None,
-    })
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! * `date + interval` is a TIMESTAMP, `date + time` too.
 //! * `interval * number` and `interval / number` are functions of floe.
-//! * `a ^ b` is a DOUBLE.
+//! * `a ^ b` is a DOUBLE, and so is `a / b`, if none of them is a FLOAT.
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::{DFSchema, Result, internal_err};
@@ -10,7 +10,7 @@ use datafusion_expr::planner::{PlannerResult, RawBinaryExpr};
 use datafusion_expr::{Expr, ExprSchemable, binary_expr, cast};
 use datafusion_sql::sqlparser::ast::BinaryOperator;
 
-use crate::expr::functions;
+use crate::expr::{functions, quotient};
 
 const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 
@@ -47,6 +47,7 @@ pub(super) fn plan(operation: RawBinaryExpr, schema: &DFSchema) -> Result<Planne
         (BinaryOperator::Divide, _, T::Interval(_), right) if is_number(&right) => {
             call("#interval_divide", vec![a, b])?
         }
+        (BinaryOperator::Divide, ..) => quotient(a, b, schema),
         (op, ..) => return Ok(PlannerResult::Original(RawBinaryExpr { op, left: a, right: b })),
     };
     Ok(PlannerResult::Planned(planned))

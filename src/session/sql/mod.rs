@@ -31,6 +31,7 @@ mod marks;
 pub(crate) mod merges;
 mod methods;
 mod naming;
+mod numbers;
 mod operators;
 mod ordered;
 mod orders;
@@ -140,6 +141,7 @@ impl Prepared {
         methods::spell_out(&mut statement);
         dots::spell_out(&mut statement);
         arrays::spell_out(&mut statement)?;
+        numbers::spell_out(&mut statement);
         operators::spell_out(&mut statement);
         calls::spell_out(&mut statement);
         macros::spell_out(&mut statement);
@@ -231,6 +233,7 @@ fn parser_options() -> ParserOptions {
         .with_enable_ident_normalization(false)
         .with_map_string_types_to_utf8view(true)
         .with_collect_spans(true)
+        .with_parse_float_as_decimal(true)
         .with_default_null_ordering(NullOrdering::NullsMax)
 }
 

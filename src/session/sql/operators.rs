@@ -10,9 +10,8 @@
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, DictionaryField, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, ObjectName, SelectItem, Statement, UnaryOperator, Value, ValueWithSpan, VisitMut,
-    VisitorMut,
+    BinaryOperator, DictionaryField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    ObjectName, SelectItem, Statement, UnaryOperator, Value, VisitMut, VisitorMut,
 };
 use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
@@ -232,24 +231,9 @@ fn call_for(expr: &mut Expr) -> Option<Expr> {
             Some(call_of("divide", vec![take(left), take(right)]))
         }
         Expr::AtTimeZone { timestamp, time_zone } => Some(call_of("timezone", vec![take(time_zone), take(timestamp)])),
-        Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) => wide_number(digits),
         Expr::Function(call) => row(call),
         _ => None,
     }
-}
-
-/// A number with more digits than a BIGINT has: the planner would round it to a DOUBLE.
-fn wide_number(digits: &str) -> Option<Expr> {
-    let digits = digits.replace('_', "");
-    let is_wide = digits.parse::<u64>().is_err() && digits.bytes().all(|digit| digit.is_ascii_digit());
-    let digits = digits.trim_start_matches('0');
-    (is_wide && digits.len() <= 38).then(|| Expr::Cast {
-        kind: CastKind::Cast,
-        expr: Box::new(Expr::value(Value::SingleQuotedString(digits.to_string()))),
-        data_type: DataType::HugeInt,
-        array: false,
-        format: None,
-    })
 }
 
 /// `row(a, b)` as a struct of its elements.

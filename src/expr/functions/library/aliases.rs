@@ -8,6 +8,7 @@ pub(in crate::expr::functions) fn scalar_aliases() -> &'static [(&'static str, &
         ("prefix", "starts_with"),
         ("suffix", "ends_with"),
         ("ceiling", "ceil"),
+        ("ifnull", "coalesce"),
         ("greatest_common_divisor", "gcd"),
         ("least_common_multiple", "lcm"),
         ("list_value", "make_array"),

@@ -10,6 +10,7 @@ mod aliases;
 mod blob;
 pub(super) mod catalog;
 mod date;
+mod decimal;
 mod format;
 mod function;
 mod json;

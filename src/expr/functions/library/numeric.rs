@@ -1,5 +1,6 @@
 //! Numbers.
 
+use super::decimal;
 use super::function::{Function, function};
 use super::typed::{
     Blob, Date, Double, Huge, Instant, Int, Int8, Int16, Int32, Single, Text, Timestamp, UInt, Wide, row1, row2, row3,
@@ -21,10 +22,9 @@ fn arithmetic() -> Vec<Function> {
             "a, b",
             "The quotient; of integers without the rest",
             [
-                row2::<Int, Int, _>(|a: i64, b: i64| {
-                    if b == 0 { Err(by_zero()) } else { a.checked_div(b).ok_or_else(|| overflow("divide")) }
-                }),
-                row2::<Double, Double, _>(|a, b| a / b),
+                decimal::whole_quotient(),
+                row2::<Single, Single, _>(|a: f32, b: f32| if b == 0.0 { Err(by_zero()) } else { Ok(a / b) }),
+                row2::<Double, Double, _>(|a: f64, b: f64| if b == 0.0 { Err(by_zero()) } else { Ok(a / b) }),
             ],
         ),
         function(
@@ -168,11 +168,11 @@ fn bits() -> Vec<Function> {
     ]
 }
 
-fn by_zero() -> Error {
+pub(super) fn by_zero() -> Error {
     Error::new(Code::DivisionByZero, "division by zero")
 }
 
-fn overflow(what: &str) -> Error {
+pub(super) fn overflow(what: &str) -> Error {
     Error::new(Code::Overflow, format!("the result of {what} does not fit its type"))
 }
 

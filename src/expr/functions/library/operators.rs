@@ -11,7 +11,9 @@ use arrow::datatypes::{
 use datafusion_common::{Result as DataFusionResult, internal_err};
 
 use super::function::{Arguments, Bound, Function, Overload, function};
-use super::typed::{Double, Int, Interval, Text, Wide, row1, row2};
+use super::decimal;
+use super::typed::{Double, Int, Interval, Single, Text, Wide, row1, row2};
+use crate::batch::hash::{canonical_f32, canonical_f64};
 use crate::error::{Code, Error, Result};
 
 const NANOS_PER_DAY: i64 = 86_400_000_000_000;
@@ -39,6 +41,16 @@ pub(super) fn functions() -> Vec<Function> {
                 divided(interval, divisor)
             })],
         ),
+        function(
+            "#canonical",
+            "number",
+            "A float as it is compared",
+            [row1::<Double, _>(canonical_f64), row1::<Single, _>(canonical_f32)],
+        ),
+        function("#floor", "decimal, digits", "Rounded down", [decimal::rounded(decimal::down)]),
+        function("#ceil", "decimal, digits", "Rounded up", [decimal::rounded(decimal::up)]),
+        function("#trunc", "decimal, digits", "Rounded towards zero", [decimal::rounded(decimal::towards_zero)]),
+        function("#round", "decimal, digits", "Rounded, halves away from zero", [decimal::rounded(decimal::nearest)]),
         function(
             "#interval_key",
             "interval",

@@ -1,0 +1,124 @@
+//! Numbers that are compared: where there is a float, as floats whose zero has no sign.
+
+use arrow::datatypes::DataType;
+use datafusion_common::tree_node::Transformed;
+use datafusion_common::{DFSchema, Result as DataFusionResult, ScalarValue, internal_err};
+use datafusion_expr::expr::ScalarFunction;
+use datafusion_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator};
+
+use super::meeting::Numbers;
+use crate::expr::functions::functions;
+
+/// The function that gives a float as it is compared.
+const CANONICAL: &str = "#canonical";
+
+pub(super) fn is_comparison(operator: Operator) -> bool {
+    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
+    matches!(operator, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
+}
+
+pub(super) fn is_float(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.get_type(schema).is_ok_and(|found| is_compared_so(&found))
+}
+
+fn is_compared_so(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Float32 | DataType::Float64)
+}
+
+/// What is compared, in one type of number.
+pub(super) fn compared(values: Vec<Expr>, numbers: &Numbers) -> Transformed<Vec<Expr>> {
+    let aligned = match numbers.as_decimals(&values) {
+        Some(decimals) => Transformed::yes(decimals),
+        None => numbers.align_floats(values),
+    };
+    if numbers.keep_names || !aligned.data.iter().any(|value| is_float(value, numbers.schema)) {
+        return aligned;
+    }
+    let mut changed = aligned.transformed;
+    let values = aligned.data.into_iter().map(|value| {
+        let value = canonical(value, numbers.schema);
+        changed |= value.transformed;
+        value.data
+    });
+    let values = values.collect();
+    if changed { Transformed::yes(values) } else { Transformed::no(values) }
+}
+
+/// A constant as it is compared: the optimizer compares constants as Arrow does. What has columns is compared by nodes of floe's own.
+fn canonical(value: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    match &value {
+        Expr::Literal(ScalarValue::Float64(Some(number)), _) if *number == 0.0 && number.is_sign_negative() => {
+            return Transformed::yes(Expr::Literal(ScalarValue::from(0.0_f64), None));
+        }
+        Expr::Literal(..) => return Transformed::no(value),
+        Expr::ScalarFunction(call) if call.func.name() == CANONICAL => return Transformed::no(value),
+        _ => {}
+    }
+    let is_constant = !value.any_column_refs() && !value.is_volatile();
+    let holds_query = value.exists_subquery();
+    match functions().scalar.get(CANONICAL) {
+        Some(function) if is_constant && !holds_query && is_float(&value, schema) => {
+            Transformed::yes(function.call(vec![value]))
+        }
+        _ => Transformed::no(value),
+    }
+}
+
+trait ExistsSubquery {
+    fn exists_subquery(&self) -> bool;
+}
+
+impl ExistsSubquery for Expr {
+    fn exists_subquery(&self) -> bool {
+        use datafusion_common::tree_node::TreeNode;
+        let is_query = |expr: &Expr| {
+            let found = matches!(
+                expr,
+                Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::OuterReferenceColumn(..)
+                    | Expr::AggregateFunction(_) | Expr::WindowFunction(_) | Expr::Placeholder(_)
+            );
+            Ok(found)
+        };
+        self.exists(is_query).unwrap_or(true)
+    }
+}
+
+fn equal(left: Expr, right: Expr, numbers: &Numbers) -> DataFusionResult<Expr> {
+    match <[Expr; 2]>::try_from(compared(vec![left, right], numbers).data) {
+        Ok([left, right]) => Ok(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), Operator::Eq, Box::new(right)))),
+        Err(_) => internal_err!("a side of = was lost"),
+    }
+}
+
+/// `nullif(a, b)` as `CASE WHEN a = b THEN NULL ELSE a END`: of the type of `a`, and equal as `=` says.
+pub(super) fn without_nullif(call: ScalarFunction, numbers: &Numbers) -> DataFusionResult<Transformed<Expr>> {
+    let types: Vec<_> = call.args.iter().filter_map(|value| value.get_type(numbers.schema).ok()).collect();
+    let are_numbers = types.len() == 2 && types.iter().all(DataType::is_numeric);
+    let differ = are_numbers && types.windows(2).any(|pair| pair[0] != pair[1]);
+    match call.args.as_slice() {
+        [value, other] if (differ || types.iter().any(is_compared_so)) && !value.is_volatile() => {
+            let condition = equal(value.clone(), other.clone(), numbers)?;
+            let null = Expr::Literal(ScalarValue::Null, None);
+            let branch = (Box::new(condition), Box::new(null));
+            Ok(Transformed::yes(Expr::Case(Case::new(None, vec![branch], Some(Box::new(value.clone()))))))
+        }
+        _ => Ok(Transformed::no(Expr::ScalarFunction(call))),
+    }
+}
+
+/// `CASE float WHEN …` as `CASE WHEN float = …`.
+pub(super) fn without_base(case: Case, numbers: &Numbers) -> DataFusionResult<Transformed<Expr>> {
+    let Case { expr: Some(base), when_then_expr, else_expr } = case else {
+        return Ok(Transformed::no(Expr::Case(case)));
+    };
+    if base.is_volatile() {
+        let case = Case { expr: Some(base), when_then_expr, else_expr };
+        return Ok(Transformed::no(Expr::Case(case)));
+    }
+    let branches = when_then_expr.into_iter().map(|(when, then)| {
+        let condition = equal(base.as_ref().clone(), *when, numbers)?;
+        Ok((Box::new(condition), then))
+    });
+    let when_then_expr = branches.collect::<DataFusionResult<Vec<_>>>()?;
+    Ok(Transformed::yes(Expr::Case(Case { expr: None, when_then_expr, else_expr })))
+}

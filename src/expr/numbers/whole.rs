@@ -1,0 +1,64 @@
+//! Integers compared with a decimal that is written: with the next integer instead, so that a scan compares the column as
+//! it is (`n > 1.5` as `n > 1`).
+
+use datafusion_common::ScalarValue;
+use datafusion_expr::{Expr, ExprSchemable, Operator};
+
+use super::meeting::Numbers;
+
+/// Both sides of a comparison, with an integer in place of such a decimal.
+pub(super) fn whole_comparison(left: Expr, op: Operator, right: Expr, numbers: &Numbers) -> (Expr, Expr) {
+    if is_integer(&left, numbers) {
+        let right = whole(&right, op).unwrap_or(right);
+        return (left, right);
+    }
+    match op.swap() {
+        Some(swapped) if is_integer(&right, numbers) => (whole(&left, swapped).unwrap_or(left), right),
+        _ => (left, right),
+    }
+}
+
+/// The bounds of a BETWEEN.
+pub(super) fn whole_bounds(expr: &Expr, low: Expr, high: Expr, numbers: &Numbers) -> (Expr, Expr) {
+    if !is_integer(expr, numbers) {
+        return (low, high);
+    }
+    (whole(&low, Operator::GtEq).unwrap_or(low), whole(&high, Operator::LtEq).unwrap_or(high))
+}
+
+fn is_integer(expr: &Expr, numbers: &Numbers) -> bool {
+    let is_literal = matches!(expr, Expr::Literal(..));
+    !numbers.keep_names && !is_literal && expr.get_type(numbers.schema).is_ok_and(|found| found.is_integer())
+}
+
+/// The integer that says of all integers left of `op` what the decimal says; `None` where none does.
+fn whole(decimal: &Expr, op: Operator) -> Option<Expr> {
+    let Expr::Literal(ScalarValue::Decimal128(Some(unscaled), _, scale), _) = decimal else { return None };
+    let step = 10_i128.checked_pow(u32::try_from(*scale).ok()?)?;
+    let down = unscaled.div_euclid(step);
+    let is_whole = unscaled.rem_euclid(step) == 0;
+    let integer = match op {
+        _ if is_whole => down,
+        Operator::Gt | Operator::LtEq => down,
+        Operator::Lt | Operator::GtEq => down + 1,
+        _ => return None,
+    };
+    Some(Expr::Literal(ScalarValue::from(i64::try_from(integer).ok()?), None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_integer_says_the_same() {
+        let decimal = |unscaled| Expr::Literal(ScalarValue::Decimal128(Some(unscaled), 3, 1), None);
+        let integer = |value: i64| Some(Expr::Literal(ScalarValue::from(value), None));
+        assert_eq!(whole(&decimal(15), Operator::Gt), integer(1));
+        assert_eq!(whole(&decimal(15), Operator::GtEq), integer(2));
+        assert_eq!(whole(&decimal(-15), Operator::Lt), integer(-1));
+        assert_eq!(whole(&decimal(-15), Operator::LtEq), integer(-2));
+        assert_eq!(whole(&decimal(20), Operator::Eq), integer(2));
+        assert_eq!(whole(&decimal(25), Operator::Eq), None);
+    }
+}
