@@ -65,7 +65,7 @@ fn a_statement_that_fails_adds_no_rows() {
     let overflow = code(session.sql("insert into t values (2, 2), (3, 70000)"));
     assert!(matches!(overflow, Code::InvalidCast | Code::Overflow), "{overflow:?}");
     assert_eq!(query(&session, "from t"), ["1,1"]);
-    assert_eq!(code(session.sql("create table u as select 1 / 0")), Code::DivisionByZero);
+    assert_eq!(code(session.sql("create table u as select 1 // 0")), Code::DivisionByZero);
     assert_eq!(code(session.sql("from u")), Code::UnknownTable);
 }
 
@@ -144,7 +144,7 @@ fn what_is_written_reads_back_the_same() {
         assert_eq!(rows(&read), rows(&frame));
         assert_eq!(read.schema().field(1).name(), "Name");
     }
-    let broken = session.sql("select 1 / (column1 - 1) from (values (2), (1)) v").unwrap();
+    let broken = session.sql("select 1 // (column1 - 1) from (values (2), (1)) v").unwrap();
     assert!(broken.write_csv(path("broken.csv")).is_err());
     assert!(!path("broken.csv").exists());
 }
@@ -164,7 +164,7 @@ fn all_workers_write_one_parquet_file_in_the_order_of_the_rows() {
         let read = query(&session, &format!("select k, t, l from '{}'", path.display()));
         assert!(read == query(&session, &query_text), "{order}");
     }
-    assert!(copy("select 1 / (i - 299999) from generate_series(1, 300000) as s(i)").is_err());
+    assert!(copy("select 1 // (i - 299999) from generate_series(1, 300000) as s(i)").is_err());
     assert_eq!(query(&session, &format!("select count(*) from '{}'", path.display())), ["300000"]);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
