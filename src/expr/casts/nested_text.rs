@@ -102,7 +102,7 @@ fn maps(texts: &[Option<String>], entries: &FieldRef, sorted: bool, how: How) ->
     let offsets = OffsetBuffer::from_lengths(rows.iter().map(|row| row.as_ref().map_or(0, Vec::len)));
     let (keys, items): (Vec<_>, Vec<_>) =
         rows.into_iter().flatten().flatten().map(|(key, item)| (Some(key), item)).unzip();
-    let keys = values(&keys, key.data_type(), How { safe: false, ..how })?;
+    let keys = values(&keys, key.data_type(), How { safe: false })?;
     let pairs = StructArray::try_new(fields.clone(), vec![keys, values(&items, item.data_type(), how)?], None)?;
     Ok(Arc::new(MapArray::try_new(entries.clone(), offsets, pairs, Some(nulls), sorted)?))
 }

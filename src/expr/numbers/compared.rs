@@ -74,8 +74,13 @@ impl ExistsSubquery for Expr {
         let is_query = |expr: &Expr| {
             let found = matches!(
                 expr,
-                Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::OuterReferenceColumn(..)
-                    | Expr::AggregateFunction(_) | Expr::WindowFunction(_) | Expr::Placeholder(_)
+                Expr::ScalarSubquery(_)
+                    | Expr::InSubquery(_)
+                    | Expr::Exists(_)
+                    | Expr::OuterReferenceColumn(..)
+                    | Expr::AggregateFunction(_)
+                    | Expr::WindowFunction(_)
+                    | Expr::Placeholder(_)
             );
             Ok(found)
         };

@@ -14,7 +14,8 @@ pub(super) fn remainder_types(left: &DataType, right: &DataType) -> Option<DataT
     let (DataType::Decimal128(a, a_scale), DataType::Decimal128(b, b_scale)) = (left, right) else { return None };
     let whole = |precision: u8, scale: i8| i16::from(precision) - i16::from(scale);
     let scale = *a_scale.max(b_scale);
-    let precision = (whole(*a, *a_scale).max(whole(*b, *b_scale)) + i16::from(scale)).min(DECIMAL128_MAX_PRECISION.into());
+    let precision =
+        (whole(*a, *a_scale).max(whole(*b, *b_scale)) + i16::from(scale)).min(DECIMAL128_MAX_PRECISION.into());
     (left != right).then_some(DataType::Decimal128(u8::try_from(precision).ok()?, scale))
 }
 

@@ -36,7 +36,8 @@ impl Numbers<'_> {
 
     /// `left / right`, of numbers as floats.
     pub(super) fn quotient(&self, left: Expr, right: Expr) -> Transformed<Expr> {
-        let divided = |left, right| Expr::BinaryExpr(BinaryExpr::new(Box::new(left), Operator::Divide, Box::new(right)));
+        let divided =
+            |left, right| Expr::BinaryExpr(BinaryExpr::new(Box::new(left), Operator::Divide, Box::new(right)));
         let types = [left.get_type(self.schema), right.get_type(self.schema)];
         let [Ok(a), Ok(b)] = &types else { return Transformed::no(divided(left, right)) };
         let is_number = |found: &DataType| found.is_numeric() || found.is_null();

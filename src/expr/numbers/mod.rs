@@ -20,11 +20,13 @@ use datafusion_common::{DFSchema, ExprSchema, Result as DataFusionResult, intern
 use datafusion_expr::expr::{InList, InSubquery, ScalarFunction};
 use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::logical_plan::{Join, Subquery, Union};
-use datafusion_expr::{Between, BinaryExpr, Case, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, cast};
+use datafusion_expr::{
+    Between, BinaryExpr, Case, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, cast,
+};
 
 use crate::expr::arithmetic::{CheckedOperator, checked_call};
 use crate::expr::fold::input_schema;
-use compared::{compared, is_float, is_comparison, without_base, without_nullif};
+use compared::{compared, is_comparison, is_float, without_base, without_nullif};
 use digits::{fewer_digits, remainder_types};
 use meeting::{Numbers, digits_of_integer, meeting};
 use whole::{whole_bounds, whole_comparison};
@@ -86,12 +88,11 @@ fn number(expr: Expr, numbers: &Numbers) -> DataFusionResult<Transformed<Expr>> 
                 Err(_) => internal_err!("a bound of BETWEEN was lost"),
             })
         }
-        Expr::InList(InList { expr, list, negated }) => {
-            compared(std::iter::once(*expr).chain(list).collect(), numbers).map_data(|mut values| {
+        Expr::InList(InList { expr, list, negated }) => compared(std::iter::once(*expr).chain(list).collect(), numbers)
+            .map_data(|mut values| {
                 let expr = Box::new(values.remove(0));
                 Ok(Expr::InList(InList::new(expr, values, negated)))
-            })
-        }
+            }),
         Expr::InSubquery(looked_up) => in_subquery(looked_up, numbers.schema),
         Expr::Case(case) => branches(case, numbers),
         Expr::ScalarFunction(call) => called(call, numbers),

@@ -46,10 +46,9 @@ pub(super) fn rounded(steps: Steps) -> Overload {
     };
     Overload::generic(bind, move |arguments: &Arguments| {
         let (values, digits) = (arguments.array(0)?, arguments.array(1)?);
-        let (DataType::Decimal128(_, scale), Some(digits)) = (
-            values.data_type().clone(),
-            digits.as_primitive::<arrow::datatypes::Int64Type>().iter().next().flatten(),
-        ) else {
+        let (DataType::Decimal128(_, scale), Some(digits)) =
+            (values.data_type().clone(), digits.as_primitive::<arrow::datatypes::Int64Type>().iter().next().flatten())
+        else {
             return internal_err!("a decimal is rounded to no number of digits");
         };
         let step = u32::try_from(i64::from(scale) - digits).ok().and_then(|zeros| 10_i128.checked_pow(zeros));
@@ -91,8 +90,9 @@ fn divided(left: &ArrayRef, right: &ArrayRef) -> DataFusionResult<ArrayRef> {
         DataType::Decimal128(..) => {
             let (left, right) = (left.as_primitive::<Decimal128Type>(), right.as_primitive::<Decimal128Type>());
             let divide = |left: i128, right: i128| left.checked_div(right).ok_or(ArrowError::DivideByZero);
-            arrow::compute::try_binary(left, right, divide)
-                .map(|quotients: PrimitiveArray<Decimal128Type>| Arc::new(quotients.with_data_type(HUGEINT)) as ArrayRef)
+            arrow::compute::try_binary(left, right, divide).map(|quotients: PrimitiveArray<Decimal128Type>| {
+                Arc::new(quotients.with_data_type(HUGEINT)) as ArrayRef
+            })
         }
         _ => numeric::div(left, right),
     };

@@ -10,8 +10,8 @@ use arrow::datatypes::{
 };
 use datafusion_common::{Result as DataFusionResult, internal_err};
 
-use super::function::{Arguments, Bound, Function, Overload, function};
 use super::decimal;
+use super::function::{Arguments, Bound, Function, Overload, function};
 use super::typed::{Double, Int, Interval, Single, Text, Wide, row1, row2};
 use crate::batch::hash::{canonical_f32, canonical_f64};
 use crate::error::{Code, Error, Result};
