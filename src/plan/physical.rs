@@ -21,6 +21,23 @@ pub struct PhysicalPlan {
 }
 
 impl PhysicalPlan {
+    /// The same, whose result passes `operator` too.
+    #[must_use]
+    pub fn through(mut self, operator: Arc<dyn Operator>) -> Self {
+        self.schema = operator.schema();
+        let last = self.pipelines.len().saturating_sub(1);
+        match self.pipelines.last_mut() {
+            Some(Pipeline { branches, sink: None, .. }) => {
+                branches.iter_mut().for_each(|branch| branch.operators.push(operator.clone()));
+            }
+            _ => {
+                let branch = Branch { input: Input::Pipeline(last), operators: vec![operator] };
+                self.pipelines.push(Pipeline { branches: vec![branch], sink: None, after: Vec::new() });
+            }
+        }
+        self
+    }
+
     /// The same, without a result: its rows go to the first of `sinks`, and what that one gives to the next.
     #[must_use]
     pub fn ending_in(mut self, sinks: impl IntoIterator<Item = Arc<dyn DynSink>>) -> Self {

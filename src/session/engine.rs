@@ -24,7 +24,9 @@ use crate::io::{Location, Storage};
 use crate::job::{BatchStream, Runner, Waited};
 use crate::memory::Budget;
 use crate::ops::DynSink;
-use crate::ops::write::{ParquetFile, WriteFiles, WriteFolder, WriteGroups, WriteOptions, WrittenFolder};
+use crate::ops::write::{
+    EncodeText, ParquetFile, TextFile, WriteFiles, WriteFolder, WriteFormat, WriteGroups, WriteOptions, WrittenFolder,
+};
 use crate::plan::{self, PhysicalPlan, UncertainScan};
 use crate::scan::{KnownFiles, ScanSpec, resolve_known};
 use crate::store::{QueryContext, SideTables, Store};
@@ -208,6 +210,33 @@ impl Engine {
                 Err(error)
             }
         }
+    }
+
+    /// Runs a plan whose rows all workers write as text, CSV or JSON, to `location`; gives their number.
+    ///
+    /// # Errors
+    /// As [`run`](Engine::run), and those of writing. What was begun is taken away again.
+    pub(crate) fn write_text(
+        &self,
+        logical: &LogicalPlan,
+        location: &Location,
+        format: WriteFormat,
+        options: &WriteOptions,
+    ) -> Result<u64> {
+        let context = self.context();
+        let (_, physical) = self.lower(logical, &context)?;
+        let encode = EncodeText::new(location, format, options, promised(logical, &physical))?;
+        let mut file = TextFile::create(location, &encode, &self.budget)?;
+        let uncertain = physical.uncertain.clone();
+        let runner = self.runner.read().clone();
+        let stream = runner.run(physical.through(Arc::new(encode)), context.clone())?;
+        if !uncertain.is_empty() {
+            self.settle(&stream, &uncertain, &context)?;
+        }
+        for pieces in stream {
+            file.append(&pieces?)?;
+        }
+        file.finish()
     }
 
     /// Runs a plan whose rows all workers write into the folder that `begin` begins for rows of its schema.

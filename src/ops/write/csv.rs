@@ -4,29 +4,23 @@
 //! delimiter, the quote or an end of line, when it begins or ends with a blank, and when it is text that would be taken
 //! for NULL (with the default, an empty string).
 
-use std::io::Write;
-
 use arrow::datatypes::Schema;
-use arrow::record_batch::RecordBatch;
 
 use crate::batch::text::TextColumn;
 use crate::error::{Code, Error, Result};
 use crate::ops::write::WriteOptions;
 
-/// Text that is gathered before it goes to the file.
-const CHUNK: usize = 64 * 1024;
-
-/// Writes batches as CSV.
-pub(super) struct CsvWriter<W> {
-    out: W,
+/// Rows as CSV.
+#[derive(Debug)]
+pub(super) struct CsvRows {
     style: Style,
     /// By column: whether its fields are quoted always.
     forced: Vec<bool>,
-    chunk: String,
-    /// One value's text, kept for its memory.
-    value: String,
+    /// The first line, or nothing.
+    head: String,
 }
 
+#[derive(Debug)]
 struct Style {
     delimiter: u8,
     quote: u8,
@@ -34,8 +28,8 @@ struct Style {
     null: String,
 }
 
-impl<W: Write> CsvWriter<W> {
-    pub(super) fn new(out: W, options: &WriteOptions, schema: &Schema) -> Result<Self> {
+impl CsvRows {
+    pub(super) fn new(options: &WriteOptions, schema: &Schema) -> Result<Self> {
         if !options.delimiter.is_ascii() || !options.quote.is_ascii() || options.delimiter == options.quote {
             return Err(Error::new(Code::InvalidSetting, "delimiter and quote must be two different ASCII characters"));
         }
@@ -56,52 +50,38 @@ impl<W: Write> CsvWriter<W> {
         }
         let forced = schema.fields().iter().map(|field| forces(field.name())).collect();
         let style = Style { delimiter: options.delimiter, quote: options.quote, escape, null: options.null.clone() };
-        let chunk = String::with_capacity(2 * CHUNK);
-        let mut writer = CsvWriter { out, style, forced, chunk, value: String::new() };
+        let mut head = String::new();
         if options.header {
             for (index, field) in schema.fields().iter().enumerate() {
-                writer.style.separate(index, &mut writer.chunk);
-                writer.style.field(field.name(), false, &mut writer.chunk);
+                style.separate(index, &mut head);
+                style.field(field.name(), false, &mut head);
             }
-            writer.chunk.push('\n');
+            head.push('\n');
         }
-        Ok(writer)
+        Ok(CsvRows { style, forced, head })
     }
 
-    pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        let columns = batch.columns().iter().map(|column| TextColumn::new(column.as_ref()));
-        let columns = columns.collect::<Result<Vec<_>>>()?;
-        for row in 0..batch.num_rows() {
-            for (index, column) in columns.iter().enumerate() {
-                self.style.separate(index, &mut self.chunk);
-                let forced = self.forced.get(index).copied().unwrap_or(false);
-                if column.is_null(row) {
-                    self.chunk.push_str(&self.style.null);
-                } else if let Some(text) = column.as_str(row) {
-                    self.style.field(text, forced, &mut self.chunk);
-                } else {
-                    self.value.clear();
-                    column.write_text(row, &mut self.value)?;
-                    self.style.field(&self.value, forced, &mut self.chunk);
-                }
-            }
-            self.chunk.push('\n');
-            if self.chunk.len() >= CHUNK {
-                self.write_chunk()?;
+    pub(super) fn head(&self) -> &str {
+        &self.head
+    }
+
+    /// Appends a row; `value` is for one value's text.
+    pub(super) fn row(&self, columns: &[TextColumn], row: usize, value: &mut String, out: &mut String) -> Result<()> {
+        for (index, column) in columns.iter().enumerate() {
+            self.style.separate(index, out);
+            let forced = self.forced.get(index).copied().unwrap_or(false);
+            if column.is_null(row) {
+                out.push_str(&self.style.null);
+            } else if let Some(text) = column.as_str(row) {
+                self.style.field(text, forced, out);
+            } else {
+                value.clear();
+                column.write_text(row, value)?;
+                self.style.field(value, forced, out);
             }
         }
+        out.push('\n');
         Ok(())
-    }
-
-    fn write_chunk(&mut self) -> Result<()> {
-        self.out.write_all(self.chunk.as_bytes())?;
-        self.chunk.clear();
-        Ok(())
-    }
-
-    pub(super) fn finish(mut self) -> Result<W> {
-        self.write_chunk()?;
-        Ok(self.out)
     }
 }
 

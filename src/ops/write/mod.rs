@@ -1,5 +1,5 @@
 //! Writes batches into a file: CSV, Parquet, JSON lines or Arrow IPC; or into a folder of files (see `folder`). A query
-//! writes Parquet and folders by all of its workers, everything else by one.
+//! writes by all of its workers, but for Arrow IPC, which one writes.
 //!
 //! Invariant: the file is there whole or not at all. Rows go to a temporary file beside it, which takes its name in
 //! [`FileWriter::finish`]; a writer dropped before leaves nothing, and an older file of that name stays as it was.
@@ -14,6 +14,7 @@ mod parquet;
 mod target;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,14 +26,14 @@ use crate::error::Result;
 use crate::io::Location;
 use crate::memory::Budget;
 
-use self::csv::CsvWriter;
 use self::ipc::ArrowWriter;
-use self::json::JsonWriter;
 use self::parquet::ParquetWriter;
-use self::target::{Stream, Target};
+use self::target::Target;
+use self::text::TextWriter;
 
 pub use self::folder::{Existing, FolderOptions, WriteFiles, WriteFolder, WrittenFolder};
 pub use self::parquet::{ParquetFile, WriteGroups};
+pub use self::text::{EncodeText, TextFile};
 
 /// A format that files are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,8 +123,7 @@ pub struct FileWriter {
 }
 
 enum Encoder {
-    Csv(CsvWriter<Stream>),
-    Json(JsonWriter<Stream>),
+    Text(Box<TextWriter>),
     Parquet(Box<ParquetWriter>),
     Arrow(ArrowWriter<Target>),
 }
@@ -159,10 +159,9 @@ impl FileWriter {
         budget: &Budget,
     ) -> Result<Encoder> {
         Ok(match format {
-            WriteFormat::Csv => {
-                Encoder::Csv(CsvWriter::new(Stream::new(target, location, options)?, options, &schema)?)
+            WriteFormat::Csv | WriteFormat::Json => {
+                Encoder::Text(Box::new(TextWriter::new(target, location, format, options, &schema)?))
             }
-            WriteFormat::Json => Encoder::Json(JsonWriter::new(Stream::new(target, location, options)?, &schema)),
             WriteFormat::Parquet => Encoder::Parquet(Box::new(ParquetWriter::new(target, options, schema, budget)?)),
             WriteFormat::Arrow | WriteFormat::ArrowStream => {
                 let stream = format == WriteFormat::ArrowStream;
@@ -182,8 +181,7 @@ impl FileWriter {
     /// `IO_ERROR` when the disk refuses.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let written = match &mut self.encoder {
-            Encoder::Csv(writer) => writer.write(batch),
-            Encoder::Json(writer) => writer.write(batch),
+            Encoder::Text(writer) => writer.write(batch),
             Encoder::Parquet(writer) => writer.write(batch),
             Encoder::Arrow(writer) => writer.write(batch),
         };
@@ -198,8 +196,7 @@ impl FileWriter {
     /// `IO_ERROR` when the disk refuses; the file is then not there.
     pub fn finish(self) -> Result<u64> {
         let finished = match self.encoder {
-            Encoder::Csv(writer) => writer.finish().and_then(Stream::finish),
-            Encoder::Json(writer) => writer.finish().and_then(Stream::finish),
+            Encoder::Text(writer) => writer.finish(),
             Encoder::Parquet(writer) => writer.finish(),
             Encoder::Arrow(writer) => writer.finish().and_then(Target::finish),
         };

@@ -51,6 +51,11 @@ impl Target {
         Ok(Target { file: BufWriter::with_capacity(BUFFER, place), written: Arc::default() })
     }
 
+    /// Whether nothing was written yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.written.load(Ordering::Relaxed) == 0
+    }
+
     /// Counts the bytes that were written.
     pub(super) fn counter(&self) -> Arc<AtomicU64> {
         self.written.clone()
@@ -119,39 +124,46 @@ impl Write for Place {
     }
 }
 
-/// A text file, compressed or not.
-pub(super) enum Stream {
-    Plain(Target),
-    Gzip(GzEncoder<Target>),
-    Zstd(zstd::Encoder<'static, Target>),
+/// Bytes on their way through a compressor, or as they are.
+pub(super) enum Stream<W: Write> {
+    Plain(W),
+    Gzip(GzEncoder<W>),
+    Zstd(zstd::Encoder<'static, W>),
 }
 
-impl Stream {
-    /// `target` through the compressor that the options name, or `location`'s ending.
-    pub(super) fn new(target: Target, location: &Location, options: &WriteOptions) -> Result<Self> {
-        let compression = options.compression.unwrap_or_else(|| compression_of(Path::new(location.as_str())));
-        if matches!(compression, WriteCompression::Snappy | WriteCompression::Lz4) {
-            return Err(Error::new(Code::InvalidSetting, "text files are compressed by gzip or zstd only"));
-        }
+impl<W: Write> Stream<W> {
+    pub(super) fn new(out: W, compression: WriteCompression) -> Result<Self> {
         Ok(match compression {
-            WriteCompression::Gzip => Stream::Gzip(GzEncoder::new(target, Compression::default())),
-            WriteCompression::Zstd => Stream::Zstd(zstd::Encoder::new(target, ZSTD_LEVEL)?),
-            _ => Stream::Plain(target),
+            WriteCompression::Gzip => Stream::Gzip(GzEncoder::new(out, Compression::default())),
+            WriteCompression::Zstd => Stream::Zstd(zstd::Encoder::new(out, ZSTD_LEVEL)?),
+            _ => Stream::Plain(out),
         })
     }
 
-    /// Ends the compressed stream and gives the file its name.
-    pub(super) fn finish(self) -> Result<()> {
-        match self {
-            Stream::Plain(target) => target.finish(),
-            Stream::Gzip(encoder) => encoder.finish()?.finish(),
-            Stream::Zstd(encoder) => encoder.finish()?.finish(),
-        }
+    /// Ends the compressed stream; what it went to.
+    pub(super) fn finish(self) -> Result<W> {
+        Ok(match self {
+            Stream::Plain(out) => out,
+            Stream::Gzip(encoder) => encoder.finish()?,
+            Stream::Zstd(encoder) => encoder.finish()?,
+        })
     }
 }
 
+/// The compression of the text file at `location`: the options', or what the last part of its name says.
+///
+/// # Errors
+/// `INVALID_SETTING` for one that text files do not have.
+pub(super) fn compression_of(location: &Location, options: &WriteOptions) -> Result<WriteCompression> {
+    let compression = options.compression.unwrap_or_else(|| named(Path::new(location.as_str())));
+    if matches!(compression, WriteCompression::Snappy | WriteCompression::Lz4) {
+        return Err(Error::new(Code::InvalidSetting, "text files are compressed by gzip or zstd only"));
+    }
+    Ok(compression)
+}
+
 /// What the last part of the name says.
-fn compression_of(path: &Path) -> WriteCompression {
+fn named(path: &Path) -> WriteCompression {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some(extension) if extension.eq_ignore_ascii_case("gz") => WriteCompression::Gzip,
         Some(extension) if extension.eq_ignore_ascii_case("zst") => WriteCompression::Zstd,
@@ -159,10 +171,10 @@ fn compression_of(path: &Path) -> WriteCompression {
     }
 }
 
-impl Write for Stream {
+impl<W: Write> Write for Stream<W> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         match self {
-            Stream::Plain(target) => target.write(bytes),
+            Stream::Plain(out) => out.write(bytes),
             Stream::Gzip(encoder) => encoder.write(bytes),
             Stream::Zstd(encoder) => encoder.write(bytes),
         }
@@ -170,7 +182,7 @@ impl Write for Stream {
 
     fn flush(&mut self) -> std::io::Result<()> {
         match self {
-            Stream::Plain(target) => target.flush(),
+            Stream::Plain(out) => out.flush(),
             Stream::Gzip(encoder) => encoder.flush(),
             Stream::Zstd(encoder) => encoder.flush(),
         }

@@ -183,9 +183,13 @@ impl Structure {
         bounds: Bounds,
         parity_of: impl Fn(u64) -> u64,
     ) -> (usize, usize) {
-        let mut count = Count { next: bounds.from, ..Count::default() };
         let end = bounds.from.saturating_add(blocks.len() * BLOCK);
-        let unbounded = end <= bounds.stop && bounds.max_rows >= end - bounds.from;
+        // A record has a separator for each of its fields.
+        let unbounded = end <= bounds.stop && bounds.max_rows >= (end - bounds.from) / self.columns;
+        if unbounded && let Some(counted) = self.count_faultless(blocks, bounds.from, &parity_of) {
+            return counted;
+        }
+        let mut count = Count { next: bounds.from, ..Count::default() };
         // Without a quote nothing is between quotes.
         let quoted = self.dialect.quote.is_some()
             && (blocks.iter().fold(0, |all, block| all | block[QUOTE]) != 0
@@ -200,19 +204,58 @@ impl Structure {
                 }
                 (delimiters, newlines) = (settled.delimiters, settled.newlines);
             }
-            // Most blocks end one record or none; which of the two it is nobody can foretell, so nothing branches on it.
-            let single = newlines & newlines.wrapping_sub(1) == 0;
-            let goes_on = if unbounded && single {
-                count.up_to_one(delimiters, newlines, base, self.columns)
-            } else {
-                count.each(delimiters, newlines, base, self.columns, bounds)
-            };
-            if !goes_on {
+            if !count.each(delimiters, newlines, base, self.columns, bounds) {
                 break;
             }
             base += BLOCK;
         }
         (count.records, count.next)
+    }
+
+    /// The same for a stretch all of which may be read. Faults are gathered and looked at behind its end, so that
+    /// nothing branches on what the bytes are; `None` where there is one.
+    #[inline(always)]
+    fn count_faultless(
+        &self,
+        blocks: &[[u64; 3]],
+        from: usize,
+        parity_of: impl Fn(u64) -> u64,
+    ) -> Option<(usize, usize)> {
+        let may_double = self.dialect.escape == self.dialect.quote;
+        if self.dialect.escape.is_some() && !may_double {
+            return None;
+        }
+        let quotes_count = if self.dialect.quote.is_some() { u64::MAX } else { 0 };
+        let (mut before, mut misplaced, mut is_doubled) = (Before::default(), 0, false);
+        // Of the record that goes on from one block to the next.
+        let (mut separators_before, mut is_miscounted) = (0, false);
+        let (mut records, mut last) = (0, (0, 0));
+        for (index, &[delimiters, newlines, quotes]) in blocks.iter().enumerate() {
+            let passed = before.pass([delimiters, newlines, quotes & quotes_count], &parity_of);
+            misplaced |= passed.misplaced | passed.text_behind;
+            is_doubled |= passed.doubled;
+            let (newlines, separators) = (passed.newlines, passed.delimiters | passed.newlines);
+            // Up to the first newline; without one these are all bits.
+            let first = newlines ^ newlines.wrapping_sub(1);
+            let in_first = separators_before + (separators & first).count_ones() as usize;
+            is_miscounted |= (newlines != 0) & (in_first != self.columns);
+            let (mut counted, mut others) = (first, newlines & newlines.wrapping_sub(1));
+            while others != 0 {
+                let up_to = others ^ (others - 1);
+                is_miscounted |= (separators & up_to & !counted).count_ones() as usize != self.columns;
+                (counted, others) = (up_to, others & (others - 1));
+            }
+            let ended = newlines.count_ones() as usize;
+            records += ended;
+            separators_before += separators.count_ones() as usize;
+            separators_before = separators_before.wrapping_sub(ended * self.columns);
+            last = if newlines == 0 { last } else { (index, newlines) };
+        }
+        if misplaced != 0 || is_miscounted || is_doubled && !may_double {
+            return None;
+        }
+        let (index, newlines) = last;
+        Some((records, from + index * BLOCK + (u64::BITS - newlines.leading_zeros()) as usize))
     }
 
     /// How many records at the beginning have the right number of fields and may be read.
@@ -281,15 +324,8 @@ impl Structure {
         before: &mut Before,
         parity_of: impl Fn(u64) -> u64,
     ) -> Settled {
-        let parity = parity_of(quotes) ^ before.inside;
-        let (opening, closing) = (quotes & parity, quotes & !parity);
-        let (delimiters, newlines) = (delimiters & !parity, newlines & !parity);
-        let separators = delimiters | newlines;
-        let (behind_separator, behind_close) = (separators << 1 | before.separator, closing << 1 | before.close);
-        let doubled = opening & behind_close != 0;
-        let misplaced = opening & !(behind_separator | behind_close);
-        let text_behind = behind_close & !(separators | opening);
-        *before = Before { inside: 0u64.wrapping_sub(parity >> 63), separator: separators >> 63, close: closing >> 63 };
+        let Passed { delimiters, newlines, doubled, misplaced, text_behind } =
+            before.pass([delimiters, newlines, quotes], parity_of);
         let refused = doubled && self.dialect.escape != self.dialect.quote
             || misplaced != 0
             || text_behind != 0 && self.refused(stretch, index, text_behind) != 0
@@ -335,10 +371,44 @@ struct Before {
     close: u64,
 }
 
+impl Before {
+    /// Goes on over a block.
+    #[inline(always)]
+    fn pass(&mut self, [delimiters, newlines, quotes]: [u64; 3], parity_of: impl Fn(u64) -> u64) -> Passed {
+        let parity = parity_of(quotes) ^ self.inside;
+        let (opening, closing) = (quotes & parity, quotes & !parity);
+        let (delimiters, newlines) = (delimiters & !parity, newlines & !parity);
+        let separators = delimiters | newlines;
+        let (behind_separator, behind_close) = (separators << 1 | self.separator, closing << 1 | self.close);
+        *self = Before { inside: 0u64.wrapping_sub(parity >> 63), separator: separators >> 63, close: closing >> 63 };
+        Passed {
+            delimiters,
+            newlines,
+            doubled: opening & behind_close != 0,
+            misplaced: opening & !(behind_separator | behind_close),
+            text_behind: behind_close & !(separators | opening),
+        }
+    }
+}
+
 impl Default for Before {
     fn default() -> Self {
         Before { inside: 0, separator: 1, close: 0 }
     }
+}
+
+/// What quotes make of a block.
+struct Passed {
+    /// Those that end fields.
+    delimiters: u64,
+    /// Those that end records.
+    newlines: u64,
+    /// Whether quotes stand for quotes in it.
+    doubled: bool,
+    /// Opening quotes that are not at the beginning of a field.
+    misplaced: u64,
+    /// Bytes behind closing quotes that are no separators.
+    text_behind: u64,
 }
 
 /// A block whose quotes are understood.
@@ -363,25 +433,7 @@ struct Count {
 }
 
 impl Count {
-    /// Counts on over a block at `base` that ends one record of `columns` fields or none. False where it ends another.
-    #[inline(always)]
-    fn up_to_one(&mut self, delimiters: u64, newlines: u64, base: usize, columns: usize) -> bool {
-        // Without a newline these are all bits.
-        let below = newlines ^ newlines.wrapping_sub(1);
-        let in_record = self.before + (delimiters & below).count_ones() as usize;
-        let ends = newlines != 0;
-        let behind = base + newlines.trailing_zeros() as usize + 1;
-        let is_one = in_record + 1 == columns;
-        if ends & !is_one {
-            return false;
-        }
-        self.records += usize::from(ends);
-        self.next = if ends { behind } else { self.next };
-        self.before = if ends { (delimiters & !below).count_ones() as usize } else { in_record };
-        true
-    }
-
-    /// Counts on over any block; false where no record is to be counted any more.
+    /// Counts on over a block at `base`; false where no record is to be counted any more.
     #[inline(always)]
     fn each(&mut self, mut delimiters: u64, mut newlines: u64, base: usize, columns: usize, bounds: Bounds) -> bool {
         while newlines != 0 {
@@ -448,7 +500,7 @@ mod tests {
         (quote, newline).prop_map(|((quote, escape), newline)| Dialect { quote, escape, newline, ..Dialect::default() })
     }
 
-    /// Mostly well-formed records of `columns` fields.
+    /// Records of `columns` fields, all of them well-formed or most.
     fn files(columns: usize) -> impl Strategy<Value = Vec<u8>> {
         let field = prop_oneof![
             4 => "[a-c]{0,9}",
@@ -458,9 +510,14 @@ mod tests {
         ];
         let end = prop_oneof![6 => Just("\n"), 3 => Just("\r\n"), 1 => Just("\n\n")];
         let flaw = prop_oneof![40 => Just(""), 1 => Just("\""), 1 => Just(","), 1 => Just("\n"), 1 => Just("\\"), 1 => Just("\r")];
-        let record =
-            (vec(field, columns), end, flaw).prop_map(|(fields, end, flaw)| format!("{}{flaw}{end}", fields.join(",")));
-        vec(record, 0..120).prop_map(|records| records.concat().into_bytes())
+        let record = (vec(field, columns), end, flaw);
+        (vec(record, 0..120), any::<bool>()).prop_map(|(records, flawless)| {
+            let text = |(fields, end, flaw): (Vec<String>, &str, &str)| match flawless {
+                true => format!("{}\n", fields.join(",")),
+                false => format!("{}{flaw}{end}", fields.join(",")),
+            };
+            records.into_iter().map(text).collect::<String>().into_bytes()
+        })
     }
 
     proptest! {

@@ -191,13 +191,20 @@ impl DataFrame {
     pub(crate) fn write(&self, format: WriteFormat, path: &Path, options: &WriteOptions) -> Result<u64> {
         let engine = self.session.engine();
         let location = engine.storage().destination(text_of(path)?)?;
-        if format == WriteFormat::Parquet {
-            return self
-                .with_certain_types(|frame| frame.session.engine().write_parquet(&frame.plan, &location, options));
+        match format {
+            WriteFormat::Parquet => {
+                self.with_certain_types(|frame| frame.session.engine().write_parquet(&frame.plan, &location, options))
+            }
+            WriteFormat::Csv | WriteFormat::Json => self
+                .with_certain_types(|frame| frame.session.engine().write_text(&frame.plan, &location, format, options)),
+            WriteFormat::Arrow | WriteFormat::ArrowStream => self.write_by_one(&location, format, options),
         }
+    }
+
+    fn write_by_one(&self, location: &Location, format: WriteFormat, options: &WriteOptions) -> Result<u64> {
         let stream = self.stream()?;
-        let budget = engine.budget();
-        let mut file = FileWriter::create(&location, format, options, stream.schema(), budget)?;
+        let budget = self.session.engine().budget();
+        let mut file = FileWriter::create(location, format, options, stream.schema(), budget)?;
         for batch in stream {
             file.write(&batch?)?;
         }
