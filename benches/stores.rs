@@ -3,7 +3,8 @@
 //!
 //! FOLDER is a bucket's contents: `lineitem.parquet` of TPC-H and `csv/lineitem_*.csv` (either may be missing). The
 //! server shares the processors with floe, and its work is part of what is measured: "bare" is the time in which a client
-//! that throws the bytes away gets the answers to the same requests.
+//! that throws the bytes away gets the answers to the same requests. With `--cold` the operating system forgets the
+//! files before every run, so that disk and server both have to read them.
 
 #[path = "../tests/stores/server.rs"]
 mod server;
@@ -69,6 +70,8 @@ fn main() {
     let (Some(root), Some(bucket)) = (folder.parent(), folder.file_name().and_then(|name| name.to_str())) else {
         panic!("the folder has no name");
     };
+    let cold = arguments.iter().any(|text| text == "--cold");
+    let files = || if cold { forget(&folder) };
     let server = Server::start(root);
     println!("| query | disk | store | bare | store / disk | store / (disk + bare) |\n|---|---|---|---|---|---|");
     for (name, needed, query) in QUERIES {
@@ -78,13 +81,16 @@ fn main() {
         let (mut local, mut remote, mut bare) = (Vec::new(), Vec::new(), Vec::new());
         let mut answers = Vec::new();
         for _ in 0..RUNS {
+            files();
             let (time, answer) = timed(&query.replace("{}", &folder.display().to_string()), &server);
             local.push(time);
             answers.push(answer);
             server.requests();
+            files();
             let (time, answer) = timed(&query.replace("{}", &format!("s3://{bucket}")), &server);
             remote.push(time);
             answers.push(answer);
+            files();
             bare.push(replayed(&server.requests(), &server));
         }
         answers.dedup();
@@ -93,6 +99,28 @@ fn main() {
         let (ratio, sum) = (remote / local, remote / (local + bare));
         println!("| {name} | {local:.2} s | {remote:.2} s | {bare:.2} s | {ratio:.2} | {sum:.2} |");
     }
+}
+
+/// Makes the operating system drop what it keeps of the files of `folder` in memory.
+#[cfg(target_os = "linux")]
+fn forget(folder: &Path) {
+    use std::os::fd::AsRawFd;
+    for entry in std::fs::read_dir(folder).expect("the folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            forget(&path);
+        } else {
+            let file = std::fs::File::open(path).expect("a file");
+            // SAFETY: the descriptor is open as long as the file lives.
+            let error = unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+            assert_eq!(error, 0, "the files stay in memory");
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn forget(_folder: &Path) {
+    panic!("--cold needs Linux");
 }
 
 /// The time of a process that runs `query`, and its answer.
