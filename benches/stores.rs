@@ -71,7 +71,11 @@ fn main() {
         panic!("the folder has no name");
     };
     let cold = arguments.iter().any(|text| text == "--cold");
-    let files = || if cold { forget(&folder) };
+    let files = || {
+        if cold {
+            forget(&folder)
+        }
+    };
     let server = Server::start(root);
     println!("| query | disk | store | bare | store / disk | store / (disk + bare) |\n|---|---|---|---|---|---|");
     for (name, needed, query) in QUERIES {

@@ -125,7 +125,7 @@ pub struct FileWriter {
 enum Encoder {
     Text(Box<TextWriter>),
     Parquet(Box<ParquetWriter>),
-    Arrow(ArrowWriter<Target>),
+    Arrow(Box<ArrowWriter<Target>>),
 }
 
 impl FileWriter {
@@ -165,7 +165,7 @@ impl FileWriter {
             WriteFormat::Parquet => Encoder::Parquet(Box::new(ParquetWriter::new(target, options, schema, budget)?)),
             WriteFormat::Arrow | WriteFormat::ArrowStream => {
                 let stream = format == WriteFormat::ArrowStream;
-                Encoder::Arrow(ArrowWriter::new(target, options, &schema, stream, budget)?)
+                Encoder::Arrow(Box::new(ArrowWriter::new(target, options, &schema, stream, budget)?))
             }
         })
     }
