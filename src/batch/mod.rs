@@ -5,6 +5,7 @@
 
 mod conformed;
 pub mod hash;
+pub mod logical;
 mod memory_source;
 pub mod runtime_filter;
 mod series;

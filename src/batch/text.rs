@@ -12,10 +12,11 @@ mod tests;
 
 use std::fmt::Write;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, FixedSizeBinaryArray};
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, DurationFormat, FormatOptions};
 
+use super::logical::{is_blob, write_uuid};
 use crate::error::{Error, Result};
 use values::{Lists, Strings};
 
@@ -68,6 +69,7 @@ enum Kind<'a> {
     Decimal(ArrayFormatter<'a>),
     Boolean(ArrayFormatter<'a>),
     Binary(ArrayFormatter<'a>),
+    Uuid(&'a FixedSizeBinaryArray),
     /// Dates, times and all else that JSON knows only as strings.
     Other(ArrayFormatter<'a>),
     Interval(interval::Intervals<'a>),
@@ -91,9 +93,8 @@ impl<'a> TextColumn<'a> {
             DataType::Float16 | DataType::Float32 | DataType::Float64 => Kind::Float(format()?),
             integer if integer.is_integer() => Kind::Integer(format()?),
             decimal if decimal.is_decimal() => Kind::Decimal(format()?),
-            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
-                Kind::Binary(format()?)
-            }
+            DataType::FixedSizeBinary(16) => Kind::Uuid(array.as_fixed_size_binary()),
+            blob if is_blob(blob) => Kind::Binary(format()?),
             DataType::Interval(_) | DataType::Duration(_) => match interval::Intervals::new(array) {
                 Some(intervals) => Kind::Interval(intervals),
                 None => Kind::Other(format()?),
@@ -163,6 +164,7 @@ impl<'a> TextColumn<'a> {
                 out.push_str("\\x");
                 values.value(row).write(out)?;
             }
+            Kind::Uuid(values) => write_uuid(out, values.value(row)),
             Kind::Interval(values) => values.write(row, out),
             Kind::List(lists, values) => {
                 bracketed(out, '[', lists.range(row), ']', |item, out| values.write_text(item, out))?;

@@ -16,6 +16,7 @@ use arrow::datatypes::{
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
+use super::logical::write_uuid;
 use crate::error::{Error, Result};
 
 /// Whether the value is NULL; also true through dictionaries and for the type that has no values.
@@ -55,6 +56,7 @@ pub fn write_value(out: &mut String, array: &dyn Array, row: usize) -> Result<()
         DataType::Timestamp(unit, zone) => time::write_timestamp(out, array, row, *unit, zone.as_deref()),
         DataType::Interval(unit) => write_interval(out, array, row, *unit),
         DataType::Duration(unit) => time::write_interval(out, 0, 0, duration_nanoseconds(array, row, *unit)),
+        DataType::FixedSizeBinary(16) => write_uuid(out, bytes_at(array, row)),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
             write_blob(out, bytes_at(array, row));
         }

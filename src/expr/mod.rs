@@ -7,6 +7,7 @@
 //! * [`fold_checked`]: what makes arithmetic safe from the optimizer.
 //! * [`own_numbers`] and [`quotient`]: what numbers of different kinds are together.
 //! * [`own_casts`] and [`own_comparisons`]: what means something else in SQL than in Arrow.
+//! * [`coercion`]: what types of floe's own become beside others.
 //! * [`types`]: SQL type names.
 //!
 //! Invariant: integer and decimal results are exact or an error, here and in the aggregates.
@@ -15,6 +16,7 @@ mod aggregate;
 mod arithmetic;
 mod attempt;
 mod casts;
+pub mod coercion;
 mod compiler;
 mod evaluator;
 mod floats;

@@ -80,7 +80,8 @@ fn binary_node(
     Ok(replaced(binary.clone().with_fail_on_overflow(true)))
 }
 
-fn is_comparison(operator: Operator) -> bool {
+/// Whether two values are compared.
+pub(super) fn is_comparison(operator: Operator) -> bool {
     use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
     matches!(operator, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
 }

@@ -44,6 +44,7 @@ pub fn sql_type_name(data_type: &DataType) -> String {
         | DataType::Decimal128(precision, scale)
         | DataType::Decimal256(precision, scale) => format!("DECIMAL({precision},{scale})"),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "VARCHAR".into(),
+        DataType::FixedSizeBinary(16) => "UUID".into(),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => "BLOB".into(),
         DataType::Date32 | DataType::Date64 => "DATE".into(),
         DataType::Time32(_) | DataType::Time64(_) => "TIME".into(),
@@ -125,6 +126,7 @@ mod tests {
             "DECIMAL(50,3)",
             "VARCHAR",
             "BLOB",
+            "UUID",
             "DATE",
             "TIME",
             "TIMESTAMP",

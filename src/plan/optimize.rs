@@ -14,7 +14,7 @@ use super::rules;
 use super::shared::{inline_single_uses, optimize_shared};
 use super::statistics::Estimator;
 use crate::error::{Error, Result};
-use crate::expr::{fold_checked, own_casts, own_comparisons, own_numbers};
+use crate::expr::{coercion, fold_checked, own_casts, own_comparisons, own_numbers};
 use crate::store::QueryContext;
 
 /// The plan with its types made to agree; the schema of the result is known from here on.
@@ -23,7 +23,7 @@ use crate::store::QueryContext;
 /// `INVALID_QUERY` and the like: types without a common type, wrong arguments, a column outside of GROUP BY.
 pub fn analyze(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
     let options = options();
-    let mut plan = own_numbers(rules::set_keys(plan)?)?;
+    let mut plan = own_numbers(rules::set_keys(coercion::coerce(plan)?)?)?;
     plan.check_invariants(InvariantLevel::Always)?;
     // Not `execute_and_check`: it refuses most correlated subqueries.
     for rule in Analyzer::new().rules {

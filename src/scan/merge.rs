@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 
+use crate::batch::logical::{UUID, is_uuid_field};
 use crate::error::{Code, Error, Result};
 use crate::scan::spec::{OptionValue, Options};
 
@@ -33,17 +34,23 @@ pub(in crate::scan) fn logical_schema(schema: &Schema) -> Schema {
 }
 
 fn logical_field(field: &Field) -> FieldRef {
-    Arc::new(Field::new(field.name(), logical_type(field.data_type()), field.is_nullable()))
+    Arc::new(Field::new(field.name(), logical_type_of(field), field.is_nullable()))
 }
 
 fn logical_item(field: &Field) -> FieldRef {
-    Arc::new(Field::new(Field::LIST_FIELD_DEFAULT_NAME, logical_type(field.data_type()), field.is_nullable()))
+    Arc::new(Field::new(Field::LIST_FIELD_DEFAULT_NAME, logical_type_of(field), field.is_nullable()))
+}
+
+fn logical_type_of(field: &Field) -> DataType {
+    if is_uuid_field(field) { UUID } else { logical_type(field.data_type()) }
 }
 
 fn logical_type(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8View,
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => DataType::BinaryView,
+        // Only that of a field which says so is a UUID.
+        DataType::FixedSizeBinary(16) => DataType::BinaryView,
         DataType::Dictionary(_, value) => logical_type(value),
         DataType::RunEndEncoded(_, value) => logical_type(value.data_type()),
         DataType::Float16 => DataType::Float32,

@@ -2,6 +2,7 @@
 
 mod changes;
 mod folders;
+mod logical;
 mod plans;
 mod running;
 mod subqueries;

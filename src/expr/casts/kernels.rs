@@ -11,8 +11,9 @@ use arrow::datatypes::{DataType, FieldRef, Fields, Float64Type};
 use arrow::util::display::FormatOptions;
 
 use super::interval::parse_interval;
-use super::is_binary;
+use super::logical::uuid_cast;
 use super::nested_text::parse_nested;
+use crate::batch::logical::{UUID, is_blob, parse_uuid, uuids};
 use crate::batch::value::{is_null, write_value};
 use crate::error::{Code, Error, Result};
 
@@ -40,6 +41,9 @@ pub(super) fn cast_values(values: &ArrayRef, to: &DataType, how: How) -> Result<
     }
     if from.is_string() {
         return from_text(values, to, how);
+    }
+    if *from == UUID || *to == UUID {
+        return uuid_cast(values, to, how);
     }
     if to.is_integer() && from.is_floating() {
         let doubles = cast(values, &DataType::Float64)?;
@@ -95,7 +99,10 @@ fn from_text(values: &ArrayRef, to: &DataType, how: How) -> Result<ArrayRef> {
         let intervals = parsed(texts, how, "an INTERVAL", parse_interval)?;
         return Ok(cast(&IntervalMonthDayNanoArray::from_iter(intervals), to)?);
     }
-    if is_binary(to) {
+    if *to == UUID {
+        return uuids(parsed(texts, how, "a UUID", parse_uuid)?.into_iter());
+    }
+    if is_blob(to) {
         let mut blobs = BinaryViewBuilder::with_capacity(texts.len());
         for bytes in parsed(texts, how, "a BLOB", parse_bytes)? {
             blobs.append_option(bytes);

@@ -9,6 +9,7 @@
 mod function;
 mod interval;
 mod kernels;
+mod logical;
 mod nested_text;
 
 use arrow::datatypes::DataType;
@@ -17,6 +18,7 @@ use datafusion_common::{DFSchema, Result as DataFusionResult};
 use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
 
+use crate::batch::logical::{UUID, is_blob};
 use crate::error::Result;
 use crate::expr::fold::input_schema;
 
@@ -67,21 +69,20 @@ fn differs(from: &DataType, to: &DataType) -> bool {
     if from == to || matches!(from, T::Dictionary(..) | T::Null) {
         return false;
     }
+    if *from == UUID || *to == UUID {
+        return true;
+    }
     if to.is_string() {
         return from.is_nested()
             || from.is_floating()
             || matches!(from, T::Timestamp(..) | T::Time32(_) | T::Time64(_) | T::Interval(_) | T::Duration(_))
-            || is_binary(from);
+            || is_blob(from);
     }
     if from.is_string() {
-        return to.is_integer() || to.is_nested() || is_binary(to) || matches!(to, T::Interval(_));
+        return to.is_integer() || to.is_nested() || is_blob(to) || matches!(to, T::Interval(_));
     }
     if to.is_integer() {
         return from.is_floating() || from.is_decimal();
     }
     from.is_nested() && to.is_nested()
-}
-
-fn is_binary(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_))
 }

@@ -7,6 +7,7 @@
 
 mod average;
 mod average_accumulators;
+mod coercing;
 mod count;
 mod gatherers;
 mod groups;
@@ -23,6 +24,7 @@ mod text_extreme;
 mod totals;
 
 pub(super) use average_accumulators::unit;
+pub(super) use coercing::plain_call;
 pub(super) use count::CountGroups;
 pub use gatherers::first_row;
 pub(super) use groups::counted;

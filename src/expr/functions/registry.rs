@@ -9,6 +9,7 @@ use datafusion_functions_aggregate::array_agg::array_agg_udaf;
 use datafusion_functions_aggregate::first_last::{first_value_udaf, last_value_udaf};
 
 use super::average::Average;
+use super::coercing::coercing;
 use super::gatherers::gatherers;
 use super::library;
 use super::moments::moments;
@@ -42,6 +43,7 @@ impl FunctionRegistry {
         let scalar = datafusion_functions::all_default_functions()
             .into_iter()
             .chain(datafusion_functions_nested::all_default_nested_functions())
+            .map(coercing)
             .chain([Arc::new(ScalarUDF::new_from_impl(Nearest::default())), named_cast(), try_function()])
             .chain(series())
             .chain(library::scalars());

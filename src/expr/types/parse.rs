@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Field, Fields, TimeUnit};
 
 use super::{HUGEINT, INTERVAL};
+use crate::batch::logical::UUID;
 use crate::error::{Code, Error, Result};
 
 /// The Arrow type that an SQL type name stands for, in any letter case, nested types too.
@@ -29,7 +30,7 @@ pub fn sql_type_from_name(name: &str) -> Result<DataType> {
 const DEEPEST: usize = 64;
 
 /// Names without parameters, with their aliases.
-const NAMES: [(&str, DataType); 51] = [
+const NAMES: [(&str, DataType); 52] = [
     ("BOOLEAN", DataType::Boolean),
     ("BOOL", DataType::Boolean),
     ("LOGICAL", DataType::Boolean),
@@ -68,6 +69,7 @@ const NAMES: [(&str, DataType); 51] = [
     ("BYTEA", DataType::BinaryView),
     ("BINARY", DataType::BinaryView),
     ("VARBINARY", DataType::BinaryView),
+    ("UUID", UUID),
     ("DATE", DataType::Date32),
     ("TIME", DataType::Time64(TimeUnit::Microsecond)),
     ("TIMESTAMP WITHOUT TIME ZONE", DataType::Timestamp(TimeUnit::Microsecond, None)),

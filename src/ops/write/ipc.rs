@@ -11,6 +11,7 @@ use arrow::ipc::CompressionType;
 use arrow::ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use arrow::record_batch::RecordBatch;
 
+use crate::batch::logical::extension_of;
 use crate::error::{Code, Error, Result};
 use crate::memory::{Budget, Reservation};
 use crate::ops::write::{WriteCompression, WriteOptions};
@@ -120,7 +121,9 @@ impl<W: Write> ArrowWriter<W> {
 }
 
 fn plain_field(field: &FieldRef) -> FieldRef {
-    Arc::new(Field::new(field.name(), plain_type(field.data_type()), field.is_nullable()))
+    let extension = extension_of(field.data_type());
+    let plain = Field::new(field.name(), plain_type(field.data_type()), field.is_nullable());
+    Arc::new(plain.with_metadata(extension))
 }
 
 /// The type without views, which not every reader of Arrow knows.

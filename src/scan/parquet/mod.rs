@@ -29,6 +29,7 @@ mod split;
 mod statistics;
 #[cfg(test)]
 mod tests;
+mod uuids;
 
 pub use describe::{parquet_metadata, parquet_schema};
 

@@ -3,6 +3,7 @@
 //! * `date + interval` is a TIMESTAMP, `date + time` too.
 //! * `interval * number` and `interval / number` are functions of floe.
 //! * `a ^ b` is a DOUBLE, and so is `a / b`, if none of them is a FLOAT.
+//! * `a IS DISTINCT FROM b` has come as an operator.
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::{DFSchema, Result, internal_err};
@@ -10,6 +11,7 @@ use datafusion_expr::planner::{PlannerResult, RawBinaryExpr};
 use datafusion_expr::{Expr, ExprSchemable, binary_expr, cast};
 use datafusion_sql::sqlparser::ast::BinaryOperator;
 
+use super::operators::{IS_DISTINCT_FROM, IS_NOT_DISTINCT_FROM};
 use crate::expr::{functions, quotient};
 
 const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
@@ -17,6 +19,14 @@ const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 /// Plans such an operation; every other it leaves as it is.
 pub(super) fn plan(operation: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
     use DataType as T;
+    let distinct = match &operation.op {
+        BinaryOperator::Custom(op) if op == IS_DISTINCT_FROM => Some(datafusion_expr::Operator::IsDistinctFrom),
+        BinaryOperator::Custom(op) if op == IS_NOT_DISTINCT_FROM => Some(datafusion_expr::Operator::IsNotDistinctFrom),
+        _ => None,
+    };
+    if let Some(operator) = distinct {
+        return Ok(PlannerResult::Planned(binary_expr(operation.left, operator, operation.right)));
+    }
     let plus = match operation.op {
         BinaryOperator::Plus => Some(datafusion_expr::Operator::Plus),
         BinaryOperator::Minus => Some(datafusion_expr::Operator::Minus),

@@ -79,7 +79,6 @@ impl VisitorMut for Calls {
             Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr: value, data_type, .. } => {
                 let function = match data_type {
                     DataType::JSON => "#json",
-                    DataType::Uuid => "#uuid",
                     _ => return ControlFlow::Continue(()),
                 };
                 Some(call_of(function, vec![value.as_ref().clone()]))

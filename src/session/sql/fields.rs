@@ -7,7 +7,7 @@ use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFie
 use datafusion_expr::{Expr, ExprSchemable, GetFieldAccess, lit};
 use datafusion_functions::expr_fn::get_field;
 
-use crate::expr::functions;
+use crate::expr::{coercion, functions};
 
 /// Plans field access by the type that is accessed; everything else it leaves to the planners behind it.
 #[derive(Debug)]
@@ -43,7 +43,11 @@ impl ExprPlanner for FieldPlanner {
     }
 
     fn plan_binary_op(&self, operation: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
-        super::arithmetic::plan(operation, schema)
+        super::arithmetic::plan(super::operands::agreed(operation, schema)?, schema)
+    }
+
+    fn plan_array_literal(&self, values: Vec<Expr>, schema: &DFSchema) -> Result<PlannerResult<Vec<Expr>>> {
+        Ok(PlannerResult::Original(coercion::agree(values, schema)?))
     }
 
     fn plan_compound_identifier(

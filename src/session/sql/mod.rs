@@ -32,6 +32,7 @@ pub(crate) mod merges;
 mod methods;
 mod naming;
 mod numbers;
+mod operands;
 mod operators;
 mod ordered;
 mod orders;

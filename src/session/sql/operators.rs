@@ -27,6 +27,10 @@ const IN: u8 = 20;
 const LIKE: u8 = 19;
 const IS: u8 = 17;
 
+/// Comparisons in which NULL is a value, as operators of the planner.
+pub(super) const IS_DISTINCT_FROM: &str = "IS DISTINCT FROM";
+pub(super) const IS_NOT_DISTINCT_FROM: &str = "IS NOT DISTINCT FROM";
+
 type Parsed = Result<Expr, ParserError>;
 
 /// How close the next token binds, where that is not what the parser takes it for.
@@ -215,6 +219,10 @@ fn rename_row(expr: &mut Expr) {
     }
 }
 
+fn custom(left: Expr, op: &str, right: Expr) -> Expr {
+    Expr::BinaryOp { left: Box::new(left), op: BinaryOperator::Custom(op.to_string()), right: Box::new(right) }
+}
+
 fn call_for(expr: &mut Expr) -> Option<Expr> {
     let take = |expr: &mut Box<Expr>| std::mem::replace(expr.as_mut(), Expr::value(Value::Null));
     match expr {
@@ -227,6 +235,9 @@ fn call_for(expr: &mut Expr) -> Option<Expr> {
         Expr::BinaryOp { left, op: BinaryOperator::Custom(op), right } if op == "GLOB" => {
             Some(call_of("#glob", vec![take(left), take(right)]))
         }
+        // As an operator, so that the planner asks what it means for the types of the operands.
+        Expr::IsDistinctFrom(left, right) => Some(custom(take(left), IS_DISTINCT_FROM, take(right))),
+        Expr::IsNotDistinctFrom(left, right) => Some(custom(take(left), IS_NOT_DISTINCT_FROM, take(right))),
         Expr::BinaryOp { left, op: BinaryOperator::DuckIntegerDivide, right } => {
             Some(call_of("divide", vec![take(left), take(right)]))
         }

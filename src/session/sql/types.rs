@@ -16,6 +16,7 @@ use datafusion_sql::sqlparser::ast::{
 use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::suggest;
+use crate::batch::logical::UUID;
 use crate::error::{Code, Error};
 use crate::expr::types::{HUGEINT, sql_type_from_name};
 use crate::session::definitions::Defined;
@@ -88,6 +89,7 @@ impl Types {
             S::Float64 => DataType::Float64,
             S::Blob(_) | S::Binary(_) | S::Varbinary(_) | S::Bytea => DataType::BinaryView,
             S::Character(_) | S::CharacterVarying(_) | S::CharVarying(_) | S::Nvarchar(_) => DataType::Utf8View,
+            S::Uuid => UUID,
             S::UHugeInt | S::UInt128 => {
                 let error = Error::not_supported("the type UHUGEINT");
                 return Err(error.hint("HUGEINT has 38 digits, DECIMAL(76, 0) more").into());
@@ -149,7 +151,7 @@ fn invalid(message: &str) -> DataFusionError {
 }
 
 fn unknown(name: &str) -> DataFusionError {
-    const KNOWN: [&str; 14] = [
+    const KNOWN: [&str; 15] = [
         "boolean",
         "tinyint",
         "smallint",
@@ -164,6 +166,7 @@ fn unknown(name: &str) -> DataFusionError {
         "time",
         "timestamp",
         "interval",
+        "uuid",
     ];
     let error = Error::new(Code::InvalidQuery, format!("there is no type named \"{}\"", name.to_lowercase()));
     match suggest::nearest(name, KNOWN) {

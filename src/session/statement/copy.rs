@@ -14,6 +14,7 @@ use datafusion_sql::sqlparser::ast::{CopySource, CopyTarget, Ident, ObjectName, 
 use self::options::{CopyOptions, Settings, bad_format, format_named, format_of, no_format};
 use super::{Running, not_supported};
 use crate::batch::MemorySource;
+use crate::batch::logical::is_logical;
 use crate::error::{Error, Result};
 use crate::expr::types::sql_type_name;
 use crate::ops::write::WriteFormat;
@@ -79,7 +80,10 @@ impl Running<'_> {
                 // The table's types count, not those that the values look like.
                 let fields = self.session.sql(&columns_of_table)?;
                 let column = |field: &FieldRef| {
-                    format!("{}: {}", quoted(field.name()), quoted(&sql_type_name(field.data_type())))
+                    // INSERT makes more of texts than the reader.
+                    let is_read = !is_logical(field.data_type());
+                    let read = if is_read { sql_type_name(field.data_type()) } else { "VARCHAR".to_string() };
+                    format!("{}: {}", quoted(field.name()), quoted(&read))
                 };
                 let types = fields.plan().schema().fields().iter().map(column).collect::<Vec<_>>().join(", ");
                 options += &format!(", columns => {{{types}}}");

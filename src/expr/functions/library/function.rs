@@ -12,6 +12,7 @@ use arrow::datatypes::DataType;
 use datafusion_common::{Result as DataFusionResult, ScalarValue, internal_err};
 use datafusion_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
+use crate::batch::logical::{is_blob, is_logical};
 use crate::error::{Code, Error};
 use crate::expr::types::sql_type_name;
 
@@ -97,7 +98,7 @@ impl Overload {
 }
 
 /// A function with all that is said about it.
-pub(super) struct Function {
+pub(in crate::expr::functions) struct Function {
     pub name: &'static str,
     pub aliases: Vec<String>,
     /// The parameters as they are shown: `text, pattern[, group]`.
@@ -137,6 +138,11 @@ impl Function {
     /// As the planner takes it.
     pub(super) fn scalar(self) -> Arc<ScalarUDF> {
         Arc::new(ScalarUDF::new_from_impl(self))
+    }
+
+    /// What arguments of these types become.
+    pub(in crate::expr::functions) fn wanted(&self, types: &[DataType]) -> Option<Vec<DataType>> {
+        self.choose(types).ok().map(|(_, bound)| bound.arguments)
     }
 
     /// The overload for arguments of these types, and what it makes of them.
@@ -206,10 +212,6 @@ fn integer_cost(from: &DataType, to: &DataType) -> u32 {
     if fits { 2 } else { 25 }
 }
 
-fn is_blob(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_))
-}
-
 /// The type of a list's items.
 pub(super) fn item_type(list: &DataType) -> Option<&DataType> {
     match list {
@@ -261,7 +263,9 @@ impl ScalarUDFImpl for Function {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> DataFusionResult<Vec<DataType>> {
-        Ok(self.choose(types)?.1.arguments)
+        let wanted = self.choose(types)?.1.arguments.into_iter().zip(types);
+        // The libraries have no casts of these types: `coerce` puts floe's in.
+        Ok(wanted.map(|(to, from)| if is_logical(from) { from.clone() } else { to }).collect())
     }
 
     fn invoke_with_args(&self, call: ScalarFunctionArgs) -> DataFusionResult<ColumnarValue> {

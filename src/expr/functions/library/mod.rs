@@ -31,7 +31,7 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion_expr::ScalarUDF;
 
-use function::Function;
+pub(super) use function::Function;
 
 pub(super) use aliases::{aggregate_aliases, scalar_aliases, window_aliases};
 pub(super) use list::lambda::higher_order;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array,
-    Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray, ListArray,
+    FixedSizeBinaryArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray, ListArray,
     StringViewArray, Time64MicrosecondArray, TimestampMicrosecondArray, TimestampNanosecondArray, UInt64Array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
@@ -17,6 +17,7 @@ use arrow::datatypes::{DataType, Field, IntervalMonthDayNano, IntervalUnit, Time
 use datafusion_common::{DataFusionError, Result as DataFusionResult, internal_err};
 
 use super::function::{Arguments, Overload};
+use crate::batch::logical::{UUID, uuids};
 use crate::error::Error;
 
 /// A type of argument.
@@ -116,6 +117,23 @@ impl Input for Blob {
 
     fn item(array: &BinaryViewArray, row: usize) -> &[u8] {
         array.value(row)
+    }
+}
+
+/// UUID, as a number
+#[derive(Debug)]
+pub(super) struct Uuid;
+
+impl Input for Uuid {
+    type Array = FixedSizeBinaryArray;
+    type Item<'a> = u128;
+
+    fn data_type() -> DataType {
+        UUID
+    }
+
+    fn item(array: &FixedSizeBinaryArray, row: usize) -> u128 {
+        array.value(row).iter().fold(0, |number, byte| number << 8 | u128::from(*byte))
     }
 }
 
@@ -245,6 +263,20 @@ impl Output for Unsigned {
         let wide = |value: Unsigned| i256::from_parts(value.0, 0);
         let array = Decimal256Array::from_iter(values.into_iter().map(|value| value.map(wide)));
         Ok(Arc::new(array.with_data_type(Self::data_type())))
+    }
+}
+
+/// A UUID, as a number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Identifier(pub u128);
+
+impl Output for Identifier {
+    fn data_type() -> DataType {
+        UUID
+    }
+
+    fn array(values: Vec<Option<Self>>) -> DataFusionResult<ArrayRef> {
+        Ok(uuids(values.into_iter().map(|value| value.map(|value| value.0)))?)
     }
 }
 

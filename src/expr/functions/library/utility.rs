@@ -7,7 +7,8 @@ use arrow::datatypes::DataType;
 use std::sync::Arc;
 
 use super::function::{Arguments, Bound, Function, Overload, function};
-use super::typed::{Bool, Moment, Text, row0, row1, row2};
+use super::typed::{Bool, Identifier, Moment, Text, Uuid, row0, row1, row2};
+use crate::batch::logical::{parse_uuid, write_uuid};
 use crate::error::{Code, Error, Result};
 use crate::expr::types::sql_type_name;
 use datafusion_common::Result as DataFusionResult;
@@ -58,29 +59,16 @@ fn identifiers() -> Vec<Function> {
             .volatile(),
         function("uuidv7", "", "A random identifier that begins with the time", [row0(uuidv7)]).volatile(),
         function(
-            "#uuid",
-            "text",
-            "The text as an identifier is written",
-            [row1::<Text, _>(|text| parse_uuid(text).map(written))],
-        ),
-        function(
             "uuid_extract_version",
             "uuid",
             "The version of an identifier",
-            [row1::<Text, _>(|text| parse_uuid(text).map(|bits| (bits >> 76 & 15) as i32))],
+            [row1::<Uuid, _>(version), row1::<Text, _>(|text| known(text).map(version))],
         ),
         function(
             "uuid_extract_timestamp",
             "uuid",
             "The time that an identifier of version 7 begins with",
-            [row1::<Text, _>(|text| {
-                let bits = parse_uuid(text)?;
-                if bits >> 76 & 15 != 7 {
-                    return Err(Error::new(Code::InvalidQuery, format!("'{text}' is no identifier of version 7")));
-                }
-                // 48 bits of milliseconds.
-                Ok(Moment((bits >> 80) as i64 * 1000))
-            })],
+            [row1::<Uuid, _>(beginning), row1::<Text, _>(|text| known(text).and_then(beginning))],
         ),
     ]
 }
@@ -100,28 +88,32 @@ fn asserted(holds: bool, message: &str) -> Result<Option<bool>> {
     if holds { Ok(None) } else { Err(Error::new(Code::InvalidQuery, message)) }
 }
 
-/// The text of an identifier of these bits but for its version and variant.
-fn uuid(bits: u128, version: u128) -> String {
-    let bits = bits & !(15 << 76) & !(3 << 62) | version << 76 | 2 << 62;
-    written(bits)
+/// The identifier of these bits but for its version and variant.
+fn uuid(bits: u128, version: u128) -> Identifier {
+    Identifier(bits & !(15 << 76) & !(3 << 62) | version << 76 | 2 << 62)
 }
 
-fn written(bits: u128) -> String {
-    let digits = format!("{bits:032x}");
-    let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
-    format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
+/// The identifier that a text is.
+fn known(text: &str) -> Result<u128> {
+    parse_uuid(text).ok_or_else(|| Error::new(Code::InvalidCast, format!("'{text}' cannot be read as a UUID")))
 }
 
-fn uuidv7() -> String {
+fn version(bits: u128) -> i32 {
+    (bits >> 76 & 15) as i32
+}
+
+/// The time that an identifier begins with, where it is of version 7.
+fn beginning(bits: u128) -> Result<Moment> {
+    if version(bits) != 7 {
+        let mut text = String::new();
+        write_uuid(&mut text, &bits.to_be_bytes());
+        return Err(Error::new(Code::InvalidQuery, format!("'{text}' is no identifier of version 7")));
+    }
+    // 48 bits of milliseconds.
+    Ok(Moment((bits >> 80) as i64 * 1000))
+}
+
+fn uuidv7() -> Identifier {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
     uuid(since << 80 | fastrand::u128(..) >> 48, 7)
-}
-
-fn parse_uuid(text: &str) -> Result<u128> {
-    let digits: String = text.chars().filter(|character| !matches!(character, '-' | '{' | '}')).collect();
-    let wrong = || Error::new(Code::InvalidCast, format!("'{text}' is no UUID"));
-    if digits.len() != 32 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return Err(wrong());
-    }
-    u128::from_str_radix(&digits, 16).map_err(|_| wrong())
 }

@@ -10,6 +10,7 @@
 mod file;
 mod flat;
 mod group;
+mod schema;
 mod sink;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
+use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, ArrowWriterOptions};
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
 use parquet::schema::types::{SchemaDescPtr, SchemaDescriptor};
@@ -29,6 +30,7 @@ pub use sink::WriteGroups;
 
 use self::flat::Experience;
 use self::group::RowGroup;
+use self::schema::parquet_schema;
 use crate::error::Result;
 use crate::memory::{Budget, Reservation};
 use crate::ops::write::{Target, WriteCompression, WriteOptions};
@@ -63,7 +65,8 @@ impl Layout {
             .set_compression(compression)
             .build();
         // It settles how columns are stored; nothing is written through it.
-        let writer = ArrowWriter::try_new(std::io::sink(), schema.clone(), Some(properties))?;
+        let options_of = ArrowWriterOptions::new().with_properties(properties).with_parquet_schema(parquet_schema(&schema)?);
+        let writer = ArrowWriter::try_new_with_options(std::io::sink(), schema.clone(), options_of)?;
         let (writer, factory) = writer.into_serialized_writer()?;
         let descriptor = Arc::new(SchemaDescriptor::new(writer.schema_descr().root_schema_ptr()));
         let properties = writer.properties().clone();

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryViewArray, Int32Builder, ListBuilder, MapArray, StringViewBuilder, StructArray,
+    Array, ArrayRef, BinaryViewArray, Int32Builder, ListBuilder, MapArray, StringViewBuilder, StructArray,
     StructBuilder, new_null_array,
 };
 use arrow::buffer::OffsetBuffer;
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Fields};
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
@@ -16,6 +17,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 use super::{Columns, Described, count};
+use crate::batch::logical::UUID;
 use crate::batch::text::TextColumn;
 use crate::error::Result;
 use crate::scan::parquet::fault::guard;
@@ -117,7 +119,10 @@ fn bounds(file: &Described, group: usize, leaf: usize) -> Result<(Option<String>
     let Some(field) = schema.fields().first() else { return Ok((None, None)) };
     let converter = StatisticsConverter::from_column_index(0, field, descriptor)?;
     let is_uuid = matches!(descriptor.column(0).logical_type_ref(), Some(LogicalType::Uuid));
-    let text = |bound: ArrayRef| if is_uuid { Ok(uuid(&bound)) } else { text(&bound) };
+    let text = |bound: ArrayRef| match *bound.data_type() == UUID && !is_uuid {
+        true => text(&cast(&bound, &DataType::BinaryView)?),
+        false => text(&bound),
+    };
     Ok((text(converter.row_group_mins(single.row_groups())?)?, text(converter.row_group_maxes(single.row_groups())?)?))
 }
 
@@ -128,14 +133,6 @@ fn text(bound: &ArrayRef) -> Result<Option<String>> {
     let mut text = String::new();
     TextColumn::new(bound.as_ref())?.write_text(0, &mut text)?;
     Ok(Some(text))
-}
-
-/// Sixteen bytes as UUIDs are written.
-fn uuid(bound: &ArrayRef) -> Option<String> {
-    let bytes = bound.as_fixed_size_binary_opt().filter(|bytes| bytes.len() > 0 && bytes.is_valid(0))?.value(0);
-    let groups = [bytes.get(..4)?, bytes.get(4..6)?, bytes.get(6..8)?, bytes.get(8..10)?, bytes.get(10..16)?];
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    Some(groups.map(hex).join("-"))
 }
 
 fn list_of(item: DataType) -> DataType {

@@ -10,6 +10,7 @@ use super::{Columns, Described, count};
 use crate::error::Result;
 use crate::expr::types::sql_type_name;
 use crate::scan::merge::logical_schema;
+use crate::scan::parquet::uuids::with_uuids;
 
 /// A node of a file's schema.
 struct Node<'a> {
@@ -27,7 +28,8 @@ pub(super) fn batch(files: &[Described]) -> Result<RecordBatch> {
         let metadata = file.metadata.file_metadata();
         let schema = parquet_to_arrow_schema(metadata.schema_descr(), metadata.key_value_metadata())
             .or_else(|_| parquet_to_arrow_schema(metadata.schema_descr(), None));
-        let fields = schema.map(|schema| logical_schema(&schema).fields().clone()).unwrap_or_default();
+        let schema = schema.map(|schema| logical_schema(&with_uuids(&schema, metadata.schema_descr())));
+        let fields = schema.map(|schema| schema.fields().clone()).unwrap_or_default();
         let (mut walk, root) = (Walk { file: file.path.as_str(), nodes: Vec::new() }, metadata.schema());
         walk.push(root, None);
         for (index, child) in root.get_fields().iter().enumerate() {

@@ -1,0 +1,168 @@
+//! What values become where those of several types meet, and one of the types is floe's own.
+//!
+//! * A UUID makes UUIDs of the texts and BLOBs beside it.
+//!
+//! The libraries know only Arrow's types. So this comes before their analysis, and puts casts wherever they would find types
+//! that do not fit: in comparisons, lists of IN, CASE, subqueries that are compared with, and UNION.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion_common::{Column, DFSchema, Result as PlanResult};
+use datafusion_expr::expr::{InList, InSubquery, SetComparison};
+use datafusion_expr::expr_rewriter::NamePreserver;
+use datafusion_expr::logical_plan::{Subquery, Union};
+use datafusion_expr::{
+    Between, BinaryExpr, Case, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast,
+};
+
+use crate::batch::logical::{UUID, is_blob, is_logical};
+use crate::expr::fold::input_schema;
+use crate::expr::functions::plain_call;
+use crate::expr::rewrite::is_comparison;
+
+/// The type that values of these types become; `None` where none of them is floe's own, or nothing brings them together.
+pub fn agreed(types: &[&DataType]) -> Option<DataType> {
+    if !types.iter().any(|data_type| is_logical(data_type)) {
+        return None;
+    }
+    let mut known = types.iter().filter(|data_type| !data_type.is_null());
+    let first = *known.next()?;
+    if known.clone().all(|other| *other == first) {
+        return Some(first.clone());
+    }
+    let fits = |data_type: &&&DataType| {
+        data_type.is_string() || data_type.is_null() || is_blob(data_type) || ***data_type == UUID
+    };
+    (types.iter().filter(fits).count() == types.len()).then_some(UUID)
+}
+
+/// The values, cast to the type on which they agree.
+///
+/// # Errors
+/// Those of expressions without a type.
+pub fn agree(values: Vec<Expr>, schema: &DFSchema) -> PlanResult<Vec<Expr>> {
+    let mut values = values;
+    agree_on(&mut values.iter_mut().collect::<Vec<_>>(), schema)?;
+    Ok(values)
+}
+
+/// Whether something was cast.
+fn agree_on(values: &mut [&mut Expr], schema: &DFSchema) -> PlanResult<bool> {
+    // What has no type yet is told so by those who come after.
+    let Ok(types) = values.iter().map(|value| value.get_type(schema)).collect::<PlanResult<Vec<_>>>() else { return Ok(false) };
+    let Some(common) = agreed(&types.iter().collect::<Vec<_>>()) else { return Ok(false) };
+    let mut changed = false;
+    for (value, data_type) in values.iter_mut().zip(&types).filter(|(_, data_type)| **data_type != common) {
+        changed |= !data_type.is_null();
+        **value = cast(std::mem::take(*value), common.clone());
+    }
+    Ok(changed)
+}
+
+/// `plan`, not analysed yet, with casts where types of floe's own meet others.
+///
+/// # Errors
+/// None but those of expressions without a type.
+pub fn coerce(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
+    // Once a type has changed, all above have to learn of it.
+    let mut has_changed = false;
+    plan.transform_up_with_subqueries(|plan| {
+        let plan = match plan {
+            LogicalPlan::Union(union) => united(union)?,
+            other => Transformed::no(other),
+        };
+        has_changed |= plan.transformed;
+        let schema = input_schema(&plan.data)?;
+        let names = NamePreserver::new(&plan.data);
+        let plan = plan.transform_data(|plan| {
+            plan.map_expressions(|expr| {
+                let name = names.save(&expr);
+                let rewritten = expr.transform_up(|expr| coerced(expr, &schema))?;
+                Ok(if rewritten.transformed { rewritten.update_data(|expr| name.restore(expr)) } else { rewritten })
+            })
+        })?;
+        has_changed |= plan.transformed;
+        if has_changed { plan.map_data(LogicalPlan::recompute_schema) } else { Ok(plan) }
+    })
+    .data()
+}
+
+fn coerced(mut expr: Expr, schema: &DFSchema) -> PlanResult<Transformed<Expr>> {
+    if let Expr::ScalarFunction(call) = &expr {
+        let plain = plain_call(call, schema);
+        return Ok(plain.map_or_else(|| Transformed::no(expr), Transformed::yes));
+    }
+    let changed = match &mut expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => agree_on(&mut [left, right], schema)?,
+        Expr::Between(Between { expr, low, high, .. }) => agree_on(&mut [expr, low, high], schema)?,
+        Expr::InList(InList { expr, list, .. }) => {
+            let mut values: Vec<&mut Expr> = vec![expr];
+            values.extend(list.iter_mut());
+            agree_on(&mut values, schema)?
+        }
+        Expr::Case(case) => agree_on_case(case, schema)?,
+        Expr::InSubquery(InSubquery { expr, subquery, .. }) => agree_on_subquery(expr, subquery, schema)?,
+        Expr::SetComparison(SetComparison { expr, subquery, .. }) => agree_on_subquery(expr, subquery, schema)?,
+        _ => false,
+    };
+    Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
+}
+
+fn agree_on_case(case: &mut Case, schema: &DFSchema) -> PlanResult<bool> {
+    let mut changed = false;
+    if let Some(operand) = &mut case.expr {
+        let mut values: Vec<&mut Expr> = vec![operand];
+        values.extend(case.when_then_expr.iter_mut().map(|(when, _)| when.as_mut()));
+        changed = agree_on(&mut values, schema)?;
+    }
+    let results = case.when_then_expr.iter_mut().map(|(_, then)| then.as_mut());
+    let mut results: Vec<&mut Expr> = results.chain(case.else_expr.as_deref_mut()).collect();
+    Ok(agree_on(&mut results, schema)? || changed)
+}
+
+fn agree_on_subquery(expr: &mut Box<Expr>, subquery: &mut Subquery, schema: &DFSchema) -> PlanResult<bool> {
+    let [field] = subquery.subquery.schema().fields().as_ref() else { return Ok(false) };
+    let (from, asked) = (field.data_type().clone(), expr.get_type(schema)?);
+    let Some(common) = agreed(&[&asked, &from]).filter(|_| asked != from) else { return Ok(false) };
+    if asked != common {
+        *expr = Box::new(cast(std::mem::take(expr.as_mut()), common.clone()));
+    }
+    if from != common {
+        let plan = with_types(subquery.subquery.as_ref().clone(), &[common])?;
+        *subquery = subquery.with_plan(Arc::new(plan));
+    }
+    Ok(true)
+}
+
+/// A union whose sides have the same types where one of them is floe's own.
+fn united(union: Union) -> PlanResult<Transformed<LogicalPlan>> {
+    let columns = union.inputs.first().map_or(0, |input| input.schema().fields().len());
+    let common = |column: usize| {
+        let types: Vec<&DataType> =
+            union.inputs.iter().filter_map(|input| input.schema().fields().get(column)).map(|field| field.data_type()).collect();
+        agreed(&types).filter(|common| types.iter().any(|other| *other != common))
+    };
+    let common: Vec<Option<DataType>> = (0..columns).map(common).collect();
+    if common.iter().all(Option::is_none) {
+        return Ok(Transformed::no(LogicalPlan::Union(union)));
+    }
+    let side = |input: &Arc<LogicalPlan>| {
+        let kept = input.schema().fields().iter().map(|field| field.data_type());
+        let types: Vec<DataType> = kept.zip(&common).map(|(kept, common)| common.as_ref().unwrap_or(kept).clone()).collect();
+        with_types(input.as_ref().clone(), &types).map(Arc::new)
+    };
+    let inputs = union.inputs.iter().map(side).collect::<PlanResult<Vec<_>>>()?;
+    Ok(Transformed::yes(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?)))
+}
+
+/// The plan with its columns cast to `types`.
+fn with_types(plan: LogicalPlan, types: &[DataType]) -> PlanResult<LogicalPlan> {
+    let column = |((qualifier, field), to): ((Option<&_>, &Arc<arrow::datatypes::Field>), &DataType)| {
+        let expr = Expr::Column(Column::from((qualifier, field.as_ref())));
+        if field.data_type() == to { expr } else { cast(expr, to.clone()).alias_qualified(qualifier.cloned(), field.name()) }
+    };
+    let columns: Vec<Expr> = plan.schema().iter().zip(types).map(column).collect();
+    LogicalPlanBuilder::from(plan).project(columns)?.build()
+}

@@ -1,0 +1,129 @@
+//! Functions of the libraries that take floe's own types where those become other ones.
+//!
+//! The planner asks a function at once whether it takes the types of its arguments. Such a function answers for the types that
+//! they will become; when the plan is known, [`coerce`](crate::expr::coercion::coerce) casts the arguments and puts the
+//! library's function in its place.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion_common::{DFSchema, Result as PlanResult};
+use datafusion_expr::expr::ScalarFunction;
+use datafusion_expr::type_coercion::functions::fields_with_udf;
+use datafusion_expr::{
+    ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, cast,
+};
+
+use super::library::Function;
+use crate::batch::logical::is_logical;
+use crate::expr::coercion::agreed;
+
+/// Functions that give one of their arguments: these become one type.
+const CHOOSING: [&str; 5] = ["coalesce", "greatest", "least", "nullif", "make_array"];
+
+/// Functions of texts that take other values too.
+const JOINING: [&str; 2] = ["concat", "concat_ws"];
+
+/// The function, in a form that takes floe's own types if it may meet them.
+pub(super) fn coercing(function: Arc<ScalarUDF>) -> Arc<ScalarUDF> {
+    let name = function.name();
+    if !CHOOSING.contains(&name) && !JOINING.contains(&name) {
+        return function;
+    }
+    let signature = Signature::user_defined(function.signature().volatility);
+    Arc::new(ScalarUDF::new_from_impl(Coercing { function, signature }))
+}
+
+/// The call as it is meant: its arguments, where one is of a type of floe's own, cast to what the function takes, and the
+/// library's function in place of its stand-in. `None` where it is that already.
+pub(in crate::expr) fn plain_call(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
+    let coercing = call.func.inner().downcast_ref::<Coercing>();
+    let own = call.func.inner().downcast_ref::<Function>();
+    if coercing.is_none() && own.is_none() {
+        return None;
+    }
+    let types: Vec<DataType> = call.args.iter().map(|value| value.get_type(schema).ok()).collect::<Option<_>>()?;
+    let wanted = match (coercing, own) {
+        _ if !types.iter().any(is_logical) => None,
+        (Some(coercing), _) => Some(coercing.known_types(&types)),
+        (None, own) => own.and_then(|own| own.wanted(&types)),
+    };
+    let mut arguments = call.args.clone();
+    let mut changed = false;
+    for ((argument, from), to) in arguments.iter_mut().zip(&types).zip(wanted.into_iter().flatten()) {
+        if *from != to && (coercing.is_some() || is_logical(from)) {
+            *argument = cast(std::mem::take(argument), to);
+            changed = true;
+        }
+    }
+    let function = coercing.map_or(&call.func, |coercing| &coercing.function).clone();
+    (changed || coercing.is_some()).then(|| Expr::ScalarFunction(ScalarFunction::new_udf(function, arguments)))
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Coercing {
+    function: Arc<ScalarUDF>,
+    signature: Signature,
+}
+
+impl Coercing {
+    /// The types that arguments become before the library sees them.
+    fn known_types(&self, types: &[DataType]) -> Vec<DataType> {
+        if CHOOSING.contains(&self.function.name()) {
+            let common = agreed(&types.iter().collect::<Vec<_>>());
+            return types.iter().map(|data_type| common.as_ref().unwrap_or(data_type).clone()).collect();
+        }
+        let text = |data_type: &DataType| if is_logical(data_type) { DataType::Utf8View } else { data_type.clone() };
+        types.iter().map(text).collect()
+    }
+
+    /// The arguments as the library takes them.
+    fn fields(&self, types: &[DataType]) -> PlanResult<Vec<FieldRef>> {
+        let field = |data_type| Arc::new(Field::new("argument", data_type, true));
+        let fields: Vec<FieldRef> = self.known_types(types).into_iter().map(field).collect();
+        fields_with_udf(&fields, self.function.as_ref())
+    }
+}
+
+impl ScalarUDFImpl for Coercing {
+    fn name(&self) -> &str {
+        self.function.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.function.aliases()
+    }
+
+    fn schema_name(&self, arguments: &[Expr]) -> PlanResult<String> {
+        self.function.schema_name(arguments)
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, types: &[DataType]) -> PlanResult<DataType> {
+        let fields = self.fields(types)?;
+        self.function.inner().return_type(&fields.iter().map(|field| field.data_type().clone()).collect::<Vec<_>>())
+    }
+
+    fn return_field_from_args(&self, arguments: ReturnFieldArgs) -> PlanResult<FieldRef> {
+        let types: Vec<DataType> = arguments.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        let fields = self.fields(&types)?.into_iter().zip(arguments.arg_fields);
+        let fields: Vec<FieldRef> =
+            fields.map(|(field, given)| Arc::new(field.as_ref().clone().with_nullable(given.is_nullable()))).collect();
+        self.function.return_field_from_args(ReturnFieldArgs { arg_fields: &fields, ..arguments })
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> PlanResult<Vec<DataType>> {
+        // The libraries have no casts of floe's types; they come later.
+        if types.iter().any(is_logical) {
+            return self.fields(types).map(|_| types.to_vec());
+        }
+        Ok(self.fields(types)?.iter().map(|field| field.data_type().clone()).collect())
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> PlanResult<ColumnarValue> {
+        self.function.invoke_with_args(arguments)
+    }
+}

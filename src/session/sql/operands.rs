@@ -1,0 +1,50 @@
+//! Operands of types that the planner does not know: brought to one type before it asks what an operator makes of them.
+
+use arrow::datatypes::DataType;
+use datafusion_common::{DFSchema, Result};
+use datafusion_expr::planner::RawBinaryExpr;
+use datafusion_expr::{ExprSchemable, cast};
+use datafusion_sql::sqlparser::ast::BinaryOperator;
+
+use super::operators::{IS_DISTINCT_FROM, IS_NOT_DISTINCT_FROM};
+use crate::batch::logical::is_logical;
+use crate::error::{Code, Error};
+use crate::expr::coercion;
+use crate::expr::types::sql_type_name;
+
+/// The operation over operands that the planner knows, where one is of a type that it does not.
+///
+/// # Errors
+/// `INVALID_QUERY` for an operator that the types do not have.
+pub(super) fn agreed(operation: RawBinaryExpr, schema: &DFSchema) -> Result<RawBinaryExpr> {
+    use BinaryOperator as B;
+    if matches!(operation.op, B::And | B::Or | B::Xor) {
+        return Ok(operation);
+    }
+    let (Ok(left), Ok(right)) = (operation.left.get_type(schema), operation.right.get_type(schema)) else {
+        return Ok(operation);
+    };
+    if !is_logical(&left) && !is_logical(&right) {
+        return Ok(operation);
+    }
+    let RawBinaryExpr { op, left: a, right: b } = operation;
+    let types = match &op {
+        B::Eq | B::NotEq | B::Lt | B::LtEq | B::Gt | B::GtEq => coercion::agreed(&[&left, &right]).map(|common| [common.clone(), common]),
+        B::Custom(op) if [IS_DISTINCT_FROM, IS_NOT_DISTINCT_FROM].contains(&op.as_str()) => {
+            coercion::agreed(&[&left, &right]).map(|common| [common.clone(), common])
+        }
+        B::StringConcat if !left.is_nested() && !right.is_nested() => Some([DataType::Utf8View, DataType::Utf8View]),
+        _ => None,
+    };
+    match types {
+        Some([to_left, to_right]) => {
+            let to = |expr, from: &DataType, to: DataType| if *from == to { expr } else { cast(expr, to) };
+            Ok(RawBinaryExpr { op, left: to(a, &left, to_left), right: to(b, &right, to_right) })
+        }
+        None => {
+            let (left, right) = (sql_type_name(&left), sql_type_name(&right));
+            let error = Error::new(Code::InvalidQuery, format!("there is no operator {op} for {left} and {right}"));
+            Err(error.hint("CAST(… AS VARCHAR) makes a text of any value").into())
+        }
+    }
+}

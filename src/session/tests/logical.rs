@@ -1,0 +1,64 @@
+//! Types that Arrow does not have, through files.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, FixedSizeBinaryArray, RecordBatch};
+use parquet::arrow::ArrowWriter;
+
+use super::*;
+
+/// The texts in the only row of a query's answer.
+fn row(session: &Session, sql: &str) -> Vec<String> {
+    let batches = session.sql(sql).and_then(|frame| frame.collect()).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    batches[0].columns().iter().map(|column| column.as_string_view().value(0).to_string()).collect()
+}
+
+#[test]
+fn uuids_are_uuids_again_when_they_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = session();
+    let make = "CREATE TABLE t AS SELECT md5(n::VARCHAR)::UUID AS i, [i, NULL] AS l, {'i': i} AS s, MAP {i: i} AS m \
+                FROM range(1000) r(n)";
+    session.sql(make).unwrap();
+    let rows = "SELECT typeof(any_value(i)), typeof(any_value(l)), typeof(any_value(s)), typeof(any_value(m)), \
+                string_agg(i || l::VARCHAR || s::VARCHAR || m::VARCHAR, ';' ORDER BY i) FROM";
+    let kept = row(&session, &format!("{rows} t"));
+    assert_eq!(kept[..4], ["UUID", "UUID[]", "STRUCT(i UUID)", "MAP(UUID, UUID)"]);
+    for ending in ["parquet", "arrow", "arrows"] {
+        let file = folder.path().join(format!("t.{ending}"));
+        session.sql(&format!("COPY t TO '{}'", file.display())).unwrap();
+        assert_eq!(row(&session, &format!("{rows} '{}'", file.display())), kept, "{ending}");
+        let one = format!("SELECT i::VARCHAR FROM '{}' WHERE i = md5('17')::UUID", file.display());
+        assert_eq!(row(&session, &one), row(&session, "SELECT md5('17')::UUID::VARCHAR"));
+    }
+    for ending in ["csv", "json"] {
+        let file = folder.path().join(format!("t.{ending}"));
+        session.sql(&format!("COPY t TO '{}'", file.display())).unwrap();
+        let texts = "SELECT string_agg(i::VARCHAR, ';' ORDER BY i) FROM";
+        assert_eq!(row(&session, &format!("{texts} '{}'", file.display())), row(&session, &format!("{texts} t")));
+        session.sql(&format!("CREATE TABLE {ending} (i UUID)")).unwrap();
+        session.sql(&format!("COPY (SELECT i FROM t) TO '{}'", file.display())).unwrap();
+        session.sql(&format!("COPY {ending} FROM '{}'", file.display())).unwrap();
+        assert_eq!(row(&session, &format!("{texts} {ending}")), row(&session, &format!("{texts} t")));
+    }
+    let file = folder.path().join("t.parquet");
+    let schema = format!("SELECT duckdb_type, logical_type FROM parquet_schema('{}') WHERE name = 'i' LIMIT 1", file.display());
+    assert_eq!(row(&session, &schema), ["UUID", "UUIDType()"]);
+}
+
+#[test]
+fn sixteen_bytes_that_are_no_uuid_are_a_blob() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bytes.parquet");
+    let bytes = FixedSizeBinaryArray::try_from_iter([b"0123456789abcdef", b"fedcba9876543210"].into_iter()).unwrap();
+    let batch = RecordBatch::try_from_iter([("b", Arc::new(bytes) as ArrayRef)]).unwrap();
+    let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let session = session();
+    let file = path.display();
+    assert_eq!(row(&session, &format!("SELECT min(b)::VARCHAR, typeof(min(b)) FROM '{file}'")), ["0123456789abcdef", "BLOB"]);
+    let one = format!("SELECT b::VARCHAR FROM '{file}' WHERE b > '1'::BLOB");
+    assert_eq!(row(&session, &one), ["fedcba9876543210"]);
+}
