@@ -16,7 +16,7 @@ use arrow::array::{Array, AsArray, FixedSizeBinaryArray};
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, DurationFormat, FormatOptions};
 
-use super::logical::{is_blob, write_uuid};
+use super::logical::{is_blob, is_enum, label_at, write_uuid};
 use crate::error::{Error, Result};
 use values::{Lists, Strings};
 
@@ -70,6 +70,8 @@ enum Kind<'a> {
     Boolean(ArrayFormatter<'a>),
     Binary(ArrayFormatter<'a>),
     Uuid(&'a FixedSizeBinaryArray),
+    /// The text is a label of the array's type.
+    Enum,
     /// Dates, times and all else that JSON knows only as strings.
     Other(ArrayFormatter<'a>),
     Interval(interval::Intervals<'a>),
@@ -99,6 +101,7 @@ impl<'a> TextColumn<'a> {
                 Some(intervals) => Kind::Interval(intervals),
                 None => Kind::Other(format()?),
             },
+            data_type if is_enum(data_type) => Kind::Enum,
             DataType::Struct(fields) => {
                 let columns = array.as_struct().columns().iter();
                 let named = fields
@@ -142,6 +145,7 @@ impl<'a> TextColumn<'a> {
     pub fn as_str(&self, row: usize) -> Option<&'a str> {
         match &self.kind {
             Kind::String(strings) if !self.array.is_null(row) => Some(strings.value(row)),
+            Kind::Enum if !self.array.is_null(row) => label_at(self.array, row),
             Kind::Dictionary(keys, values) if !self.array.is_null(row) => values.as_str(*keys.get(row)?),
             _ => None,
         }
@@ -156,6 +160,7 @@ impl<'a> TextColumn<'a> {
         match &self.kind {
             Kind::Null => out.push_str("NULL"),
             Kind::String(strings) => out.push_str(strings.value(row)),
+            Kind::Enum => out.push_str(label_at(self.array, row).unwrap_or("NULL")),
             Kind::Float(values) => float_text(values, row, out)?,
             Kind::Integer(values) | Kind::Decimal(values) | Kind::Boolean(values) | Kind::Other(values) => {
                 values.value(row).write(out)?;

@@ -16,7 +16,7 @@ use arrow::datatypes::{
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use super::logical::write_uuid;
+use super::logical::{is_enum, label_at, write_uuid};
 use crate::error::{Error, Result};
 
 /// Whether the value is NULL; also true through dictionaries and for the type that has no values.
@@ -60,6 +60,7 @@ pub fn write_value(out: &mut String, array: &dyn Array, row: usize) -> Result<()
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
             write_blob(out, bytes_at(array, row));
         }
+        DataType::Struct(_) if is_enum(data_type) => out.push_str(label_at(array, row).unwrap_or("NULL")),
         DataType::Struct(_) | DataType::Map(_, _) => write_fields(out, array, row)?,
         DataType::Dictionary(_, _) => match dictionary_entry(array, row) {
             Some((values, key)) => write_value(out, values.as_ref(), key)?,
@@ -270,7 +271,7 @@ fn write_nested(out: &mut String, array: &dyn Array, row: usize) -> Result<()> {
     }
     let start = out.len();
     write_value(out, array, row)?;
-    if array.data_type().is_nested() {
+    if array.data_type().is_nested() && !is_enum(array.data_type()) {
         return Ok(());
     }
     let text = &out[start..];

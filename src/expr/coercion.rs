@@ -1,5 +1,6 @@
 //! What values become where those of several types meet, and one of the types is floe's own.
 //!
+//! * An ENUM becomes a text beside texts and other ENUMs.
 //! * A UUID makes UUIDs of the texts and BLOBs beside it.
 //!
 //! The libraries know only Arrow's types. So this comes before their analysis, and puts casts wherever they would find types
@@ -14,10 +15,10 @@ use datafusion_expr::expr::{InList, InSubquery, SetComparison};
 use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::logical_plan::{Subquery, Union};
 use datafusion_expr::{
-    Between, BinaryExpr, Case, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast,
+    Between, BinaryExpr, Case, Expr, ExprSchemable, Like, LogicalPlan, LogicalPlanBuilder, cast,
 };
 
-use crate::batch::logical::{UUID, is_blob, is_logical};
+use crate::batch::logical::{UUID, is_blob, is_enum, is_logical};
 use crate::expr::fold::input_schema;
 use crate::expr::functions::plain_call;
 use crate::expr::rewrite::is_comparison;
@@ -31,6 +32,10 @@ pub fn agreed(types: &[&DataType]) -> Option<DataType> {
     let first = *known.next()?;
     if known.clone().all(|other| *other == first) {
         return Some(first.clone());
+    }
+    if known.any(|data_type| is_enum(data_type)) || is_enum(first) {
+        let is_text = |data_type: &&DataType| data_type.is_string() || data_type.is_null() || is_enum(data_type);
+        return types.iter().all(is_text).then_some(DataType::Utf8View);
     }
     let fits = |data_type: &&&DataType| {
         data_type.is_string() || data_type.is_null() || is_blob(data_type) || ***data_type == UUID
@@ -101,6 +106,16 @@ fn coerced(mut expr: Expr, schema: &DFSchema) -> PlanResult<Transformed<Expr>> {
             let mut values: Vec<&mut Expr> = vec![expr];
             values.extend(list.iter_mut());
             agree_on(&mut values, schema)?
+        }
+        Expr::Like(Like { expr, pattern, .. }) | Expr::SimilarTo(Like { expr, pattern, .. }) => {
+            let text = |value: &mut Expr| {
+                let is_label = value.get_type(schema).is_ok_and(|data_type| is_enum(&data_type));
+                if is_label {
+                    *value = cast(std::mem::take(value), DataType::Utf8View);
+                }
+                is_label
+            };
+            text(expr) | text(pattern)
         }
         Expr::Case(case) => agree_on_case(case, schema)?,
         Expr::InSubquery(InSubquery { expr, subquery, .. }) => agree_on_subquery(expr, subquery, schema)?,

@@ -8,9 +8,14 @@
 
 mod parse;
 
+use std::collections::HashSet;
+
 use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 
 pub use parse::sql_type_from_name;
+
+use crate::batch::logical::{MOST_LABELS, enum_labels, enum_type, is_enum};
+use crate::error::{Code, Error, Result};
 
 /// floe's 128-bit integer: a decimal of 38 digits without fraction.
 pub const HUGEINT: DataType = DataType::Decimal128(38, 0);
@@ -55,6 +60,7 @@ pub fn sql_type_name(data_type: &DataType) -> String {
             format!("{}[]", sql_type_name(item.data_type()))
         }
         DataType::FixedSizeList(item, length) => format!("{}[{length}]", sql_type_name(item.data_type())),
+        data_type if is_enum(data_type) => enum_name(data_type),
         DataType::Struct(fields) => {
             let fields: Vec<_> = fields.iter().map(|field| field_text(field)).collect();
             format!("STRUCT({})", fields.join(", "))
@@ -88,6 +94,29 @@ fn field_text(field: &Field) -> String {
     format!("{name} {}", sql_type_name(field.data_type()))
 }
 
+/// The ENUM of these labels.
+///
+/// # Errors
+/// `INVALID_QUERY` for a label that comes twice, `NOT_SUPPORTED` for too many of them.
+pub fn enumeration(labels: Vec<String>) -> Result<DataType> {
+    if labels.len() > MOST_LABELS {
+        let error = Error::not_supported(format!("an ENUM of {} labels", labels.len()));
+        return Err(error.hint(format!("it may have {MOST_LABELS}; VARCHAR takes any text")));
+    }
+    let mut seen = HashSet::new();
+    if let Some(twice) = labels.iter().find(|label| !seen.insert(label.as_str())) {
+        return Err(Error::new(Code::InvalidQuery, format!("the label '{twice}' comes twice in the ENUM")));
+    }
+    Ok(enum_type(&labels))
+}
+
+/// `ENUM('sad', 'ok')`.
+fn enum_name(data_type: &DataType) -> String {
+    let labels = enum_labels(data_type).into_iter().flat_map(|labels| labels.iter());
+    let labels: Vec<String> = labels.map(|label| format!("'{}'", label.replace('\'', "''"))).collect();
+    format!("ENUM({})", labels.join(", "))
+}
+
 fn map_name(entries: &Field) -> String {
     match entries.data_type() {
         DataType::Struct(fields) => {
@@ -104,7 +133,6 @@ const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Code;
 
     #[test]
     fn names_come_back_as_the_same_type() {
@@ -127,6 +155,7 @@ mod tests {
             "VARCHAR",
             "BLOB",
             "UUID",
+            "ENUM('sad', 'it''s ok')[]",
             "DATE",
             "TIME",
             "TIMESTAMP",

@@ -11,9 +11,9 @@ use arrow::datatypes::{DataType, FieldRef, Fields, Float64Type};
 use arrow::util::display::FormatOptions;
 
 use super::interval::parse_interval;
-use super::logical::uuid_cast;
+use super::logical::{labels, no_cast, uuid_cast};
 use super::nested_text::parse_nested;
-use crate::batch::logical::{UUID, is_blob, parse_uuid, uuids};
+use crate::batch::logical::{UUID, enum_texts, is_blob, is_enum, parse_uuid, uuids};
 use crate::batch::value::{is_null, write_value};
 use crate::error::{Code, Error, Result};
 
@@ -33,6 +33,9 @@ pub(super) fn cast_values(values: &ArrayRef, to: &DataType, how: How) -> Result<
     if from == to {
         return Ok(values.clone());
     }
+    if is_enum(from) {
+        return cast_values(&enum_texts(values.as_ref()), to, how);
+    }
     if let DataType::Dictionary(_, inner) = from {
         return cast_values(&cast(values, inner)?, to, how);
     }
@@ -41,6 +44,9 @@ pub(super) fn cast_values(values: &ArrayRef, to: &DataType, how: How) -> Result<
     }
     if from.is_string() {
         return from_text(values, to, how);
+    }
+    if is_enum(to) {
+        return Err(no_cast(from, to));
     }
     if *from == UUID || *to == UUID {
         return uuid_cast(values, to, how);
@@ -108,6 +114,9 @@ fn from_text(values: &ArrayRef, to: &DataType, how: How) -> Result<ArrayRef> {
             blobs.append_option(bytes);
         }
         return Ok(cast(&blobs.finish(), to)?);
+    }
+    if is_enum(to) {
+        return labels(texts, to, how);
     }
     if to.is_nested() {
         return parse_nested(texts, to, how);

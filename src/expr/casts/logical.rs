@@ -1,11 +1,13 @@
 //! Casts from and to the types that Arrow does not have; those of texts are with all others of texts.
 
-use arrow::array::{ArrayRef, AsArray};
+use std::collections::HashMap;
+
+use arrow::array::{ArrayRef, AsArray, StringViewArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
 use super::kernels::{How, no_value};
-use crate::batch::logical::{UUID, is_blob, uuids};
+use crate::batch::logical::{UUID, enum_labels, enum_values, is_blob, uuids};
 use crate::batch::value::write_value;
 use crate::error::{Code, Error, Result};
 use crate::expr::types::sql_type_name;
@@ -39,8 +41,43 @@ pub(super) fn uuid_cast(values: &ArrayRef, to: &DataType, how: How) -> Result<Ar
     uuids(numbers.into_iter())
 }
 
+/// The texts as values of the ENUM `to`.
+///
+/// # Errors
+/// `INVALID_CAST` for a text that is no label, unless NULL stands for it; the hint names the nearest label.
+pub(super) fn labels(texts: &StringViewArray, to: &DataType, how: How) -> Result<ArrayRef> {
+    let Some(labels) = enum_labels(to) else { return Err(Error::internal(format!("{to} is no ENUM"))) };
+    let positions: HashMap<&str, u32> = labels.iter().zip(0..).collect();
+    let position = |text: Option<&str>| match text.map(|text| (text, positions.get(text))) {
+        None => Ok(None),
+        Some((_, Some(position))) => Ok(Some(*position)),
+        Some(_) if how.safe => Ok(None),
+        Some((text, None)) => {
+            let error = no_value(text, &shortened(sql_type_name(to)));
+            let distance = |label: &&str| strsim::damerau_levenshtein(&label.to_lowercase(), &text.to_lowercase());
+            let nearest = labels.iter().min_by_key(distance).filter(|label| distance(label) <= 2);
+            Err(match nearest {
+                Some(label) => error.hint(format!("did you mean '{label}'?")),
+                None => error,
+            })
+        }
+    };
+    let positions = texts.iter().map(position).collect::<Result<Vec<_>>>()?;
+    enum_values(to, positions.into_iter())
+}
+
+/// The name of a type, cut where it has many labels.
+fn shortened(name: String) -> String {
+    const LONGEST: usize = 200;
+    match name.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…)", name.get(..end).unwrap_or_default()),
+        None => name,
+    }
+}
+
 /// There is no such cast.
 pub(super) fn no_cast(from: &DataType, to: &DataType) -> Error {
-    let message = format!("there is no cast from {} to {}", sql_type_name(from), sql_type_name(to));
+    let (from, to) = (shortened(sql_type_name(from)), shortened(sql_type_name(to)));
+    let message = format!("there is no cast from {from} to {to}");
     Error::new(Code::InvalidCast, message)
 }

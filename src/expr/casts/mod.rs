@@ -18,7 +18,7 @@ use datafusion_common::{DFSchema, Result as DataFusionResult};
 use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
 
-use crate::batch::logical::{UUID, is_blob};
+use crate::batch::logical::{is_blob, is_logical};
 use crate::error::Result;
 use crate::expr::fold::input_schema;
 
@@ -69,7 +69,7 @@ fn differs(from: &DataType, to: &DataType) -> bool {
     if from == to || matches!(from, T::Dictionary(..) | T::Null) {
         return false;
     }
-    if *from == UUID || *to == UUID {
+    if is_logical(from) || is_logical(to) {
         return true;
     }
     if to.is_string() {

@@ -10,6 +10,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, FieldRef, Fields};
 
 use super::kernels::{How, cast_values, no_value};
+use crate::batch::logical::is_enum;
 use crate::error::{Code, Error, Result};
 
 /// The texts as values of the nested type `to`.
@@ -24,6 +25,8 @@ pub(super) fn parse_nested(texts: &StringViewArray, to: &DataType, how: How) -> 
 /// The texts as values of any type.
 fn values(texts: &[Option<String>], to: &DataType, how: How) -> Result<ArrayRef> {
     match to {
+        // Its labels are texts.
+        plain if is_enum(plain) => plain_values(texts, plain, how),
         DataType::List(item) => lists(texts, item, how),
         DataType::FixedSizeList(item, _) => {
             let lists = lists(texts, item, how)?;
@@ -34,11 +37,13 @@ fn values(texts: &[Option<String>], to: &DataType, how: How) -> Result<ArrayRef>
         DataType::LargeList(_) | DataType::ListView(_) | DataType::LargeListView(_) | DataType::Union(..) => {
             Err(Error::not_supported(format!("a cast of texts to {to}")))
         }
-        plain => {
-            let texts: ArrayRef = Arc::new(StringViewArray::from_iter(texts.iter().map(Option::as_deref)));
-            cast_values(&texts, plain, how)
-        }
+        plain => plain_values(texts, plain, how),
     }
+}
+
+fn plain_values(texts: &[Option<String>], to: &DataType, how: How) -> Result<ArrayRef> {
+    let texts: ArrayRef = Arc::new(StringViewArray::from_iter(texts.iter().map(Option::as_deref)));
+    cast_values(&texts, to, how)
 }
 
 /// Every text by `parse`; NULL where there is none, or where there may be.

@@ -15,19 +15,25 @@ use datafusion_expr::{
 };
 
 use super::library::Function;
-use crate::batch::logical::is_logical;
+use crate::batch::logical::{is_enum, is_logical};
 use crate::expr::coercion::agreed;
 
 /// Functions that give one of their arguments: these become one type.
 const CHOOSING: [&str; 5] = ["coalesce", "greatest", "least", "nullif", "make_array"];
 
-/// Functions of texts that take other values too.
+/// Functions of texts: labels become texts.
+const READING: [&str; 22] = [
+    "bit_length", "btrim", "character_length", "contains", "ends_with", "initcap", "left", "lower", "lpad", "ltrim", "repeat",
+    "replace", "reverse", "right", "rpad", "rtrim", "starts_with", "strpos", "substr", "to_hex", "translate", "upper",
+];
+
+/// Functions that make a text of any value.
 const JOINING: [&str; 2] = ["concat", "concat_ws"];
 
 /// The function, in a form that takes floe's own types if it may meet them.
 pub(super) fn coercing(function: Arc<ScalarUDF>) -> Arc<ScalarUDF> {
     let name = function.name();
-    if !CHOOSING.contains(&name) && !JOINING.contains(&name) {
+    if ![&CHOOSING[..], &READING, &JOINING].iter().any(|names| names.contains(&name)) {
         return function;
     }
     let signature = Signature::user_defined(function.signature().volatility);
@@ -73,8 +79,10 @@ impl Coercing {
             let common = agreed(&types.iter().collect::<Vec<_>>());
             return types.iter().map(|data_type| common.as_ref().unwrap_or(data_type).clone()).collect();
         }
-        let text = |data_type: &DataType| if is_logical(data_type) { DataType::Utf8View } else { data_type.clone() };
-        types.iter().map(text).collect()
+        let joins = JOINING.contains(&self.function.name());
+        let is_text = |data_type: &DataType| is_enum(data_type) || joins && is_logical(data_type);
+        let known = |data_type: &DataType| if is_text(data_type) { DataType::Utf8View } else { data_type.clone() };
+        types.iter().map(known).collect()
     }
 
     /// The arguments as the library takes them.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Field, Fields, TimeUnit};
 
-use super::{HUGEINT, INTERVAL};
+use super::{HUGEINT, INTERVAL, enumeration};
 use crate::batch::logical::UUID;
 use crate::error::{Code, Error, Result};
 
@@ -102,6 +102,7 @@ impl Parser<'_> {
             "DECIMAL" | "NUMERIC" | "DEC" => self.decimal()?,
             "STRUCT" | "ROW" => DataType::Struct(self.fields(depth)?),
             "MAP" => self.map(depth)?,
+            "ENUM" => self.enumeration()?,
             "TIMESTAMP WITH TIME ZONE" | "TIMESTAMPTZ" => {
                 DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
             }
@@ -173,29 +174,46 @@ impl Parser<'_> {
     }
 
     fn field_name(&mut self) -> Result<String> {
-        let mut name = String::new();
-        if let Some(quoted) = self.rest.strip_prefix('"') {
-            let mut characters = quoted.char_indices().peekable();
-            while let Some((at, character)) = characters.next() {
-                if character != '"' {
-                    name.push(character);
-                } else if characters.next_if(|(_, next)| *next == '"').is_some() {
-                    name.push('"');
-                } else {
-                    self.rest = quoted.split_at(at + 1).1.trim_start();
-                    return Ok(name);
-                }
-            }
-            return Err(self.error());
+        if let Some(name) = self.quoted('"')? {
+            return Ok(name);
         }
         let length = self.rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(length);
         if word.is_empty() {
             return Err(self.error());
         }
-        name.push_str(word);
         self.rest = rest.trim_start();
-        Ok(name)
+        Ok(word.to_string())
+    }
+
+    /// What stands in quotes, where a quote comes next.
+    fn quoted(&mut self, quote: char) -> Result<Option<String>> {
+        let Some(quoted) = self.rest.strip_prefix(quote) else { return Ok(None) };
+        let mut text = String::new();
+        let mut characters = quoted.char_indices().peekable();
+        while let Some((at, character)) = characters.next() {
+            if character != quote {
+                text.push(character);
+            } else if characters.next_if(|(_, next)| *next == quote).is_some() {
+                text.push(quote);
+            } else {
+                self.rest = quoted.split_at(at + 1).1.trim_start();
+                return Ok(Some(text));
+            }
+        }
+        Err(self.error())
+    }
+
+    fn enumeration(&mut self) -> Result<DataType> {
+        let mut labels = Vec::new();
+        self.expect('(')?;
+        while !self.take(')') {
+            if !labels.is_empty() {
+                self.expect(',')?;
+            }
+            labels.push(self.quoted('\'')?.ok_or_else(|| self.error())?);
+        }
+        enumeration(labels)
     }
 
     fn map(&mut self, depth: usize) -> Result<DataType> {
@@ -239,7 +257,7 @@ impl Parser<'_> {
     }
 
     fn unknown(&self, name: &str) -> Error {
-        let others = ["DECIMAL", "STRUCT", "MAP"];
+        let others = ["DECIMAL", "STRUCT", "MAP", "ENUM"];
         let known = NAMES.iter().map(|(known, _)| *known).chain(others);
         let nearest = known.min_by_key(|known| strsim::damerau_levenshtein(known, name));
         match nearest.filter(|nearest| strsim::damerau_levenshtein(nearest, name) <= 2) {

@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
 use super::ResultWriter;
+use crate::batch::logical::is_enum;
 use crate::batch::value::{dictionary_entry, float_at, integer_at, is_null, list_at, write_value};
 use crate::error::Result;
 
@@ -122,6 +123,7 @@ fn write_json(out: &mut String, array: &dyn Array, row: usize) -> Result<()> {
         | DataType::Decimal64(_, _)
         | DataType::Decimal128(_, _)
         | DataType::Decimal256(_, _) => write_value(out, array, row),
+        data_type if is_enum(data_type) => write_text_value(out, array, row),
         DataType::Struct(_) | DataType::Map(_, _) => write_object(out, array, row),
         DataType::Dictionary(_, _) => match dictionary_entry(array, row) {
             Some((values, key)) => write_json(out, values.as_ref(), key),

@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use arrow::array::AsArray;
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{DataType, FieldRef, Int64Type};
 use arrow::record_batch::RecordBatch;
-use datafusion_common::Column;
+use datafusion_common::{Column, TableReference};
 use datafusion_common::tree_node::TreeNodeRecursion;
-use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
 use datafusion_functions_aggregate::count::count_all;
 
 use super::DataFrame;
+use crate::batch::logical::without_enums;
 use crate::error::{Code, Error, Result};
 use crate::io::Location;
 use crate::memory::Budget;
@@ -149,6 +150,7 @@ impl DataFrame {
                 true => frame.plan.clone(),
                 false => LogicalPlanBuilder::from(frame.plan.clone()).sort(keys.clone())?.build()?,
             };
+            let plan = with_texts(&plan)?;
             let engine = frame.session.engine();
             let begin = |schema, budget: &Budget| {
                 WriteFolder::create(engine.storage(), name, format, options, folder.clone(), schema, budget)
@@ -192,17 +194,22 @@ impl DataFrame {
         let engine = self.session.engine();
         let location = engine.storage().destination(text_of(path)?)?;
         match format {
-            WriteFormat::Parquet => {
-                self.with_certain_types(|frame| frame.session.engine().write_parquet(&frame.plan, &location, options))
-            }
-            WriteFormat::Csv | WriteFormat::Json => self
-                .with_certain_types(|frame| frame.session.engine().write_text(&frame.plan, &location, format, options)),
+            WriteFormat::Parquet => self.with_certain_types(|frame| {
+                frame.session.engine().write_parquet(&with_texts(&frame.plan)?, &location, options)
+            }),
+            WriteFormat::Csv | WriteFormat::Json => self.with_certain_types(|frame| {
+                frame.session.engine().write_text(&with_texts(&frame.plan)?, &location, format, options)
+            }),
             WriteFormat::Arrow | WriteFormat::ArrowStream => self.write_by_one(&location, format, options),
         }
     }
 
     fn write_by_one(&self, location: &Location, format: WriteFormat, options: &WriteOptions) -> Result<u64> {
-        let stream = self.stream()?;
+        let has_enums = self.schema().fields().iter().any(|field| has_enum(field.data_type()));
+        let stream = match has_enums {
+            true => DataFrame::new(self.session.clone(), with_texts(&self.plan)?).stream()?,
+            false => self.stream()?,
+        };
         let budget = self.session.engine().budget();
         let mut file = FileWriter::create(location, format, options, stream.schema(), budget)?;
         for batch in stream {
@@ -216,4 +223,23 @@ fn text_of(path: &Path) -> Result<&str> {
     path.to_str().ok_or_else(|| {
         Error::new(Code::Io, format!("the name '{}' is not UTF-8", path.display())).hint("choose another name")
     })
+}
+
+/// The plan with texts for ENUMs, which files do not have.
+fn with_texts(plan: &LogicalPlan) -> Result<LogicalPlan> {
+    let has_enums = plan.schema().fields().iter().any(|field| has_enum(field.data_type()));
+    if !has_enums {
+        return Ok(plan.clone());
+    }
+    let column = |(qualifier, field): (Option<&TableReference>, &FieldRef)| {
+        let column = Expr::Column(Column::from((qualifier, field.as_ref())));
+        let to = without_enums(field.data_type());
+        if to == *field.data_type() { column } else { cast(column, to).alias(field.name()) }
+    };
+    let columns: Vec<Expr> = plan.schema().iter().map(column).collect();
+    Ok(LogicalPlanBuilder::from(plan.clone()).project(columns)?.build()?)
+}
+
+fn has_enum(data_type: &DataType) -> bool {
+    without_enums(data_type) != *data_type
 }

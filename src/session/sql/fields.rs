@@ -4,9 +4,10 @@
 use arrow::datatypes::{DataType, Field};
 use datafusion_common::{Column, DFSchema, Result, ScalarValue, TableReference, internal_err};
 use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
-use datafusion_expr::{Expr, ExprSchemable, GetFieldAccess, lit};
+use datafusion_expr::{Expr, ExprSchemable, GetFieldAccess, cast, lit};
 use datafusion_functions::expr_fn::get_field;
 
+use crate::batch::logical::is_enum;
 use crate::expr::{coercion, functions};
 
 /// Plans field access by the type that is accessed; everything else it leaves to the planners behind it.
@@ -19,6 +20,12 @@ impl ExprPlanner for FieldPlanner {
         access: RawFieldAccessExpr,
         schema: &DFSchema,
     ) -> Result<PlannerResult<RawFieldAccessExpr>> {
+        let access = match access.expr.get_type(schema)? {
+            label if is_enum(&label) => {
+                RawFieldAccessExpr { expr: cast(access.expr, DataType::Utf8View), field_access: access.field_access }
+            }
+            _ => access,
+        };
         let name = match &access.field_access {
             GetFieldAccess::NamedStructField { name } => name,
             GetFieldAccess::ListIndex { key } if access.expr.get_type(schema)?.is_string() => {

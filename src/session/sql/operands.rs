@@ -7,7 +7,7 @@ use datafusion_expr::{ExprSchemable, cast};
 use datafusion_sql::sqlparser::ast::BinaryOperator;
 
 use super::operators::{IS_DISTINCT_FROM, IS_NOT_DISTINCT_FROM};
-use crate::batch::logical::is_logical;
+use crate::batch::logical::{is_enum, is_logical};
 use crate::error::{Code, Error};
 use crate::expr::coercion;
 use crate::expr::types::sql_type_name;
@@ -28,18 +28,23 @@ pub(super) fn agreed(operation: RawBinaryExpr, schema: &DFSchema) -> Result<RawB
         return Ok(operation);
     }
     let RawBinaryExpr { op, left: a, right: b } = operation;
+    let is_plain = |data_type: &DataType| !data_type.is_nested() || is_enum(data_type);
+    let is_text = |data_type: &DataType| data_type.is_string() || data_type.is_null() || is_enum(data_type);
     let types = match &op {
-        B::Eq | B::NotEq | B::Lt | B::LtEq | B::Gt | B::GtEq => coercion::agreed(&[&left, &right]).map(|common| [common.clone(), common]),
+        B::Eq | B::NotEq | B::Lt | B::LtEq | B::Gt | B::GtEq => coercion::agreed(&[&left, &right]),
         B::Custom(op) if [IS_DISTINCT_FROM, IS_NOT_DISTINCT_FROM].contains(&op.as_str()) => {
-            coercion::agreed(&[&left, &right]).map(|common| [common.clone(), common])
+            coercion::agreed(&[&left, &right])
         }
-        B::StringConcat if !left.is_nested() && !right.is_nested() => Some([DataType::Utf8View, DataType::Utf8View]),
+        B::StringConcat if is_plain(&left) && is_plain(&right) => Some(DataType::Utf8View),
+        // All other operators that take labels take them for texts.
+        B::Plus | B::Minus | B::Multiply | B::Divide | B::Modulo => None,
+        _ if is_text(&left) && is_text(&right) => Some(DataType::Utf8View),
         _ => None,
     };
     match types {
-        Some([to_left, to_right]) => {
-            let to = |expr, from: &DataType, to: DataType| if *from == to { expr } else { cast(expr, to) };
-            Ok(RawBinaryExpr { op, left: to(a, &left, to_left), right: to(b, &right, to_right) })
+        Some(common) => {
+            let to = |expr, from: &DataType| if *from == common { expr } else { cast(expr, common.clone()) };
+            Ok(RawBinaryExpr { op, left: to(a, &left), right: to(b, &right) })
         }
         None => {
             let (left, right) = (sql_type_name(&left), sql_type_name(&right));

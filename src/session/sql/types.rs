@@ -11,14 +11,14 @@ use arrow::datatypes::{
 use datafusion_common::{DataFusionError, Result as PlanResult};
 use datafusion_expr::planner::TypePlanner;
 use datafusion_sql::sqlparser::ast::{
-    ArrayElemTypeDef, DataType as SqlType, ExactNumberInfo, StructField, TimezoneInfo,
+    ArrayElemTypeDef, DataType as SqlType, EnumMember, ExactNumberInfo, StructField, TimezoneInfo,
 };
 use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::suggest;
 use crate::batch::logical::UUID;
 use crate::error::{Code, Error};
-use crate::expr::types::{HUGEINT, sql_type_from_name};
+use crate::expr::types::{HUGEINT, enumeration, sql_type_from_name};
 use crate::session::definitions::Defined;
 
 /// What the planner asks about types. TIMESTAMP counts microseconds, so that it reaches from year 1 to 9999 and beyond.
@@ -90,6 +90,7 @@ impl Types {
             S::Blob(_) | S::Binary(_) | S::Varbinary(_) | S::Bytea => DataType::BinaryView,
             S::Character(_) | S::CharacterVarying(_) | S::CharVarying(_) | S::Nvarchar(_) => DataType::Utf8View,
             S::Uuid => UUID,
+            S::Enum(members, None) => enumerated(members)?,
             S::UHugeInt | S::UInt128 => {
                 let error = Error::not_supported("the type UHUGEINT");
                 return Err(error.hint("HUGEINT has 38 digits, DECIMAL(76, 0) more").into());
@@ -128,6 +129,14 @@ impl Types {
     }
 }
 
+fn enumerated(members: &[EnumMember]) -> PlanResult<DataType> {
+    let label = |member: &EnumMember| match member {
+        EnumMember::Name(label) => Ok(label.clone()),
+        EnumMember::NamedValue(..) => Err(invalid("an ENUM has labels in quotes, and nothing else")),
+    };
+    Ok(enumeration(members.iter().map(label).collect::<PlanResult<Vec<_>>>()?)?)
+}
+
 fn decimal(number: ExactNumberInfo) -> PlanResult<DataType> {
     let (precision, scale) = match number {
         ExactNumberInfo::None => (18, 3),
@@ -151,7 +160,7 @@ fn invalid(message: &str) -> DataFusionError {
 }
 
 fn unknown(name: &str) -> DataFusionError {
-    const KNOWN: [&str; 15] = [
+    const KNOWN: [&str; 16] = [
         "boolean",
         "tinyint",
         "smallint",
@@ -167,6 +176,7 @@ fn unknown(name: &str) -> DataFusionError {
         "timestamp",
         "interval",
         "uuid",
+        "enum",
     ];
     let error = Error::new(Code::InvalidQuery, format!("there is no type named \"{}\"", name.to_lowercase()));
     match suggest::nearest(name, KNOWN) {

@@ -62,3 +62,56 @@ fn sixteen_bytes_that_are_no_uuid_are_a_blob() {
     let one = format!("SELECT b::VARCHAR FROM '{file}' WHERE b > '1'::BLOB");
     assert_eq!(row(&session, &one), ["fedcba9876543210"]);
 }
+
+#[test]
+fn enums_are_texts_in_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = session();
+    session.sql("CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy')").unwrap();
+    let make = "CREATE TABLE t AS SELECT n, enum_range(NULL::mood)[n % 4 + 1]::mood AS m, [m] AS l, {'m': m} AS s \
+                FROM range(1000) r(n)";
+    session.sql(make).unwrap();
+    let rows = "SELECT string_agg(n || coalesce(m::VARCHAR, '-') || l::VARCHAR || s::VARCHAR, ';' ORDER BY n) FROM";
+    let kept = row(&session, &format!("{rows} t"));
+    for ending in ["parquet", "arrow", "arrows", "json"] {
+        let file = folder.path().join(format!("t.{ending}"));
+        session.sql(&format!("COPY t TO '{}'", file.display())).unwrap();
+        assert_eq!(row(&session, &format!("{rows} '{}'", file.display())), kept, "{ending}");
+        session.sql(&format!("CREATE TABLE {ending} AS FROM t LIMIT 0")).unwrap();
+        session.sql(&format!("COPY {ending} FROM '{}'", file.display())).unwrap();
+        assert_eq!(row(&session, &format!("{rows} {ending}")), kept, "{ending}");
+        let types = format!("SELECT typeof(any_value(l)) FROM {ending}");
+        assert_eq!(row(&session, &types), ["ENUM('sad', 'ok', 'happy')[]"]);
+    }
+    let file = folder.path().join("t.csv");
+    session.sql(&format!("COPY (SELECT n, m FROM t) TO '{}'", file.display())).unwrap();
+    session.sql("CREATE TABLE csv (n BIGINT, m mood)").unwrap();
+    session.sql(&format!("COPY csv FROM '{}'", file.display())).unwrap();
+    let least = "SELECT string_agg(n || coalesce(m::VARCHAR, '-'), ';' ORDER BY n), max(m)::VARCHAR FROM";
+    assert_eq!(row(&session, &format!("{least} csv")), row(&session, &format!("{least} t")));
+    let parts = folder.path().join("parts");
+    let copy = format!("COPY (SELECT n, m FROM t) TO '{}' (FORMAT parquet, PARTITION_BY (m))", parts.display());
+    session.sql(&copy).unwrap();
+    let texts = format!("SELECT count(*)::VARCHAR, max(m) FROM '{}/**/*.parquet'", parts.display());
+    assert_eq!(row(&session, &texts), ["1000", "sad"]);
+}
+
+#[test]
+fn keys_of_these_types_are_spilled() {
+    let answers = |limit: &str| {
+        let session = Session::builder().threads(2).memory_limit(limit).build().unwrap();
+        session.sql("CREATE TYPE digit AS ENUM ('b', 'a', 'd', 'c')").unwrap();
+        let make = "CREATE TABLE t AS SELECT n, md5((n % 150000)::VARCHAR)::UUID AS i, \
+                    enum_range(NULL::digit)[n % 4 + 1]::digit AS e FROM range(300000) r(n)";
+        session.sql(make).unwrap();
+        [
+            "SELECT count(*)::VARCHAR, max(e)::VARCHAR FROM (SELECT i, e, count(*) FROM t GROUP BY i, e)",
+            "SELECT md5(string_agg(i::VARCHAR || e::VARCHAR, '')) FROM (SELECT i, e FROM t ORDER BY e, i LIMIT 100000)",
+            "SELECT md5(string_agg(i::VARCHAR, '')) FROM (SELECT i FROM t ORDER BY e DESC, i, n OFFSET 299000)",
+            "SELECT count(*)::VARCHAR FROM t a JOIN t b ON a.i = b.i AND a.e = b.e",
+            "SELECT sum(r)::VARCHAR FROM (SELECT row_number() OVER (PARTITION BY e ORDER BY i, n) % 97 AS r FROM t)",
+        ]
+        .map(|sql| row(&session, sql))
+    };
+    assert_eq!(answers("24MB"), answers("1GB"));
+}

@@ -11,6 +11,7 @@ mod blob;
 pub(super) mod catalog;
 mod date;
 mod decimal;
+mod enumeration;
 mod format;
 mod function;
 mod json;
@@ -41,7 +42,7 @@ pub(super) use list::statistics::Moments;
 type Family = (&'static str, fn() -> Vec<Function>);
 
 /// The families in the order of the documentation.
-const FAMILIES: [Family; 14] = [
+const FAMILIES: [Family; 15] = [
     ("text", text::functions),
     ("text", similarity::functions),
     ("text", format::functions),
@@ -53,6 +54,7 @@ const FAMILIES: [Family; 14] = [
     ("struct", nested::structs),
     ("map", nested::maps),
     ("json", json::functions),
+    ("enum", enumeration::functions),
     ("blob", blob::functions),
     ("utility", utility::functions),
     ("operators", operators::functions),

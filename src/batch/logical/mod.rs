@@ -3,6 +3,9 @@
 //!
 //! * UUID is sixteen bytes, the first digits first, so that bytes are in the order of the texts. BLOBs have a length of their own:
 //!   sixteen bytes in files that are no UUID are read as BLOB.
+//! * ENUM is the position of a label, in a struct whose field has the labels ([`enum_type`]).
+
+mod enumeration;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,6 +15,11 @@ use arrow::datatypes::{DataType, Field};
 
 use crate::error::Result;
 
+pub use enumeration::{
+    Labels, MOST_LABELS, code_type, enum_codes, enum_labels, enum_texts, enum_type, enum_values, is_enum, label_at,
+    without_enums,
+};
+
 /// The type UUID.
 pub const UUID: DataType = DataType::FixedSizeBinary(16);
 
@@ -20,7 +28,7 @@ const EXTENSION: (&str, &str) = ("ARROW:extension:name", "arrow.uuid");
 
 /// Whether it is a type that Arrow does not have.
 pub fn is_logical(data_type: &DataType) -> bool {
-    *data_type == UUID
+    *data_type == UUID || is_enum(data_type)
 }
 
 /// Whether it is the type BLOB.
