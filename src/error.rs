@@ -256,10 +256,10 @@ impl From<DataFusionError> for Error {
             DataFusionError::ArrowError(error, _) => (*error).into(),
             DataFusionError::IoError(error) => error.into(),
             DataFusionError::SQL(error, _) => Error::new(Code::Syntax, error.to_string()),
-            DataFusionError::NotImplemented(text) => Error::new(Code::NotSupported, text),
-            DataFusionError::Plan(text) => Error::new(Code::InvalidQuery, text),
+            DataFusionError::NotImplemented(text) => Error::new(Code::NotSupported, in_types_of_sql(&text)),
+            DataFusionError::Plan(text) => Error::new(Code::InvalidQuery, in_types_of_sql(&text)),
             DataFusionError::SchemaError(error, _) => Error::new(Code::UnknownColumn, error.to_string()),
-            DataFusionError::Execution(text) => Error::new(Code::InvalidQuery, text),
+            DataFusionError::Execution(text) => Error::new(Code::InvalidQuery, in_types_of_sql(&text)),
             DataFusionError::ResourcesExhausted(text) => Error::new(Code::OutOfMemory, text),
             DataFusionError::External(error) => from_boxed(error),
             DataFusionError::Context(place, error) => Error::from(*error).context(place),
@@ -269,6 +269,18 @@ impl From<DataFusionError> for Error {
             other => Error::internal(other.to_string()),
         }
     }
+}
+
+/// The text of a library, with the names of those types of SQL that it does not know.
+pub(crate) fn in_types_of_sql(text: &str) -> String {
+    const ENUM: (&str, &str) = ("Struct(\"enum\": ", "})");
+    let mut named = text.replace("FixedSizeBinary(16)", "UUID");
+    while let Some((before, rest)) = named.split_once(ENUM.0)
+        && let Some((_, behind)) = rest.split_once(ENUM.1)
+    {
+        named = format!("{before}ENUM{behind}");
+    }
+    named
 }
 
 /// A floe error that travelled through a foreign library comes back as itself.

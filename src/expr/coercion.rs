@@ -1,6 +1,7 @@
 //! What values become where those of several types meet, and one of the types is floe's own.
 //!
 //! * An ENUM becomes a text beside texts and other ENUMs.
+//! * A UHUGEINT and integers with a sign become DECIMAL(40,0).
 //! * A UUID makes UUIDs of the texts and BLOBs beside it.
 //!
 //! The libraries know only Arrow's types. So this comes before their analysis, and puts casts wherever they would find types
@@ -10,21 +11,33 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion_common::{Column, DFSchema, Result as PlanResult};
-use datafusion_expr::expr::{InList, InSubquery, SetComparison};
+use datafusion_common::{Column, DFSchema, Result as PlanResult, internal_err};
+use datafusion_expr::expr::{InList, InSubquery, SetComparison, WindowFunction};
 use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::logical_plan::{Subquery, Union};
 use datafusion_expr::{
-    Between, BinaryExpr, Case, Expr, ExprSchemable, Like, LogicalPlan, LogicalPlanBuilder, cast,
+    Between, BinaryExpr, Case, Expr, ExprSchemable, Like, LogicalPlan, LogicalPlanBuilder, WindowFrame,
+    WindowFrameBound, WindowFrameUnits, cast,
 };
 
 use crate::batch::logical::{UUID, is_blob, is_enum, is_logical};
 use crate::expr::fold::input_schema;
-use crate::expr::functions::plain_call;
+use crate::expr::functions::{functions, plain_call};
 use crate::expr::rewrite::is_comparison;
+use crate::expr::types::UHUGEINT;
+
+/// What holds every UHUGEINT and every integer with a sign.
+const SIGNED: DataType = DataType::Decimal256(40, 0);
 
 /// The type that values of these types become; `None` where none of them is floe's own, or nothing brings them together.
 pub fn agreed(types: &[&DataType]) -> Option<DataType> {
+    if types.iter().any(|data_type| **data_type == UHUGEINT) {
+        let is_whole = |data_type: &DataType| data_type.is_integer() || matches!(data_type, DataType::Decimal128(_, 0));
+        let differs = |data_type: &&DataType| **data_type != UHUGEINT && !data_type.is_null();
+        let mut others = types.iter().filter(|data_type| differs(data_type)).peekable();
+        others.peek()?;
+        return others.all(|data_type| is_whole(data_type)).then_some(SIGNED);
+    }
     if !types.iter().any(|data_type| is_logical(data_type)) {
         return None;
     }
@@ -56,7 +69,9 @@ pub fn agree(values: Vec<Expr>, schema: &DFSchema) -> PlanResult<Vec<Expr>> {
 /// Whether something was cast.
 fn agree_on(values: &mut [&mut Expr], schema: &DFSchema) -> PlanResult<bool> {
     // What has no type yet is told so by those who come after.
-    let Ok(types) = values.iter().map(|value| value.get_type(schema)).collect::<PlanResult<Vec<_>>>() else { return Ok(false) };
+    let Ok(types) = values.iter().map(|value| value.get_type(schema)).collect::<PlanResult<Vec<_>>>() else {
+        return Ok(false);
+    };
     let Some(common) = agreed(&types.iter().collect::<Vec<_>>()) else { return Ok(false) };
     let mut changed = false;
     for (value, data_type) in values.iter_mut().zip(&types).filter(|(_, data_type)| **data_type != common) {
@@ -107,22 +122,60 @@ fn coerced(mut expr: Expr, schema: &DFSchema) -> PlanResult<Transformed<Expr>> {
             values.extend(list.iter_mut());
             agree_on(&mut values, schema)?
         }
+        Expr::Negative(number) if number.get_type(schema).is_ok_and(|data_type| data_type == UHUGEINT) => {
+            let Some(unsigned) = functions().scalar.get("#uhugeint") else { return internal_err!("no UHUGEINTs") };
+            let negative = Expr::Negative(Box::new(cast(std::mem::take(number.as_mut()), SIGNED)));
+            expr = unsigned.call(vec![negative]);
+            true
+        }
         Expr::Like(Like { expr, pattern, .. }) | Expr::SimilarTo(Like { expr, pattern, .. }) => {
-            let text = |value: &mut Expr| {
-                let is_label = value.get_type(schema).is_ok_and(|data_type| is_enum(&data_type));
-                if is_label {
-                    *value = cast(std::mem::take(value), DataType::Utf8View);
-                }
-                is_label
-            };
+            let text = |value: &mut Expr| as_text(value, schema, is_enum);
             text(expr) | text(pattern)
         }
         Expr::Case(case) => agree_on_case(case, schema)?,
+        Expr::AggregateFunction(call) if call.func.name() == "string_agg" => texts(&mut call.params.args, schema),
+        Expr::WindowFunction(window) => {
+            let joins = window.fun.name() == "string_agg";
+            let reads = joins && texts(&mut window.params.args, schema);
+            groups_for_range(window, schema) || reads
+        }
         Expr::InSubquery(InSubquery { expr, subquery, .. }) => agree_on_subquery(expr, subquery, schema)?,
         Expr::SetComparison(SetComparison { expr, subquery, .. }) => agree_on_subquery(expr, subquery, schema)?,
         _ => false,
     };
     Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
+}
+
+/// Casts a value whose type is one of `these`.
+fn as_text(value: &mut Expr, schema: &DFSchema, these: fn(&DataType) -> bool) -> bool {
+    let is_one = value.get_type(schema).is_ok_and(|data_type| these(&data_type));
+    if is_one {
+        *value = cast(std::mem::take(value), DataType::Utf8View);
+    }
+    is_one
+}
+
+/// The first argument of a function that makes a text of any value.
+fn texts(arguments: &mut [Expr], schema: &DFSchema) -> bool {
+    arguments.first_mut().is_some_and(|value| as_text(value, schema, is_logical))
+}
+
+/// A frame of RANGE without distances is one of GROUPS. The library knows the former for some types only.
+fn groups_for_range(window: &mut WindowFunction, schema: &DFSchema) -> bool {
+    let params = &mut window.params;
+    let frame = &params.window_frame;
+    let has_distance = [&frame.start_bound, &frame.end_bound].into_iter().any(|bound| match bound {
+        WindowFrameBound::Preceding(distance) | WindowFrameBound::Following(distance) => !distance.is_null(),
+        WindowFrameBound::CurrentRow => false,
+    });
+    let Some(Ok(by)) = params.order_by.first().map(|sort| sort.expr.get_type(schema)) else { return false };
+    let is_known = by.is_numeric() || by.is_string() || by.is_null() || by.is_temporal() || by == DataType::Boolean;
+    if frame.units != WindowFrameUnits::Range || has_distance || is_known {
+        return false;
+    }
+    let (start, end) = (frame.start_bound.clone(), frame.end_bound.clone());
+    params.window_frame = WindowFrame::new_bounds(WindowFrameUnits::Groups, start, end);
+    true
 }
 
 fn agree_on_case(case: &mut Case, schema: &DFSchema) -> PlanResult<bool> {
@@ -155,8 +208,12 @@ fn agree_on_subquery(expr: &mut Box<Expr>, subquery: &mut Subquery, schema: &DFS
 fn united(union: Union) -> PlanResult<Transformed<LogicalPlan>> {
     let columns = union.inputs.first().map_or(0, |input| input.schema().fields().len());
     let common = |column: usize| {
-        let types: Vec<&DataType> =
-            union.inputs.iter().filter_map(|input| input.schema().fields().get(column)).map(|field| field.data_type()).collect();
+        let types: Vec<&DataType> = union
+            .inputs
+            .iter()
+            .filter_map(|input| input.schema().fields().get(column))
+            .map(|field| field.data_type())
+            .collect();
         agreed(&types).filter(|common| types.iter().any(|other| *other != common))
     };
     let common: Vec<Option<DataType>> = (0..columns).map(common).collect();
@@ -165,7 +222,8 @@ fn united(union: Union) -> PlanResult<Transformed<LogicalPlan>> {
     }
     let side = |input: &Arc<LogicalPlan>| {
         let kept = input.schema().fields().iter().map(|field| field.data_type());
-        let types: Vec<DataType> = kept.zip(&common).map(|(kept, common)| common.as_ref().unwrap_or(kept).clone()).collect();
+        let types: Vec<DataType> =
+            kept.zip(&common).map(|(kept, common)| common.as_ref().unwrap_or(kept).clone()).collect();
         with_types(input.as_ref().clone(), &types).map(Arc::new)
     };
     let inputs = union.inputs.iter().map(side).collect::<PlanResult<Vec<_>>>()?;
@@ -176,7 +234,11 @@ fn united(union: Union) -> PlanResult<Transformed<LogicalPlan>> {
 fn with_types(plan: LogicalPlan, types: &[DataType]) -> PlanResult<LogicalPlan> {
     let column = |((qualifier, field), to): ((Option<&_>, &Arc<arrow::datatypes::Field>), &DataType)| {
         let expr = Expr::Column(Column::from((qualifier, field.as_ref())));
-        if field.data_type() == to { expr } else { cast(expr, to.clone()).alias_qualified(qualifier.cloned(), field.name()) }
+        if field.data_type() == to {
+            expr
+        } else {
+            cast(expr, to.clone()).alias_qualified(qualifier.cloned(), field.name())
+        }
     };
     let columns: Vec<Expr> = plan.schema().iter().zip(types).map(column).collect();
     LogicalPlanBuilder::from(plan).project(columns)?.build()

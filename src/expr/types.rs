@@ -20,6 +20,9 @@ use crate::error::{Code, Error, Result};
 /// floe's 128-bit integer: a decimal of 38 digits without fraction.
 pub const HUGEINT: DataType = DataType::Decimal128(38, 0);
 
+/// floe's 128-bit integer without sign: a decimal of 39 digits without fraction, from 0 to 2^128 - 1.
+pub const UHUGEINT: DataType = DataType::Decimal256(39, 0);
+
 /// The SQL name of a type, e.g. `BIGINT`, `DECIMAL(15,2)`, `STRUCT(a INTEGER, b VARCHAR[])`.
 ///
 /// ```
@@ -44,6 +47,7 @@ pub fn sql_type_name(data_type: &DataType) -> String {
         DataType::Float16 | DataType::Float32 => "FLOAT".into(),
         DataType::Float64 => "DOUBLE".into(),
         DataType::Decimal128(38, 0) => "HUGEINT".into(),
+        DataType::Decimal256(39, 0) => "UHUGEINT".into(),
         DataType::Decimal32(precision, scale)
         | DataType::Decimal64(precision, scale)
         | DataType::Decimal128(precision, scale)
@@ -143,6 +147,7 @@ mod tests {
             "INTEGER",
             "BIGINT",
             "HUGEINT",
+            "UHUGEINT",
             "UTINYINT",
             "USMALLINT",
             "UINTEGER",

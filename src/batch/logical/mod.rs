@@ -110,7 +110,9 @@ mod tests {
             write_uuid(&mut out, &parse_uuid(text).unwrap().to_be_bytes());
             assert_eq!(out, written, "{text}");
         }
-        for text in ["", "{}", "a0eebc99", "{a0eebc999c0b4ef8bb6d6bb9bd380a11", "a0eebc999c0b4ef8bb6d6bb9bd380a111", "+"] {
+        for text in
+            ["", "{}", "a0eebc99", "{a0eebc999c0b4ef8bb6d6bb9bd380a11", "a0eebc999c0b4ef8bb6d6bb9bd380a111", "+"]
+        {
             assert_eq!(parse_uuid(text), None, "{text}");
         }
     }

@@ -13,9 +13,11 @@ use arrow::util::display::FormatOptions;
 use super::interval::parse_interval;
 use super::logical::{labels, no_cast, uuid_cast};
 use super::nested_text::parse_nested;
+use super::unsigned::to_unsigned;
 use crate::batch::logical::{UUID, enum_texts, is_blob, is_enum, parse_uuid, uuids};
 use crate::batch::value::{is_null, write_value};
 use crate::error::{Code, Error, Result};
+use crate::expr::types::UHUGEINT;
 
 /// How a cast is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,6 +43,10 @@ pub(super) fn cast_values(values: &ArrayRef, to: &DataType, how: How) -> Result<
     }
     if to.is_string() && !from.is_string() && !from.is_null() {
         return Ok(cast(&texts(values)?, to)?);
+    }
+    if *to == UHUGEINT && (from.is_string() || from.is_numeric() || matches!(from, DataType::Boolean) || *from == UUID)
+    {
+        return to_unsigned(values, how);
     }
     if from.is_string() {
         return from_text(values, to, how);
@@ -125,7 +131,7 @@ fn from_text(values: &ArrayRef, to: &DataType, how: How) -> Result<ArrayRef> {
 }
 
 /// Every text by `parse`.
-fn parsed<T>(
+pub(super) fn parsed<T>(
     texts: &StringViewArray,
     how: How,
     what: &str,
@@ -144,7 +150,7 @@ pub(super) fn no_value(text: &str, what: &str) -> Error {
 }
 
 /// `12`, ` -1_000 `, `1.6`, `1e3`, `0xFF`: the nearest integer, halves away from zero.
-fn parse_integer(text: &str) -> Option<i128> {
+pub(super) fn parse_integer(text: &str) -> Option<i128> {
     let text = text.trim();
     let between_digits = |at: usize| {
         let is_digit = |at: usize| text.as_bytes().get(at).is_some_and(u8::is_ascii_hexdigit);

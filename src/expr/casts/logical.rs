@@ -4,15 +4,15 @@ use std::collections::HashMap;
 
 use arrow::array::{ArrayRef, AsArray, StringViewArray};
 use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Decimal256Type, i256};
 
 use super::kernels::{How, no_value};
 use crate::batch::logical::{UUID, enum_labels, enum_values, is_blob, uuids};
 use crate::batch::value::write_value;
 use crate::error::{Code, Error, Result};
-use crate::expr::types::sql_type_name;
+use crate::expr::types::{UHUGEINT, sql_type_name};
 
-/// A UUID as its sixteen bytes, and such bytes as a UUID.
+/// A UUID as its sixteen bytes; such bytes, and a UHUGEINT, as a UUID.
 ///
 /// # Errors
 /// `INVALID_CAST` for a BLOB of another length, unless NULL stands for it, and for other types.
@@ -20,6 +20,10 @@ pub(super) fn uuid_cast(values: &ArrayRef, to: &DataType, how: How) -> Result<Ar
     let from = values.data_type();
     if *from == UUID && is_blob(to) {
         return Ok(cast(&cast(values, &DataType::BinaryView)?, to)?);
+    }
+    if *from == UHUGEINT {
+        let number = |number: Option<i256>| number.map(|number| number.to_parts().0);
+        return uuids(values.as_primitive::<Decimal256Type>().iter().map(number));
     }
     if !is_blob(from) || *to != UUID {
         return Err(no_cast(from, to));

@@ -11,6 +11,7 @@ mod interval;
 mod kernels;
 mod logical;
 mod nested_text;
+mod unsigned;
 
 use arrow::datatypes::DataType;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -21,6 +22,9 @@ use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
 use crate::batch::logical::{is_blob, is_logical};
 use crate::error::Result;
 use crate::expr::fold::input_schema;
+use crate::expr::types::UHUGEINT;
+
+pub(super) use unsigned::unsigned;
 
 /// `plan`, analysed, with floe's own casts, in subqueries too.
 ///
@@ -69,7 +73,7 @@ fn differs(from: &DataType, to: &DataType) -> bool {
     if from == to || matches!(from, T::Dictionary(..) | T::Null) {
         return false;
     }
-    if is_logical(from) || is_logical(to) {
+    if is_logical(from) || is_logical(to) || *to == UHUGEINT {
         return true;
     }
     if to.is_string() {

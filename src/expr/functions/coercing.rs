@@ -23,8 +23,28 @@ const CHOOSING: [&str; 5] = ["coalesce", "greatest", "least", "nullif", "make_ar
 
 /// Functions of texts: labels become texts.
 const READING: [&str; 22] = [
-    "bit_length", "btrim", "character_length", "contains", "ends_with", "initcap", "left", "lower", "lpad", "ltrim", "repeat",
-    "replace", "reverse", "right", "rpad", "rtrim", "starts_with", "strpos", "substr", "to_hex", "translate", "upper",
+    "bit_length",
+    "btrim",
+    "character_length",
+    "contains",
+    "ends_with",
+    "initcap",
+    "left",
+    "lower",
+    "lpad",
+    "ltrim",
+    "repeat",
+    "replace",
+    "reverse",
+    "right",
+    "rpad",
+    "rtrim",
+    "starts_with",
+    "strpos",
+    "substr",
+    "to_hex",
+    "translate",
+    "upper",
 ];
 
 /// Functions that make a text of any value.

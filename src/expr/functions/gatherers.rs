@@ -15,6 +15,7 @@ use datafusion_expr::utils::format_state_name;
 use datafusion_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
 use datafusion_physical_expr::aggregate::AggregateExprBuilder;
 
+use crate::batch::logical::is_logical;
 use crate::expr::aggregate::Gathering;
 
 /// The functions with the other names by which they are known.
@@ -148,9 +149,11 @@ impl AggregateUDFImpl for Gatherer {
     }
 }
 
-/// Texts stay as they are; other values are read as text.
+/// Texts stay as they are; other values are read as text. Those of floe's own types are cast by [`coerce`].
+///
+/// [`coerce`]: crate::expr::coercion::coerce
 fn text_type(data_type: &DataType) -> DataType {
-    if data_type.is_string() { data_type.clone() } else { DataType::Utf8View }
+    if data_type.is_string() || is_logical(data_type) { data_type.clone() } else { DataType::Utf8View }
 }
 
 /// All values of one group, in memory.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Field, Fields, TimeUnit};
 
-use super::{HUGEINT, INTERVAL, enumeration};
+use super::{HUGEINT, INTERVAL, UHUGEINT, enumeration};
 use crate::batch::logical::UUID;
 use crate::error::{Code, Error, Result};
 
@@ -30,7 +30,7 @@ pub fn sql_type_from_name(name: &str) -> Result<DataType> {
 const DEEPEST: usize = 64;
 
 /// Names without parameters, with their aliases.
-const NAMES: [(&str, DataType); 52] = [
+const NAMES: [(&str, DataType); 54] = [
     ("BOOLEAN", DataType::Boolean),
     ("BOOL", DataType::Boolean),
     ("LOGICAL", DataType::Boolean),
@@ -48,6 +48,8 @@ const NAMES: [(&str, DataType); 52] = [
     ("LONG", DataType::Int64),
     ("HUGEINT", HUGEINT),
     ("INT128", HUGEINT),
+    ("UHUGEINT", UHUGEINT),
+    ("UINT128", UHUGEINT),
     ("UTINYINT", DataType::UInt8),
     ("USMALLINT", DataType::UInt16),
     ("UINTEGER", DataType::UInt32),

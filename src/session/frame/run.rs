@@ -5,8 +5,8 @@ use std::path::Path;
 use arrow::array::AsArray;
 use arrow::datatypes::{DataType, FieldRef, Int64Type};
 use arrow::record_batch::RecordBatch;
-use datafusion_common::{Column, TableReference};
 use datafusion_common::tree_node::TreeNodeRecursion;
+use datafusion_common::{Column, TableReference};
 use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
 use datafusion_functions_aggregate::count::count_all;
 

@@ -3,6 +3,7 @@
 //! * `date + interval` is a TIMESTAMP, `date + time` too.
 //! * `interval * number` and `interval / number` are functions of floe.
 //! * `a ^ b` is a DOUBLE, and so is `a / b`, if none of them is a FLOAT.
+//! * A UHUGEINT and an integer give a UHUGEINT, or an error.
 //! * `a IS DISTINCT FROM b` has come as an operator.
 
 use arrow::datatypes::{DataType, TimeUnit};
@@ -12,7 +13,11 @@ use datafusion_expr::{Expr, ExprSchemable, binary_expr, cast};
 use datafusion_sql::sqlparser::ast::BinaryOperator;
 
 use super::operators::{IS_DISTINCT_FROM, IS_NOT_DISTINCT_FROM};
+use crate::expr::types::UHUGEINT;
 use crate::expr::{functions, quotient};
+
+/// UHUGEINTs while they are calculated with.
+const WIDE: DataType = DataType::Decimal256(40, 0);
 
 const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 
@@ -30,7 +35,7 @@ pub(super) fn plan(operation: RawBinaryExpr, schema: &DFSchema) -> Result<Planne
     let plus = match operation.op {
         BinaryOperator::Plus => Some(datafusion_expr::Operator::Plus),
         BinaryOperator::Minus => Some(datafusion_expr::Operator::Minus),
-        BinaryOperator::Multiply | BinaryOperator::Divide | BinaryOperator::PGExp => None,
+        BinaryOperator::Multiply | BinaryOperator::Divide | BinaryOperator::PGExp | BinaryOperator::Modulo => None,
         _ => return Ok(PlannerResult::Original(operation)),
     };
     let (Ok(left), Ok(right)) = (operation.left.get_type(schema), operation.right.get_type(schema)) else {
@@ -58,9 +63,24 @@ pub(super) fn plan(operation: RawBinaryExpr, schema: &DFSchema) -> Result<Planne
             call("#interval_divide", vec![a, b])?
         }
         (BinaryOperator::Divide, ..) => quotient(a, b, schema),
+        (op, _, left, right) if is_unsigned(&left, &right) => {
+            let operator = match op {
+                BinaryOperator::Plus => datafusion_expr::Operator::Plus,
+                BinaryOperator::Minus => datafusion_expr::Operator::Minus,
+                BinaryOperator::Multiply => datafusion_expr::Operator::Multiply,
+                _ => datafusion_expr::Operator::Modulo,
+            };
+            call("#uhugeint", vec![binary_expr(cast(a, WIDE), operator, cast(b, WIDE))])?
+        }
         (op, ..) => return Ok(PlannerResult::Original(RawBinaryExpr { op, left: a, right: b })),
     };
     Ok(PlannerResult::Planned(planned))
+}
+
+/// Whether the integers are calculated with as UHUGEINTs.
+fn is_unsigned(left: &DataType, right: &DataType) -> bool {
+    let is_integer = |data_type: &DataType| data_type.is_integer() || *data_type == UHUGEINT;
+    is_integer(left) && is_integer(right) && (*left == UHUGEINT || *right == UHUGEINT)
 }
 
 fn call(name: &str, arguments: Vec<Expr>) -> Result<Expr> {

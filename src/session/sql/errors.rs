@@ -4,7 +4,7 @@ use datafusion_common::{Column, DataFusionError, SchemaError};
 
 use super::functions;
 use super::suggest;
-use crate::error::{Code, Error, Span};
+use crate::error::{Code, Error, Span, in_types_of_sql};
 
 /// An error of planning, analysis or optimisation.
 pub(crate) fn planning_error(error: DataFusionError) -> Error {
@@ -116,6 +116,7 @@ fn plan_sentence(text: &str) -> Error {
             None => error,
         };
     }
+    let text = in_types_of_sql(text);
     let wrong_arguments = ["No function matches", "Failed to coerce arguments", "does not support the argument"];
     if wrong_arguments.iter().any(|phrase| text.contains(phrase)) {
         return Error::new(Code::UnknownFunction, text);

@@ -1,7 +1,7 @@
 //! Numbers as they are written.
 //!
 //! With a point they are decimals of exactly their digits (`0.10` is a DECIMAL(3,2)), with an exponent or more than 38 digits
-//! doubles; integers beyond BIGINT and UBIGINT are HUGEINTs. The planner reads the rest.
+//! doubles; integers beyond BIGINT and UBIGINT are HUGEINTs, and beyond these UHUGEINTs. The planner reads the rest.
 
 use std::ops::ControlFlow;
 
@@ -124,6 +124,7 @@ fn number(written: &str) -> Option<Expr> {
         return match digits.len() {
             _ if written.parse::<u64>().is_ok() || !written.bytes().all(|digit| digit.is_ascii_digit()) => None,
             length if length <= DIGITS => Some(cast(text(digits), DataType::HugeInt)),
+            _ if digits.parse::<u128>().is_ok() => Some(cast(text(digits), DataType::UHugeInt)),
             _ => Some(cast(text(written), DataType::Double(ExactNumberInfo::None))),
         };
     }

@@ -1,7 +1,7 @@
 //! SQL types as Arrow types.
 //!
 //! Invariant: a name that is not known is an error; a type whose values floe could not tell from those of another is none
-//! (UHUGEINT, BIT).
+//! (BIT).
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use super::suggest;
 use crate::batch::logical::UUID;
 use crate::error::{Code, Error};
-use crate::expr::types::{HUGEINT, enumeration, sql_type_from_name};
+use crate::expr::types::{HUGEINT, UHUGEINT, enumeration, sql_type_from_name};
 use crate::session::definitions::Defined;
 
 /// What the planner asks about types. TIMESTAMP counts microseconds, so that it reaches from year 1 to 9999 and beyond.
@@ -91,10 +91,7 @@ impl Types {
             S::Character(_) | S::CharacterVarying(_) | S::CharVarying(_) | S::Nvarchar(_) => DataType::Utf8View,
             S::Uuid => UUID,
             S::Enum(members, None) => enumerated(members)?,
-            S::UHugeInt | S::UInt128 => {
-                let error = Error::not_supported("the type UHUGEINT");
-                return Err(error.hint("HUGEINT has 38 digits, DECIMAL(76, 0) more").into());
-            }
+            S::UHugeInt | S::UInt128 => UHUGEINT,
             S::Custom(name, arguments) if arguments.is_empty() => self.named(&name.to_string())?,
             _ => return Ok(None),
         }))
@@ -204,6 +201,9 @@ pub(super) fn take(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         let is_struct = word.quote_style.is_none() && ["struct", "row"].contains(&word.value.to_lowercase().as_str());
         let name = second.value.to_lowercase();
         let is_type = TYPES.contains(&name.as_str()) || sql_type_from_name(&name).is_ok();
+        // Behind `::` there is nothing else; a type may have any name there.
+        let before = start.checked_sub(1).and_then(|at| places.get(at)).and_then(|&at| tokens.get(at));
+        let is_type = is_type || before.is_some_and(|token| token.token == Token::DoubleColon);
         if !is_struct || !is_type || second.quote_style.is_some() {
             continue;
         }

@@ -16,7 +16,7 @@ use super::{Running, not_supported};
 use crate::batch::MemorySource;
 use crate::batch::logical::is_logical;
 use crate::error::{Error, Result};
-use crate::expr::types::sql_type_name;
+use crate::expr::types::{UHUGEINT, sql_type_name};
 use crate::ops::write::WriteFormat;
 use crate::plan::StoredTable;
 use crate::session::DataFrame;
@@ -81,7 +81,7 @@ impl Running<'_> {
                 let fields = self.session.sql(&columns_of_table)?;
                 let column = |field: &FieldRef| {
                     // INSERT makes more of texts than the reader.
-                    let is_read = !is_logical(field.data_type());
+                    let is_read = !is_logical(field.data_type()) && *field.data_type() != UHUGEINT;
                     let read = if is_read { sql_type_name(field.data_type()) } else { "VARCHAR".to_string() };
                     format!("{}: {}", quoted(field.name()), quoted(&read))
                 };

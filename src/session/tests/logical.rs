@@ -43,7 +43,8 @@ fn uuids_are_uuids_again_when_they_are_read() {
         assert_eq!(row(&session, &format!("{texts} {ending}")), row(&session, &format!("{texts} t")));
     }
     let file = folder.path().join("t.parquet");
-    let schema = format!("SELECT duckdb_type, logical_type FROM parquet_schema('{}') WHERE name = 'i' LIMIT 1", file.display());
+    let schema =
+        format!("SELECT duckdb_type, logical_type FROM parquet_schema('{}') WHERE name = 'i' LIMIT 1", file.display());
     assert_eq!(row(&session, &schema), ["UUID", "UUIDType()"]);
 }
 
@@ -58,7 +59,10 @@ fn sixteen_bytes_that_are_no_uuid_are_a_blob() {
     writer.close().unwrap();
     let session = session();
     let file = path.display();
-    assert_eq!(row(&session, &format!("SELECT min(b)::VARCHAR, typeof(min(b)) FROM '{file}'")), ["0123456789abcdef", "BLOB"]);
+    assert_eq!(
+        row(&session, &format!("SELECT min(b)::VARCHAR, typeof(min(b)) FROM '{file}'")),
+        ["0123456789abcdef", "BLOB"]
+    );
     let one = format!("SELECT b::VARCHAR FROM '{file}' WHERE b > '1'::BLOB");
     assert_eq!(row(&session, &one), ["fedcba9876543210"]);
 }

@@ -11,6 +11,7 @@ use datafusion_common::Result as DataFusionResult;
 use std::sync::Arc;
 
 use super::function::{Arguments, Bound, Function, Overload, function};
+use crate::batch::logical::is_logical;
 use crate::error::{Code, Error, Result};
 
 /// The functions of this family.
@@ -39,7 +40,7 @@ fn overload(parse: fn(&str) -> Result<Vec<Piece>>) -> Overload {
             DataType::Decimal128(38, 0) => DataType::Decimal128(38, 0),
             other if other.is_numeric() => DataType::Float64,
             DataType::Boolean => DataType::Boolean,
-            other if other.is_nested() => other.clone(),
+            other if other.is_nested() && !is_logical(other) => other.clone(),
             _ => DataType::Utf8View,
         });
         let arguments = std::iter::once(DataType::Utf8View).chain(written).collect();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
 use arrow::compute::kernels::bitwise::bitwise_not;
 use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Decimal128Type, Int8Type, Int16Type, Int32Type, Int64Type, IntervalMonthDayNano,
-    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    ArrowPrimitiveType, DataType, Decimal128Type, Decimal256Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    IntervalMonthDayNano, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use datafusion_common::{Result as DataFusionResult, internal_err};
 
@@ -15,6 +15,8 @@ use super::function::{Arguments, Bound, Function, Overload, function};
 use super::typed::{Double, Int, Interval, Single, Text, Wide, row1, row2};
 use crate::batch::hash::{canonical_f32, canonical_f64};
 use crate::error::{Code, Error, Result};
+use crate::expr::casts::unsigned;
+use crate::expr::types::UHUGEINT;
 
 const NANOS_PER_DAY: i64 = 86_400_000_000_000;
 const NANOS_PER_MONTH: i64 = 30 * NANOS_PER_DAY;
@@ -51,6 +53,24 @@ pub(super) fn functions() -> Vec<Function> {
         function("#ceil", "decimal, digits", "Rounded up", [decimal::rounded(decimal::up)]),
         function("#trunc", "decimal, digits", "Rounded towards zero", [decimal::rounded(decimal::towards_zero)]),
         function("#round", "decimal, digits", "Rounded, halves away from zero", [decimal::rounded(decimal::nearest)]),
+        function(
+            "#uhugeint",
+            "number",
+            "The number as a UHUGEINT that something was calculated to",
+            [Overload::generic(
+                |types: &[DataType]| match types {
+                    [DataType::Decimal256(_, 0)] => Some(Bound { arguments: types.to_vec(), result: UHUGEINT }),
+                    _ => None,
+                },
+                |arguments| {
+                    let overflow = |number| {
+                        let error = Error::new(Code::Overflow, format!("integer overflow: {number} is no UHUGEINT"));
+                        Some(error.hint("a UHUGEINT is 0 to 2^128 - 1; cast an operand to DECIMAL(50, 0) or DOUBLE"))
+                    };
+                    Ok(unsigned(arguments.array(0)?.as_primitive::<Decimal256Type>(), overflow)?)
+                },
+            )],
+        ),
         function(
             "#interval_key",
             "interval",
