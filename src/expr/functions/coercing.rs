@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion_common::{DFSchema, Result as PlanResult};
 use datafusion_expr::expr::ScalarFunction;
+use datafusion_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion_expr::type_coercion::functions::fields_with_udf;
 use datafusion_expr::{
     ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, cast,
@@ -96,7 +97,7 @@ impl Coercing {
     /// The types that arguments become before the library sees them.
     fn known_types(&self, types: &[DataType]) -> Vec<DataType> {
         if CHOOSING.contains(&self.function.name()) {
-            let common = agreed(&types.iter().collect::<Vec<_>>());
+            let common = types.iter().any(is_logical).then(|| agreed(&types.iter().collect::<Vec<_>>())).flatten();
             return types.iter().map(|data_type| common.as_ref().unwrap_or(data_type).clone()).collect();
         }
         let joins = JOINING.contains(&self.function.name());
@@ -149,6 +150,18 @@ impl ScalarUDFImpl for Coercing {
             return self.fields(types).map(|_| types.to_vec());
         }
         Ok(self.fields(types)?.iter().map(|field| field.data_type().clone()).collect())
+    }
+
+    fn simplify(&self, arguments: Vec<Expr>, context: &SimplifyContext) -> PlanResult<ExprSimplifyResult> {
+        self.function.simplify(arguments, context)
+    }
+
+    fn short_circuits(&self) -> bool {
+        self.function.short_circuits()
+    }
+
+    fn conditional_arguments<'a>(&self, arguments: &'a [Expr]) -> Option<(Vec<&'a Expr>, Vec<&'a Expr>)> {
+        self.function.conditional_arguments(arguments)
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> PlanResult<ColumnarValue> {

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, FixedSizeBinaryArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
 use parquet::arrow::ArrowWriter;
 
 use super::*;
@@ -11,7 +13,8 @@ use super::*;
 /// The texts in the only row of a query's answer.
 fn row(session: &Session, sql: &str) -> Vec<String> {
     let batches = session.sql(sql).and_then(|frame| frame.collect()).unwrap_or_else(|error| panic!("{sql}: {error}"));
-    batches[0].columns().iter().map(|column| column.as_string_view().value(0).to_string()).collect()
+    let text = |column| cast(column, &DataType::Utf8View).unwrap().as_string_view().value(0).to_string();
+    batches[0].columns().iter().map(text).collect()
 }
 
 #[test]
