@@ -49,6 +49,8 @@ pub struct Settings {
     pub max_spill_size: SpillCap,
     /// Rows per batch that operators aim at, at least 1.
     pub batch_size: usize,
+    /// Whether the program shows how far a query is.
+    pub progress_bar: bool,
     /// How object stores are spoken to.
     pub stores: StoreSettings,
 }
@@ -61,6 +63,7 @@ impl Default for Settings {
             spill_dir: std::env::temp_dir(),
             max_spill_size: SpillCap::default(),
             batch_size: 8192,
+            progress_bar: true,
             stores: StoreSettings::default(),
         }
     }
@@ -70,12 +73,13 @@ impl Default for Settings {
 const MOST_THREADS: usize = 1024;
 
 /// Name and description of every setting but those of stores, in the order in which they are listed.
-const DESCRIPTIONS: [(&str, &str); 5] = [
+const DESCRIPTIONS: [(&str, &str); 6] = [
     ("memory_limit", "memory the process may use: a size or a percentage of what the machine has"),
     ("threads", "number of workers"),
     ("spill_dir", "folder for what does not fit in memory"),
     ("max_spill_size", "most bytes in the spill folder at any one time: a size or a percentage of what is free there"),
     ("batch_size", "rows per batch"),
+    ("enable_progress_bar", "whether the program shows on a terminal how far a query is"),
 ];
 
 impl Settings {
@@ -97,6 +101,7 @@ impl Settings {
             "spill_dir" => self.spill_dir = parse_spill_dir(value)?,
             "max_spill_size" => self.max_spill_size = parse_spill_cap(value)?,
             "batch_size" => self.batch_size = parse_count("batch_size", value)?,
+            "enable_progress_bar" => self.progress_bar = parse_flag("enable_progress_bar", value)?,
             _ => return self.stores.set(&name, value).unwrap_or_else(|| Err(unknown_setting(&name))),
         }
         Ok(())
@@ -117,6 +122,7 @@ impl Settings {
                 SpillCap::PercentOfFree(percent) => format!("{percent}%"),
             },
             "batch_size" => self.batch_size.to_string(),
+            "enable_progress_bar" => self.progress_bar.to_string(),
             _ => return self.stores.get(&name).ok_or_else(|| unknown_setting(&name)),
         })
     }
@@ -187,6 +193,14 @@ fn parse_count(name: &str, value: &str) -> Result<usize> {
         Ok(count) if count > 0 => Ok(count),
         _ => Err(Error::new(Code::InvalidSetting, format!("{name} cannot be '{value}'"))
             .hint("it is a whole number of at least 1")),
+    }
+}
+
+fn parse_flag(name: &str, value: &str) -> Result<bool> {
+    match value.trim().to_ascii_lowercase().as_str() {
+        "true" | "on" | "1" => Ok(true),
+        "false" | "off" | "0" => Ok(false),
+        _ => Err(Error::new(Code::InvalidSetting, format!("{name} cannot be '{value}'")).hint("it is true or false")),
     }
 }
 

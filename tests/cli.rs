@@ -224,3 +224,84 @@ fn send(child: &Child, signal: &str) {
 fn is_empty(folder: &Path) -> bool {
     fs::read_dir(folder).unwrap().all(|entry| !entry.unwrap().path().is_file())
 }
+
+/// A terminal of `columns` columns: the side that a program gets, and the one that reads what it shows.
+fn terminal(columns: u16) -> Option<(fs::File, fs::File)> {
+    use std::os::fd::FromRawFd;
+    let (mut reader, mut program) = (0, 0);
+    let size = libc::winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let none = std::ptr::null_mut();
+    // SAFETY: the pointers are to live values or null, which the call allows for name and settings.
+    let opened =
+        unsafe { libc::openpty(&raw mut reader, &raw mut program, none, none.cast(), (&raw const size).cast_mut()) };
+    if opened != 0 {
+        eprintln!("skipped: there are no pseudo-terminals here");
+        return None;
+    }
+    // SAFETY: both descriptors were just opened, and nobody else has them.
+    Some(unsafe { (fs::File::from_raw_fd(program), fs::File::from_raw_fd(reader)) })
+}
+
+/// What the program shows on a terminal as its standard error. It is interrupted when that is `enough`, or after `patience`.
+fn shown_on_a_terminal(
+    columns: u16,
+    arguments: &[&str],
+    patience: Duration,
+    enough: impl Fn(&str) -> bool,
+) -> Option<(String, Output)> {
+    let (program, mut reader) = terminal(columns)?;
+    let mut command = floe(arguments);
+    command.env("TERM", "xterm").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(program);
+    let child = command.spawn().unwrap();
+    // The program's side must be open nowhere else, or reading would not end.
+    drop(command);
+    let (mut shown, mut buffer) = (String::new(), [0; 4096]);
+    let (has_enough, waits) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let child = &child;
+        scope.spawn(move || {
+            if waits.recv_timeout(patience) != Err(std::sync::mpsc::RecvTimeoutError::Disconnected) {
+                interrupt(child);
+            }
+        });
+        while let Ok(count @ 1..) = reader.read(&mut buffer) {
+            shown.push_str(&String::from_utf8_lossy(&buffer[..count]));
+            if enough(&shown) {
+                let _ = has_enough.send(());
+            }
+        }
+        drop(has_enough);
+    });
+    Some((shown, child.wait_with_output().unwrap()))
+}
+
+#[test]
+fn a_terminal_shows_how_far_a_query_is_and_nothing_of_it_stays() {
+    let (query, patience) = (long_query(), Duration::from_secs(20));
+    let several = |shown: &str| shown.matches('\r').count() > 3;
+    let Some((shown, output)) = shown_on_a_terminal(60, &["-c", &query], patience, several) else { return };
+    assert_eq!(output.status.code(), Some(130), "{shown}");
+    let (lines, error) = shown.rsplit_once("\r\u{1b}[K").unwrap();
+    assert!(error.starts_with("error: CANCELLED"), "{shown:?}");
+    let lines: Vec<&str> = lines.split('\r').filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&str> = lines.iter().map(|line| line.trim_end_matches("\u{1b}[K")).collect();
+    assert!(lines.iter().all(|line| line.len() < 60 && line.contains(" rows, ")), "{lines:?}");
+    let percent = |line: &&str| line.split_once('%').unwrap().0.trim().parse::<u32>().unwrap();
+    let percents: Vec<u32> = lines.iter().map(percent).collect();
+    assert!(percents.len() >= 3 && percents.is_sorted() && percents.iter().all(|percent| *percent < 100));
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn no_progress_is_shown_of_a_short_query_or_where_it_is_switched_off() {
+    let (query, patience) = (long_query(), Duration::from_millis(1800));
+    let short = ["--format", "csv", "-c", "SELECT 1 AS a"];
+    let Some((shown, output)) = shown_on_a_terminal(80, &short, patience, |_| false) else { return };
+    assert_eq!((shown.as_str(), stdout(&output)), ("", "a\n1\n"));
+    let set = format!("SET enable_progress_bar = false; {query}");
+    for arguments in [["--no-progress", "-c", &query], ["--timer", "-c", &set]] {
+        let Some((shown, output)) = shown_on_a_terminal(80, &arguments, patience, |_| false) else { return };
+        assert!(!shown.contains('%') && shown.contains("error: CANCELLED"), "{shown:?}");
+        assert_eq!(output.status.code(), Some(130));
+    }
+}

@@ -57,6 +57,10 @@ pub struct Arguments {
     #[arg(long, value_enum, value_name = "ACTION")]
     pub on_error: Option<OnError>,
 
+    /// Never show on a terminal how far a statement is
+    #[arg(long)]
+    pub no_progress: bool,
+
     /// Print the time that each statement took to standard error
     #[arg(long)]
     pub timer: bool,

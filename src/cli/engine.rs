@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use floe::Result;
-use floe::session::{Session, SessionBuilder};
+use floe::session::{Progress, Session, SessionBuilder};
 
 /// What the command line says about the session; `None` leaves the session's default.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +31,9 @@ pub trait Engine: Send + Sync {
 
     /// Cancels the statement that runs, from another thread; it ends with `CANCELLED` within 200 ms.
     fn interrupt(&self);
+
+    /// How far the statement is, from another thread; `None` where that is not known or not to be shown.
+    fn progress(&self) -> Option<Progress>;
 
     /// Copies a file into a store.
     fn put(&self, file: &Path, url: &str) -> Result<()>;
@@ -70,6 +73,11 @@ impl Engine for SessionEngine {
 
     fn interrupt(&self) {
         self.0.interrupt();
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        let is_wanted = self.0.setting("enable_progress_bar").is_ok_and(|value| value == "true");
+        if is_wanted { self.0.progress() } else { None }
     }
 
     fn put(&self, file: &Path, url: &str) -> Result<()> {

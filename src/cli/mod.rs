@@ -9,6 +9,7 @@ mod engine;
 mod input;
 mod interrupt;
 mod output;
+mod progress;
 mod runner;
 mod statements;
 

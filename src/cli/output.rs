@@ -71,6 +71,11 @@ impl Output {
         self.0.borrow().closed
     }
 
+    /// Whether what is written may show on a terminal at once, itself or through a pipe: not so of a file.
+    pub fn is_seen(&self) -> bool {
+        self.0.borrow().target.is_none() && !is_regular_file(io::stdout())
+    }
+
     /// Removes the file under way. (Dropping does not: whoever listens for signals holds it too.)
     pub fn discard(&self) {
         let unfinished = self.unfinished();
@@ -122,6 +127,11 @@ impl Shared {
 /// Whether the output is an object of a store.
 fn is_url(path: &Path) -> bool {
     path.to_str().is_some_and(|text| text.contains("://")) && !path.exists()
+}
+
+fn is_regular_file(output: impl std::os::fd::AsFd) -> bool {
+    let file = output.as_fd().try_clone_to_owned().map(File::from);
+    file.and_then(|file| file.metadata()).is_ok_and(|facts| facts.is_file())
 }
 
 /// The width of the terminal that standard output is, if it is one.

@@ -14,6 +14,7 @@ use super::engine::Engine;
 use super::input::Input;
 use super::interrupt::Interrupts;
 use super::output::{Output, terminal_width};
+use super::progress::ProgressLine;
 use super::statements::Statement;
 
 /// How it all ended.
@@ -36,6 +37,7 @@ pub struct Runner {
     interrupts: Interrupts,
     on_error: Option<OnError>,
     timer: bool,
+    progress: ProgressLine,
 }
 
 impl Runner {
@@ -48,7 +50,9 @@ impl Runner {
     ) -> Self {
         let width = if arguments.output.is_none() { terminal_width() } else { None };
         let writer = writer(format, Limits { width, ..Limits::default() }, output.clone());
-        Runner { engine, format, output, writer, interrupts, on_error: arguments.on_error, timer: arguments.timer }
+        let progress = ProgressLine::new(engine.clone(), !arguments.no_progress);
+        let Arguments { on_error, timer, .. } = arguments;
+        Runner { engine, format, output, writer, interrupts, on_error, timer, progress }
     }
 
     /// Runs every statement of the input, as far as errors and interruptions let it.
@@ -92,7 +96,9 @@ impl Runner {
     fn statement(&mut self, statement: &Statement) -> Result<Ending> {
         let start = Instant::now();
         self.interrupts.statement_starts();
+        self.progress.statement_starts();
         let result = self.answer(&statement.text);
+        self.progress.hide();
         let interrupted = self.interrupts.statement_ends();
         if self.timer {
             note(&format!("time: {:.3} s\n", start.elapsed().as_secs_f64()));
@@ -117,8 +123,15 @@ impl Runner {
         if only_counts_changes(&answer.schema) && self.format != Format::JsonCompact {
             return Ok(());
         }
+        let is_seen = self.output.is_seen();
+        let mut batches = answer.batches.peekable();
+        if is_seen {
+            // Most of the work is done when the first rows come.
+            let _ = batches.peek();
+            self.progress.hide();
+        }
         self.writer.begin(&answer.schema)?;
-        for batch in answer.batches {
+        for batch in batches {
             self.writer.batch(&batch?)?;
         }
         self.writer.end()

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::progress::{self, Extent, Progress};
 use crate::config::bytes::format as human;
 use crate::memory::Tally;
-use crate::plan::{Pipeline, PlanNode};
+use crate::plan::{Input, Pipeline, PlanNode};
 
 /// The counters of one source, operator or sink.
 #[derive(Debug, Default)]
@@ -70,12 +71,18 @@ pub(super) struct PipelineMeters {
     /// By branch and position.
     pub(super) operators: Vec<Vec<Arc<Meter>>>,
     pub(super) sink: Arc<Meter>,
+    pub(super) extent: Extent,
 }
 
 /// What the operators of one query have done so far.
 #[derive(Debug)]
 pub struct QueryMetrics {
     pipelines: Vec<Arc<PipelineMeters>>,
+    /// Those of the sources that are files or tables.
+    scans: Vec<Arc<Meter>>,
+    begin: Instant,
+    /// The greatest share that was told, as the bits of a number that is not negative: they are in the same order.
+    furthest: AtomicU64,
 }
 
 /// What one operator has done so far.
@@ -95,19 +102,41 @@ pub struct Usage {
 
 impl QueryMetrics {
     pub(super) fn new(pipelines: &[Pipeline]) -> Self {
-        let pipelines = pipelines.iter().map(|pipeline| {
+        let meters = pipelines.iter().zip(progress::weights(pipelines)).map(|(pipeline, weight)| {
             let operators = |count: usize| (0..count).map(|_| Arc::default()).collect();
             Arc::new(PipelineMeters {
                 sources: pipeline.branches.iter().map(|_| Arc::default()).collect(),
                 operators: pipeline.branches.iter().map(|branch| operators(branch.operators.len())).collect(),
                 sink: Arc::default(),
+                extent: Extent::of_weight(weight),
             })
         });
-        QueryMetrics { pipelines: pipelines.collect() }
+        let meters: Vec<Arc<PipelineMeters>> = meters.collect();
+        let branches =
+            pipelines.iter().zip(&meters).flat_map(|(pipeline, meters)| pipeline.branches.iter().zip(&meters.sources));
+        let scans = branches.filter(|(branch, _)| matches!(branch.input, Input::Source(_)));
+        let scans = scans.map(|(_, meter)| meter.clone()).collect();
+        QueryMetrics { scans, pipelines: meters, begin: Instant::now(), furthest: AtomicU64::new(0) }
     }
 
     pub(super) fn pipeline(&self, index: usize) -> Arc<PipelineMeters> {
         self.pipelines.get(index).cloned().unwrap_or_default()
+    }
+
+    /// How far the query is.
+    pub fn progress(&self) -> Progress {
+        let share = |meters: &Arc<PipelineMeters>| {
+            meters.extent.share(meters.sources.iter().map(|source| source.tally.read_bytes()).sum())
+        };
+        let now = if self.is_finished() { 1.0 } else { progress::fraction(self.pipelines.iter().map(share)) };
+        let furthest = f64::from_bits(self.furthest.fetch_max(now.to_bits(), Ordering::Relaxed));
+        let rows = self.scans.iter().map(|scan| scan.rows_out.load(Ordering::Relaxed)).sum();
+        Progress { fraction: now.max(furthest), rows, elapsed: self.begin.elapsed() }
+    }
+
+    /// Whether the last pipeline has finished.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.pipelines.last().is_none_or(|last| last.extent.is_finished())
     }
 
     /// What the operator at `node` has done; `None` where there is none.

@@ -10,6 +10,7 @@ mod feed;
 mod lanes;
 mod metrics;
 mod pipeline;
+mod progress;
 mod queue;
 mod runner;
 mod stages;
@@ -18,5 +19,6 @@ mod stream;
 mod tests;
 
 pub use metrics::{QueryMetrics, Usage};
+pub use progress::{Progress, ProgressHandle};
 pub use runner::Runner;
 pub use stream::{BatchStream, Waited};

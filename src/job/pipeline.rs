@@ -71,6 +71,7 @@ impl PipelineRun {
             feed,
             meter: self.meters.sources.get(branch).cloned().unwrap_or_default(),
         };
+        self.meters.extent.start(feeds.iter().map(|feed| feed.source().statistics()));
         let entries = feeds.into_iter().enumerate().map(entry).collect();
         self.run_stage(context, entries, 0, 0)
     }
@@ -90,7 +91,9 @@ impl PipelineRun {
             && let Some(entry) = entries.pop_front()
         {
             let source = entry.feed.source();
-            for index in 0..source.split_count() {
+            let count = source.split_count();
+            self.meters.extent.add_splits(count);
+            for index in 0..count {
                 let opening = Opening { source: source.clone(), place: entry.place, meter: entry.meter.clone() };
                 splits.push(context.add(self.clone().open_task(opening, index, number)));
                 number += 1;
@@ -176,6 +179,7 @@ impl PipelineRun {
         if let Target::Result(queue) = &self.target {
             queue.finish_split(number);
         }
+        self.meters.extent.end_split();
         Outcome::Value(Value::Done)
     }
 
@@ -217,7 +221,10 @@ impl PipelineRun {
 
     /// Every split has run: one finishing task per lane, then one that combines.
     fn finish_lanes(self: &Arc<Self>, context: &Context) -> Result<Outcome<Value>> {
-        let Target::Sink(sink) = &self.target else { return Ok(Outcome::Value(Value::Done)) };
+        let Target::Sink(sink) = &self.target else {
+            self.meters.extent.finish();
+            return Ok(Outcome::Value(Value::Done));
+        };
         let sink = sink.clone();
         let lanes = self.lanes.take_all();
         let parts: Vec<TaskId> = lanes
@@ -237,6 +244,7 @@ impl PipelineRun {
                 _ => None,
             });
             let source = run.meters.sink.during(|| sink.combine(&run.context, parts.collect()))?;
+            run.meters.extent.finish();
             Ok(Outcome::Value(Value::Source(source)))
         });
         Ok(Outcome::Become(context.add(combine.inputs(parts))))

@@ -55,6 +55,10 @@ impl Sink for Keep {
         Ok(KeepWork { context, schema, kept: Vec::new(), waiting: Vec::new(), waiting_rows: 0 })
     }
 
+    fn keeps_rows(&self) -> bool {
+        true
+    }
+
     fn combine(&self, context: &Arc<QueryContext>, parts: Vec<Vec<KeptSplit>>) -> Result<SourceRef> {
         let mut kept: Vec<KeptSplit> = parts.into_iter().flatten().collect();
         kept.sort_by_key(|kept| kept.split);

@@ -117,6 +117,11 @@ pub trait Sink: Send + Sync + 'static {
         true
     }
 
+    /// Whether it gives about as many rows again as it takes; for estimates of how far a query is.
+    fn keeps_rows(&self) -> bool {
+        false
+    }
+
     /// All lanes have finished: what they collected, as a source. `parts` may be empty when there was no split.
     fn combine(&self, context: &Arc<QueryContext>, parts: Vec<Self::Part>) -> Result<SourceRef>;
 }
@@ -140,6 +145,7 @@ pub trait DynSink: Send + Sync {
     fn schema(&self) -> SchemaRef;
     fn open(&self, context: &Arc<QueryContext>) -> Result<Box<dyn DynSinkWork>>;
     fn wants(&self, split: usize) -> bool;
+    fn keeps_rows(&self) -> bool;
     fn combine(&self, context: &Arc<QueryContext>, parts: Vec<SinkPart>) -> Result<SourceRef>;
 }
 
@@ -171,6 +177,10 @@ impl<S: Sink> DynSink for S {
 
     fn wants(&self, split: usize) -> bool {
         Sink::wants(self, split)
+    }
+
+    fn keeps_rows(&self) -> bool {
+        Sink::keeps_rows(self)
     }
 
     fn combine(&self, context: &Arc<QueryContext>, parts: Vec<SinkPart>) -> Result<SourceRef> {

@@ -3,7 +3,7 @@
 //! Invariant: a query keeps the workers and the batch size that it began with; the memory limit is shared and may change
 //! under it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -21,7 +21,7 @@ use crate::config::Settings;
 use crate::error::{Code, Error, Result};
 use crate::expr::Compiler;
 use crate::io::{Location, Storage};
-use crate::job::{BatchStream, Runner, Waited};
+use crate::job::{BatchStream, Progress, QueryMetrics, Runner, Waited};
 use crate::memory::Budget;
 use crate::ops::DynSink;
 use crate::ops::write::{
@@ -49,6 +49,8 @@ pub(crate) struct Engine {
     pub(crate) learned: Learned,
     /// The tokens of the queries that may still run.
     running: Mutex<Vec<CancelToken>>,
+    /// What the query does that was started last.
+    started: Mutex<Weak<QueryMetrics>>,
 }
 
 impl Engine {
@@ -71,6 +73,7 @@ impl Engine {
             catalog: Catalog::default(),
             definitions: Definitions::default(),
             running: Mutex::default(),
+            started: Mutex::default(),
         })
     }
 
@@ -179,8 +182,7 @@ impl Engine {
         let context = self.context();
         let (_, physical) = self.lower(logical, &context)?;
         let (schema, uncertain) = (promised(logical, &physical), physical.uncertain.clone());
-        let runner = self.runner.read().clone();
-        let stream = runner.run(physical, context.clone())?;
+        let stream = self.start(physical, &context)?;
         if !uncertain.is_empty() {
             self.settle(&stream, &uncertain, &context)?;
         }
@@ -262,6 +264,19 @@ impl Engine {
         }
     }
 
+    fn start(&self, physical: PhysicalPlan, context: &Arc<QueryContext>) -> Result<BatchStream> {
+        let runner = self.runner.read().clone();
+        let stream = runner.run(physical, context.clone())?;
+        *self.started.lock() = Arc::downgrade(&stream.metrics());
+        Ok(stream)
+    }
+
+    /// How far the query is that was started last; `None` when it has ended.
+    pub(crate) fn progress(&self) -> Option<Progress> {
+        let metrics = self.started.lock().upgrade()?;
+        (!metrics.is_finished()).then(|| metrics.progress())
+    }
+
     /// Runs a plan whose rows go to `sinks` and nowhere else.
     fn drain(
         &self,
@@ -270,8 +285,7 @@ impl Engine {
         context: &Arc<QueryContext>,
     ) -> Result<()> {
         let uncertain = physical.uncertain.clone();
-        let runner = self.runner.read().clone();
-        let mut stream = runner.run(physical.ending_in(sinks), context.clone())?;
+        let mut stream = self.start(physical.ending_in(sinks), context)?;
         let settled = if uncertain.is_empty() { Ok(()) } else { self.settle(&stream, &uncertain, context) };
         let drained = settled.and_then(|()| stream.try_for_each(|batch| batch.map(drop)));
         if drained.is_err() {
@@ -320,9 +334,8 @@ impl Engine {
         let (_, physical) = self.lower(logical, &context)?;
         let lines = plan::pipeline_lines(&physical);
         let planned = begin.elapsed();
-        let runner = self.runner.read().clone();
         let uncertain = physical.uncertain.clone();
-        let mut stream = runner.run(physical, context.clone())?;
+        let mut stream = self.start(physical, &context)?;
         let metrics = stream.metrics();
         if !uncertain.is_empty() {
             self.settle(&stream, &uncertain, &context)?;

@@ -30,6 +30,7 @@ mod sql;
 mod statement;
 mod stream;
 
+pub use crate::job::{Progress, ProgressHandle};
 pub use builder::SessionBuilder;
 pub use frame::{DataFrame, GroupedFrame, IntoExpr, avg, col, nearest, sum};
 pub use read::{IntoPaths, ReadOptions};
@@ -192,6 +193,12 @@ impl Session {
     /// thread, since statements that change something are done when [`sql`](Session::sql) returns.
     pub fn interrupt(&self) {
         self.0.interrupt();
+    }
+
+    /// How far the query is that was started last; `None` when it has ended. To be called from another thread, since
+    /// statements such as COPY are done when [`sql`](Session::sql) returns.
+    pub fn progress(&self) -> Option<Progress> {
+        self.0.progress()
     }
 
     /// Copies a local file into a store: to `s3://bucket/key` and the like, through the session's settings and secrets.

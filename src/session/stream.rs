@@ -6,7 +6,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
-use crate::job::BatchStream;
+use crate::job::{BatchStream, ProgressHandle};
 
 /// An iterator over a running query's batches. Dropping it cancels the query.
 pub struct ResultStream {
@@ -28,6 +28,11 @@ impl ResultStream {
     /// Cancels the query from elsewhere.
     pub fn cancel_token(&self) -> CancelToken {
         self.inner.cancel_token()
+    }
+
+    /// Something that tells how far the query is, from wherever, and also when the stream is used up.
+    pub fn progress_handle(&self) -> ProgressHandle {
+        ProgressHandle::new(self.inner.metrics())
     }
 }
 

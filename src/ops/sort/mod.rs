@@ -113,6 +113,10 @@ impl Sink for Sort {
         self.keep() > 0
     }
 
+    fn keeps_rows(&self) -> bool {
+        true
+    }
+
     fn combine(&self, context: &Arc<QueryContext>, parts: Vec<Vec<Run>>) -> Result<SourceRef> {
         let runs = merge_down(&self.keys, self.keep(), context, parts.into_iter().flatten().collect())?;
         let weight = runs.iter().map(Run::bytes).sum();

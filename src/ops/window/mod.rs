@@ -101,6 +101,10 @@ impl Sink for Window {
         WindowWork::open(self.layout.clone(), context)
     }
 
+    fn keeps_rows(&self) -> bool {
+        true
+    }
+
     fn combine(&self, context: &Arc<QueryContext>, parts: Vec<WindowPart>) -> Result<SourceRef> {
         Ok(Arc::new(WindowSource::new(self.layout.clone(), context.clone(), parts)?))
     }

@@ -261,3 +261,34 @@ fn explain_analyze_counts_the_rows_of_every_operator() {
     assert!(query(&session, "explain analyze select 1").iter().any(|line| line.contains("Result")));
     assert!(session.sql("explain analyze select 1 % (n - n) from t").is_err());
 }
+
+#[test]
+fn a_query_says_how_far_it_is_and_never_goes_back() {
+    let session = Session::builder().threads(2).build().unwrap();
+    assert_eq!(session.progress(), None);
+    session.sql("CREATE TABLE t AS SELECT i, i % 1000 AS k FROM range(200000) r(i)").unwrap();
+    let query = "SELECT t.k, count(*), sum(u.i) FROM t JOIN t AS u ON t.i = u.k GROUP BY t.k ORDER BY 3 DESC, 1";
+    let mut stream = session.sql(query).unwrap().stream().unwrap();
+    let handle = stream.progress_handle();
+    std::thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            let mut seen = vec![handle.progress()];
+            while seen.last().is_some_and(|last| last.fraction < 1.0) {
+                std::thread::yield_now();
+                seen.push(handle.progress());
+            }
+            seen
+        });
+        assert_eq!(stream.by_ref().map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 1000);
+        let seen = looking.join().unwrap();
+        assert!(seen.is_sorted_by(|a, b| a.fraction <= b.fraction && a.rows <= b.rows && a.elapsed <= b.elapsed));
+        assert!(seen.iter().all(|progress| (0.0..=1.0).contains(&progress.fraction)));
+        assert_eq!(seen.last().map(|last| (last.fraction, last.rows)), Some((1.0, 400_000)));
+    });
+    assert_eq!(session.progress(), None, "it has ended");
+    // Of rows that a LIMIT leaves out nobody waits for the rest.
+    let mut stream = session.sql("FROM t LIMIT 3").unwrap().stream().unwrap();
+    let handle = stream.progress_handle();
+    assert!(stream.all(|batch| batch.is_ok()));
+    assert_eq!(handle.progress().fraction, 1.0);
+}
