@@ -8,6 +8,7 @@ mod lower;
 mod optimize;
 mod physical;
 mod pipelines;
+mod positional;
 mod rules;
 mod sample;
 mod set_operation;
@@ -21,6 +22,7 @@ pub use lower::lower;
 pub use optimize::{analyze, optimize};
 pub use physical::{Branch, Input, PhysicalPlan, Pipeline, PlanNode, RecursiveTerm, Rounds, UncertainScan};
 pub use pipelines::{PipelineLine, pipeline_lines};
+pub use positional::positional_join;
 pub(crate) use rules::folded;
 #[cfg(test)]
 pub(crate) use rules::unnest;

@@ -25,7 +25,7 @@ pub(crate) enum Entry {
 }
 
 impl Entry {
-    /// The kind as SHOW TABLES prints it.
+    /// What it is, in a word.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Entry::Table(_) => "table",

@@ -167,7 +167,7 @@ fn describe_and_explain_have_their_columns() {
         let names = ["column_name", "column_type", "null", "key", "default", "extra"];
         assert_eq!(fields(&session.sql(sql).unwrap()), names, "{sql}");
     }
-    assert_eq!(fields(&session.sql("show tables").unwrap()), ["name", "type"]);
+    assert_eq!(fields(&session.sql("show tables").unwrap()), ["name"]);
     let error = session.sql("describe  tt").unwrap_err();
     assert_eq!(error.code(), Code::UnknownTable);
     assert_eq!(error.excerpt_text(), Some("  1 | describe  tt\n    |           ^^"));

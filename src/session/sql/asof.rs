@@ -48,7 +48,7 @@ pub(super) fn take(mut tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>>
     Ok(tokens)
 }
 
-fn keyword(tokens: &[TokenWithSpan], index: usize) -> Keyword {
+pub(super) fn keyword(tokens: &[TokenWithSpan], index: usize) -> Keyword {
     match tokens.get(index).map(|token| &token.token) {
         Some(Token::Word(word)) if word.quote_style.is_none() => word.keyword,
         _ => Keyword::NoKeyword,
@@ -61,7 +61,7 @@ fn joins(word: Option<Keyword>) -> bool {
 }
 
 /// Whether a relation may end before the word: not so in `FROM asof JOIN b`, where it is a table's name.
-fn follows_name(tokens: &[TokenWithSpan], at: usize, words: &[usize]) -> bool {
+pub(super) fn follows_name(tokens: &[TokenWithSpan], at: usize, words: &[usize]) -> bool {
     let before = at.checked_sub(1).and_then(|at| words.get(at)).and_then(|&index| tokens.get(index));
     matches!(before.map(|token| &token.token), Some(Token::Word(_) | Token::RParen | Token::SingleQuotedString(_)))
 }
@@ -94,7 +94,8 @@ fn has_match_condition(tokens: &[TokenWithSpan], words: Option<&[usize]>) -> boo
 pub(super) fn mark(from: &mut TableWithJoins) -> Result<()> {
     for join in &mut from.joins {
         with_condition(join)?;
-        if !std::mem::take(&mut join.global) {
+        // The others are positional.
+        if matches!(join.join_operator, JoinOperator::CrossJoin(_)) || !std::mem::take(&mut join.global) {
             continue;
         }
         let inner = TableWithJoins { relation: join.relation.clone(), joins: Vec::new() };

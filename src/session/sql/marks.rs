@@ -6,6 +6,7 @@
 //! * the query of a CTE becomes `SELECT * FROM (query) AS mark`: its rows are computed once for all who name it;
 //! * `a INTERSECT b` and `a EXCEPT b` become `SELECT * FROM (a UNION ALL b) AS mark`;
 //! * the right side of an ASOF join becomes `(b) AS mark`;
+//! * `a POSITIONAL JOIN b` becomes `(a CROSS JOIN b) AS mark`;
 //! * a recursive CTE moves into a query of its own, so that it is shared like any other;
 //! * a table with TABLESAMPLE, and the tables of a query with USING SAMPLE, become a join in parentheses of that alias;
 //! * `range(…)` and `generate_series(…)` in FROM become UNNEST, which may name columns of the tables before it.
@@ -24,6 +25,7 @@ use datafusion_sql::sqlparser::parser::Parser;
 use super::asof;
 use super::hints::{Hints, Materialized};
 use super::parse::span_of;
+use super::positional;
 use super::table_function;
 use crate::error::{Code, Error, Result};
 use crate::plan::{SampleClause, SampleMethod, SampleSize, SetOperation};
@@ -40,6 +42,8 @@ pub(super) enum Mark {
     SetOperation { operation: SetOperation, all: bool },
     /// The right side of an ASOF join.
     Asof,
+    /// The two sides of a positional join, as a cross join.
+    Positional,
     /// Relations of which a sample is taken.
     Sample(SampleClause),
     /// A subquery without a mark that has been looked at.
@@ -55,6 +59,7 @@ impl Mark {
         let mut words = alias.name.value.splitn(3, ' ');
         Some(match (words.next()?, words.next()?, words.next()?) {
             ("asof", _, _) => Mark::Asof,
+            ("positional", _, _) => Mark::Positional,
             ("shared", always, name) => Mark::Shared { name: name.to_string(), always: always == "always" },
             ("intersect", all, _) => Mark::SetOperation { operation: SetOperation::Intersect, all: all == "all" },
             ("except", all, _) => Mark::SetOperation { operation: SetOperation::Except, all: all == "all" },
@@ -68,6 +73,7 @@ impl Mark {
     pub(super) fn alias(&self) -> TableAlias {
         let value = match self {
             Mark::Asof => "asof right side".to_string(),
+            Mark::Positional => "positional both sides".to_string(),
             Mark::Shared { name, always } => format!("shared {} {name}", if *always { "always" } else { "often" }),
             Mark::SetOperation { operation, all } => {
                 let operation = match operation {
@@ -131,6 +137,7 @@ impl VisitorMut for Marker<'_> {
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Box<Error>> {
         if let TableFactor::NestedJoin { table_with_joins, .. } = factor {
             verdict(asof::mark(table_with_joins))?;
+            positional::mark(table_with_joins);
         }
         let sample = match factor {
             TableFactor::Table { sample, .. } | TableFactor::Derived { sample, .. } => sample.take(),
@@ -148,6 +155,7 @@ impl VisitorMut for Marker<'_> {
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Box<Error>> {
         verdict(select.from.iter_mut().try_for_each(asof::mark))?;
+        select.from.iter_mut().for_each(positional::mark);
         let Some(clause) = self.hints.of_select(select.select_token.0.span.start) else {
             return ControlFlow::Continue(());
         };

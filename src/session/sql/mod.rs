@@ -37,6 +37,7 @@ mod operators;
 mod ordered;
 mod orders;
 mod parse;
+mod positional;
 mod provider;
 mod reject;
 mod relation_planner;
@@ -225,7 +226,8 @@ impl Prepared {
 /// Tokens that the parser reads, for those that people write.
 pub(crate) fn friendly(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
     let tokens = types::take(limits::take(operators::take(from_first::spell_tables(tokens))));
-    Ok(exclude::take(asof::take(from_first::complete(stars::take(calls::take(tokens))))?))
+    let tokens = asof::take(from_first::complete(stars::take(calls::take(tokens))))?;
+    Ok(exclude::take(positional::take(tokens)?))
 }
 
 /// How the planner reads what the parser gives it.

@@ -12,7 +12,7 @@ use super::marks::Mark;
 use crate::error::{Code, Error, Result};
 use crate::expr::functions;
 use crate::plan::asof::asof_right;
-use crate::plan::{sample, series_scan, set_operation, share, struct_field_names, unnest_lists};
+use crate::plan::{positional_join, sample, series_scan, set_operation, share, struct_field_names, unnest_lists};
 use crate::session::relation::with_column_names;
 
 /// The planners of relations, in the order in which they are asked.
@@ -95,6 +95,7 @@ fn marked(mark: &Mark, plan: LogicalPlan) -> PlanResult<LogicalPlan> {
         Mark::Shared { name, always } => share(plan, name, *always),
         Mark::SetOperation { operation, all } => set_operation(plan, *operation, *all),
         Mark::Asof => Ok(asof_right(plan)),
+        Mark::Positional => positional_join(plan),
         Mark::Sample(clause) => Ok(sample(plan, *clause)),
         Mark::Seen => Ok(plan),
     }

@@ -113,11 +113,5 @@ pub(super) fn show_tables(session: &Session, mut words: Words) -> Result<DataFra
     }
     let tables: Vec<_> =
         catalog.list().into_iter().filter(|named| named.schema.eq_ignore_ascii_case(&schema)).collect();
-    super::answer(
-        session,
-        vec![
-            ("name", tables.iter().map(|named| named.name.clone()).collect()),
-            ("type", tables.iter().map(|named| named.entry.kind().to_string()).collect()),
-        ],
-    )
+    super::answer(session, vec![("name", tables.iter().map(|named| named.name.clone()).collect())])
 }

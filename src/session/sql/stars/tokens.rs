@@ -2,6 +2,7 @@
 //!
 //! * `* [NOT] LIKE 'a%'` (ILIKE, GLOB, SIMILAR TO) is `COLUMNS(lambda name: name [NOT] LIKE 'a%')`;
 //! * `f(*COLUMNS(…))` calls COLUMNS under another name;
+//! * `GROUP BY *` is `GROUP BY ALL`;
 //! * `x: a + 1` is `a + 1 AS x`, and in FROM `r: t` is `t AS r`.
 
 use datafusion_sql::sqlparser::keywords::Keyword;
@@ -70,6 +71,12 @@ fn stars(words: Vec<TokenWithSpan>, changed: &mut bool) -> Vec<TokenWithSpan> {
                 || matches!(keyword(Some(before)), Keyword::SELECT | Keyword::DISTINCT)
         });
         let rest = words.get(at + 1..).unwrap_or_default();
+        let before = out.len().checked_sub(2).and_then(|index| out.get(index));
+        if token.token == Token::Mul && keyword(out.last()) == Keyword::BY && keyword(before) == Keyword::GROUP {
+            out.push(TokenWithSpan { token: Token::make_keyword("ALL"), span: token.span });
+            (at, *changed) = (at + 1, true);
+            continue;
+        }
         if token.token == Token::Mul && begins {
             if let Some(count) = pattern_words(rest) {
                 let keep = |token: Token| TokenWithSpan { token, span: token_span(&words, at) };
@@ -253,6 +260,7 @@ mod tests {
 
     #[test]
     fn patterns_become_lambdas() {
+        assert_eq!(rewritten("select a, sum(b * 2) from t group by *"), "select a , sum ( b * 2 ) from t group by ALL");
         assert_eq!(
             rewritten("select * not like 'a%' from t"),
             "select COLUMNS ( LAMBDA \"column name\" : \"column name\" not like 'a%' ) from t"
