@@ -7,6 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 // The program's own unit tests: its binary target has none.
+#[path = "../src/cli/bar.rs"]
+mod bar;
 #[path = "../src/cli/statements.rs"]
 mod statements;
 

@@ -4,6 +4,7 @@
 //! error. This module must know nothing of the library but the session's public API, and that only in `engine`.
 
 mod arguments;
+mod bar;
 mod diagnostic;
 mod engine;
 mod input;
