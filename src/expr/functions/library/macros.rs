@@ -86,7 +86,7 @@ pub fn all() -> &'static [Macro] {
     &ALL
 }
 
-static ALL: [Macro; 63] = [
+static ALL: [Macro; 65] = [
     scalar(
         "text",
         "array_to_string_comma_default",
@@ -221,6 +221,18 @@ static ALL: [Macro; 63] = [
         "\"#json_entries\"(list(key), list(value))",
     ),
     aggregate("histogram", "value", "How often every value occurs", "list_histogram(list(value ORDER BY value))"),
+    aggregate(
+        "histogram",
+        "value, bins",
+        "How many values are in every bin: at most as large, and larger than the one before",
+        "\"#histogram_bins\"(list(value), any_value(bins))",
+    ),
+    aggregate(
+        "histogram_exact",
+        "value, bins",
+        "How many values are equal to every bin",
+        "\"#histogram_exact\"(list(value), any_value(bins))",
+    ),
     aggregate("entropy", "value", "The entropy of the values in bits", "coalesce(list_entropy(list(value)), 0.0)"),
     aggregate("mad", "number", "The median of the distances from the median", "list_mad(list(CAST(number AS DOUBLE)))"),
     aggregate("approx_top_k", "value, count", "The most frequent values", "\"#top\"(list(value), count)"),

@@ -1,6 +1,7 @@
 //! Lists. Places count from 1, and from the end where they are negative. A fixed array is taken as a list.
 
 mod aggregate;
+mod bins;
 mod element;
 pub(super) mod lambda;
 mod ordered;
@@ -27,6 +28,7 @@ pub(super) fn functions() -> Vec<Function> {
     functions.extend(ordered::functions());
     functions.extend(aggregate::functions());
     functions.extend(statistics::functions());
+    functions.extend(bins::functions());
     functions.extend(vector::functions());
     functions
 }

@@ -229,11 +229,11 @@ fn top(arguments: &Arguments) -> DataFusionResult<ArrayRef> {
     picker.finish(lists.values())
 }
 
-fn entries(item: &DataType) -> Fields {
+pub(super) fn entries(item: &DataType) -> Fields {
     vec![Field::new("key", item.clone(), false), Field::new("value", DataType::UInt64, true)].into()
 }
 
-fn histogram_type(item: &DataType) -> DataType {
+pub(super) fn histogram_type(item: &DataType) -> DataType {
     DataType::Map(Arc::new(Field::new("entries", DataType::Struct(entries(item)), false)), false)
 }
 
