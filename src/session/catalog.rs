@@ -44,11 +44,26 @@ pub(crate) struct View {
     pub columns: Vec<String>,
 }
 
+/// What holds of every row of a table, and what is computed of it, as expressions.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rules {
+    pub checks: Vec<String>,
+    /// By column; empty where there are none.
+    pub generated: Vec<Option<String>>,
+}
+
+impl Rules {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.checks.is_empty() && self.generated.iter().all(Option::is_none)
+    }
+}
+
 /// Rows under a name.
 pub(crate) struct Table {
     pub schema: SchemaRef,
     /// The expression of every column that has a DEFAULT.
     pub defaults: Vec<Option<String>>,
+    pub rules: Rules,
     rows: RwLock<StoredRows>,
     /// Held by whoever makes other rows of those that are there.
     changing: Mutex<()>,
@@ -63,7 +78,12 @@ impl Table {
 
     /// A table; `rows` have its columns, perhaps under other names.
     pub(crate) fn with_defaults(schema: SchemaRef, defaults: Vec<Option<String>>, rows: StoredRows) -> Self {
-        Table { schema, defaults, rows: RwLock::new(rows), changing: Mutex::default() }
+        Table { schema, defaults, rules: Rules::default(), rows: RwLock::new(rows), changing: Mutex::default() }
+    }
+
+    /// The table with rules that all of its rows obey.
+    pub(crate) fn with_rules(self, rules: Rules) -> Self {
+        Table { rules, ..self }
     }
 
     /// Adds rows of its types.

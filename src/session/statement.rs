@@ -12,6 +12,7 @@ pub(super) mod prepared;
 mod refused;
 mod returning;
 mod rewritten;
+mod rules;
 mod schemas;
 mod secrets;
 mod settings;
@@ -68,7 +69,7 @@ fn run_tokens(session: &Session, sql: &str, tokens: Tokens) -> Result<DataFrame>
     let statement = Running { session, sql, prepared: &prepared };
     match &prepared.statement {
         Statement::Query(query) => Ok(DataFrame::new(session.clone(), prepared.plan(query)?).with_sql(sql)),
-        Statement::CreateTable(create) => statement.create_table(create, &[]),
+        Statement::CreateTable(create) => statement.create_table(create, &[], &[]),
         Statement::CreateView(create) => statement.create_view(create),
         Statement::Copy { .. } => statement.copy(),
         Statement::Drop { .. } => statement.drop_names(),

@@ -83,13 +83,18 @@ struct Alter<'a> {
 impl Alter<'_> {
     /// The new table; `None` where there is nothing to do.
     fn altered(&self, mut words: Words) -> Result<Option<Table>> {
+        if !self.table.rules.is_empty() {
+            let hint = "make another table and INSERT INTO it";
+            return Err(refused("ALTER TABLE of a table with CHECK or computed columns", &words, hint));
+        }
         if words.accept("RENAME") {
             words.accept("COLUMN");
             return self.rename_column(words).map(Some);
         }
         if words.accept("ADD") {
             if ["CONSTRAINT", "PRIMARY", "UNIQUE", "FOREIGN", "CHECK"].contains(&words.peek().as_str()) {
-                let hint = "tables have no keys and no checks: look for rows that break the rule with a query";
+                let hint =
+                    "CREATE TABLE takes CHECK; there are no keys: look for rows that break the rule with a query";
                 return Err(refused("a constraint", &words, hint));
             }
             words.accept("COLUMN");
@@ -147,7 +152,9 @@ impl Alter<'_> {
         create.extend(words.take_rest().iter().cloned());
         create.extend(made(")", self.place)?);
         let declared = declared(self.session, create)?;
-        let ([field], [default]) = (declared.schema.fields().as_ref(), declared.defaults.as_slice()) else {
+        let ([field], [default], []) =
+            (declared.schema.fields().as_ref(), declared.defaults.as_slice(), declared.checks.as_slice())
+        else {
             return Err(Error::new(Code::Syntax, "ADD COLUMN takes one column").span(span));
         };
         if column_of(self.table, field.name(), span).is_ok() {

@@ -11,6 +11,7 @@ use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr};
 
 use super::returning::{changed_rows, returned};
 use super::rewritten::{Rewriter, Rewritten};
+use super::rules::{refuse_generated, ruled};
 use crate::error::{Code, Error, Result, Span};
 use crate::plan::StoredTable;
 use crate::session::catalog::{Entry, Table};
@@ -113,7 +114,7 @@ fn met(session: &Session, change: &Change, table: &Table, rows: &StoredRows) -> 
     let mut columns: Vec<String> = Vec::new();
     if let Some(assignments) = &change.assignments {
         for assignment in assignments {
-            column_of(table, &assignment.column, assignment.span)?;
+            refuse_generated(table, column_of(table, &assignment.column, assignment.span)?, assignment.span)?;
             refuse_others(&assignment.value, assignment.span)?;
         }
         columns = table.schema.fields().iter().map(|field| field.name().clone()).collect();
@@ -125,7 +126,10 @@ fn met(session: &Session, change: &Change, table: &Table, rows: &StoredRows) -> 
     let types = table.schema.fields().iter().take(columns.len());
     let types: Vec<DataType> =
         std::iter::once(DataType::Int64).chain(types.map(|field| field.data_type().clone())).collect();
-    let plan = cast_to(plan, &types)?;
+    let mut plan = cast_to(plan, &types)?;
+    if !columns.is_empty() {
+        plan = ruled(session, table, plan)?;
+    }
     Ok(DataFrame::new(session.clone(), in_order(plan, !change.from.is_empty())?))
 }
 

@@ -11,6 +11,7 @@ use datafusion_sql::sqlparser::tokenizer::Span as Place;
 
 use super::change::{column_of, table_of};
 use super::returning::{changed_rows, returned};
+use super::rules::{refuse_generated, ruled};
 use crate::error::{Code, Error, Result, Span};
 use crate::session::catalog::Table;
 use crate::session::rows::store_rows;
@@ -49,7 +50,7 @@ pub(super) fn inserted(session: &Session, insert: &InsertInto) -> Result<(Arc<Ta
         let names = plan.schema().fields().iter().map(|field| (field.name().clone(), insert.span));
         targets = self::targets(&table, &names.collect::<Vec<_>>())?;
     }
-    let plan = into_columns(session, plan, &table, &targets)?;
+    let plan = ruled(session, &table, into_columns(session, plan, &table, &targets)?)?;
     let plan = crate::plan::analyze(plan).map_err(planning_error)?;
     Ok((table, DataFrame::new(session.clone(), plan)))
 }
@@ -57,11 +58,13 @@ pub(super) fn inserted(session: &Session, insert: &InsertInto) -> Result<(Arc<Ta
 /// The indexes of the table's columns that the query's columns go to, in the query's order.
 fn targets(table: &Table, columns: &[(String, Span)]) -> Result<Vec<usize>> {
     if columns.is_empty() {
-        return Ok((0..table.schema.fields().len()).collect());
+        let is_plain = |index: &usize| !matches!(table.rules.generated.get(*index), Some(Some(_)));
+        return Ok((0..table.schema.fields().len()).filter(is_plain).collect());
     }
     let mut targets = Vec::new();
     for (name, span) in columns {
         let index = column_of(table, name, *span)?;
+        refuse_generated(table, index, *span)?;
         if targets.contains(&index) {
             return Err(Error::new(Code::InvalidQuery, format!("column \"{name}\" is named twice")).span(*span));
         }

@@ -4,9 +4,9 @@ use datafusion_expr::LogicalPlanBuilder;
 use datafusion_sql::sqlparser::ast::Statement;
 use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::tables::NOT_GENERATED;
 use super::{
-    Running, alter, change, describe, insert, macros, merge, prepared, refused, run_tokens, schemas, types, variables,
+    Running, alter, change, describe, insert, macros, merge, prepared, refused, rules, run_tokens, schemas, types,
+    variables,
 };
 use crate::error::{Error, Result};
 use crate::session::scope::Scope;
@@ -114,15 +114,15 @@ fn create_table(session: &Session, sql: &str, tokens: &[TokenWithSpan], mut word
     let start = tokens.len() - words.rest().len();
     let list = words.parenthesised()?;
     let end = tokens.len() - words.rest().len();
-    for part in parts(list) {
-        let mut column = Words::new(part);
-        column.until(&["AS", "GENERATED"]);
-        if !column.is_empty() {
-            return Err(Error::not_supported("a generated column").span(column.span()).hint(NOT_GENERATED));
-        }
-    }
+    let (before, behind) = (tokens.get(..start).unwrap_or_default(), tokens.get(end..).unwrap_or_default());
     if words.peek() != "AS" {
-        return Ok(None);
+        let (plain, generated) = rules::take_generated(list)?;
+        if generated.is_empty() {
+            return Ok(None);
+        }
+        let place = words.place();
+        let all = [before, &made("(", place)?, &plain, &made(")", place)?, behind].concat();
+        return create_table_of(session, sql, all, &[], &generated).map(Some);
     }
     let mut columns = Vec::new();
     for part in parts(list) {
@@ -133,11 +133,21 @@ fn create_table(session: &Session, sql: &str, tokens: &[TokenWithSpan], mut word
             return Err(error.hint("cast it in the query: SELECT a::INTEGER"));
         }
     }
-    let (before, behind) = (tokens.get(..start).unwrap_or_default(), tokens.get(end..).unwrap_or_default());
-    let prepared = Prepared::of_tokens([before, behind].concat(), &Scope::new(session.engine()))?;
+    create_table_of(session, sql, [before, behind].concat(), &columns, &[]).map(Some)
+}
+
+/// CREATE TABLE of tokens that the parser reads, and of what was taken out of them.
+fn create_table_of(
+    session: &Session,
+    sql: &str,
+    tokens: Vec<TokenWithSpan>,
+    columns: &[String],
+    generated: &[rules::Generated],
+) -> Nothing {
+    let prepared = Prepared::of_tokens(tokens, &Scope::new(session.engine()))?;
     match &prepared.statement {
         Statement::CreateTable(create) => {
-            Running { session, sql, prepared: &prepared }.create_table(create, &columns).map(Some)
+            Running { session, sql, prepared: &prepared }.create_table(create, columns, generated)
         }
         other => Err(super::not_supported(other)),
     }

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
 use datafusion_sql::sqlparser::ast::helpers::stmt_create_table::CreateTableBuilder;
-use datafusion_sql::sqlparser::ast::{ColumnOption, CreateTable, CreateView, Ident, ObjectType, Statement};
+use datafusion_sql::sqlparser::ast::{
+    ColumnOption, CreateTable, CreateView, Ident, ObjectType, Statement, TableConstraint,
+};
 
 use super::insert::default_value;
+use super::rules::{Generated, with_generated};
 use super::{Running, not_supported, table_name};
 use crate::error::{Code, Error, Result};
-use crate::session::catalog::{Entry, IfTaken, Table, View};
+use crate::session::catalog::{Entry, IfTaken, Rules, Table, View};
 use crate::session::rows::store_rows;
 use crate::session::scope::Scope;
 use crate::session::sql::spelling::distinct_names;
@@ -20,8 +23,13 @@ use crate::store::StoredRows;
 
 impl Running<'_> {
     /// `CREATE [OR REPLACE] [TEMP] TABLE [IF NOT EXISTS] name (columns) | AS query`.
-    /// `columns`: names for the columns of the query; empty: the query's own.
-    pub(super) fn create_table(&self, create: &CreateTable, columns: &[String]) -> Result<DataFrame> {
+    /// `columns`: names for the columns of the query; empty: the query's own. `generated`: those of the columns that are computed.
+    pub(super) fn create_table(
+        &self,
+        create: &CreateTable,
+        columns: &[String],
+        generated: &[Generated],
+    ) -> Result<DataFrame> {
         let Statement::CreateTable(written) = &self.prepared.written else {
             return Err(not_supported(&self.prepared.written));
         };
@@ -49,8 +57,12 @@ impl Running<'_> {
                 return Err(Error::new(Code::InvalidQuery, format!("table \"{name}\" needs columns or a query")));
             }
             None => {
-                let Declared { schema, defaults } = self.declared_columns(written)?;
-                Table::with_defaults(schema.clone(), defaults, StoredRows::empty(schema))
+                let Declared { schema, defaults, checks } = self.declared_columns(written)?;
+                let (schema, rules) = match generated.is_empty() && checks.is_empty() {
+                    true => (schema, Rules::default()),
+                    false => with_generated(self.session, &schema, generated, checks)?,
+                };
+                Table::with_defaults(schema.clone(), defaults, StoredRows::empty(schema)).with_rules(rules)
             }
         };
         engine.catalog.create(name, Entry::Table(Arc::new(table)), if_taken)?;
@@ -60,6 +72,11 @@ impl Running<'_> {
     /// The columns as declared, in the spelling of the statement.
     fn declared_columns(&self, create: &CreateTable) -> Result<Declared> {
         let mut defaults = vec![None; create.columns.len()];
+        let of_table = create.constraints.iter().filter_map(|constraint| match constraint {
+            TableConstraint::Check(check) => Some(check.expr.to_string()),
+            _ => None,
+        });
+        let mut checks: Vec<String> = of_table.collect();
         for (column, default) in create.columns.iter().zip(&mut defaults) {
             for option in &column.options {
                 match &option.option {
@@ -69,6 +86,7 @@ impl Running<'_> {
                         default_value(self.session, &text)?;
                         *default = Some(text);
                     }
+                    ColumnOption::Check(check) => checks.push(check.expr.to_string()),
                     other => return Err(refused_option(&column.name, other)),
                 }
             }
@@ -79,7 +97,7 @@ impl Running<'_> {
             Some((field, _)) => {
                 Err(Error::new(Code::InvalidQuery, format!("two columns are called \"{}\"", field.name())))
             }
-            None => Ok(Declared { schema: Arc::new(schema), defaults }),
+            None => Ok(Declared { schema: Arc::new(schema), defaults, checks }),
         }
     }
 
@@ -154,6 +172,8 @@ impl Running<'_> {
 pub(super) struct Declared {
     pub schema: Arc<Schema>,
     pub defaults: Vec<Option<String>>,
+    /// The expressions of CHECK.
+    pub checks: Vec<String>,
 }
 
 /// The columns of the CREATE TABLE that the tokens are.
@@ -173,9 +193,7 @@ pub(super) fn declared(session: &Session, create: Tokens) -> Result<Declared> {
 fn refused_option(column: &Ident, option: &ColumnOption) -> Error {
     let hint = match option {
         ColumnOption::PrimaryKey(_) | ColumnOption::Unique(_) | ColumnOption::ForeignKey(_) => NO_KEYS,
-        ColumnOption::Check(_) => "floe checks NOT NULL only: look for rows that break the rule with a query",
-        ColumnOption::Generated { .. } | ColumnOption::Alias(_) | ColumnOption::Materialized(_) => NOT_GENERATED,
-        _ => "a column has a name, a type, and perhaps DEFAULT and NOT NULL",
+        _ => "a column has a name, a type, and perhaps DEFAULT, NOT NULL and CHECK, or AS (expression)",
     };
     let error = Error::not_supported(format_args!("{option} of column \"{}\"", column.value));
     error.span(span_of(column.span)).hint(hint)
@@ -183,8 +201,6 @@ fn refused_option(column: &Ident, option: &ColumnOption) -> Error {
 
 /// What to do without keys.
 const NO_KEYS: &str = "floe is not a transactional store: look for repeated keys with GROUP BY … HAVING count(*) > 1";
-/// What to do without generated columns.
-pub(super) const NOT_GENERATED: &str = "make a view that computes the column";
 
 fn if_taken(replace: bool, keep: bool) -> Result<IfTaken> {
     match (replace, keep) {
@@ -203,6 +219,9 @@ fn only_what_is_read(create: &CreateTable) -> Result<()> {
         .if_not_exists(create.if_not_exists)
         .columns(create.columns.clone())
         .query(create.query.clone())
+        .constraints(
+            create.constraints.iter().filter(|rule| matches!(rule, TableConstraint::Check(_))).cloned().collect(),
+        )
         .hive_formats(create.hive_formats.clone().filter(|formats| *formats == Default::default()))
         .build();
     if *create == plain {

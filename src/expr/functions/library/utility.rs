@@ -42,6 +42,15 @@ pub(super) fn functions() -> Vec<Function> {
         )
         .volatile(),
         function(
+            "#broken",
+            "check, row",
+            "Ends the query: the row does not satisfy the check",
+            [row2::<Text, Text, _>(|check, row| -> Result<Option<bool>> {
+                Err(Error::new(Code::InvalidData, format!("CHECK ({check}) does not hold for the row {row}")))
+            })],
+        )
+        .volatile(),
+        function(
             "assert_true",
             "condition[, message]",
             "NULL, or the end of the query where the condition does not hold",
