@@ -1,6 +1,6 @@
-//! Random queries must answer as DuckDB does; see `random/compare.py`, which asks both.
+//! Random queries must answer as DuckDB does; see `random/queries.py`, which makes them, and `random/compare.py`, which asks both.
 //!
-//! A thousand of them, or as many as `FLOE_RANDOM_QUERIES` says (CI asks five thousand). Needs a Python with the package duckdb: that
+//! A thousand of them, or as many as `FLOE_RANDOM_QUERIES` says (CI asks ten thousand). Needs a Python with the package duckdb: that
 //! of `FLOE_PYTHON`, of the folder `moto` in the target folder (where `.ci/run` puts it), or `python3`; skipped where there is none.
 
 use std::path::{Path, PathBuf};

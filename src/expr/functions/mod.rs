@@ -8,6 +8,7 @@
 mod average;
 mod average_accumulators;
 mod coercing;
+mod contains;
 mod count;
 mod gatherers;
 mod groups;

@@ -74,19 +74,21 @@ fn number(expr: Expr, numbers: &Numbers) -> DataFusionResult<Transformed<Expr>> 
                 arithmetic(*left, op, *right, numbers)
             }
             _ if is_comparison(op) => {
-                let (left, right) = whole_comparison(*left, op, *right, numbers);
-                compared(vec![left, right], numbers).map_data(|sides| binary(sides, op))
+                let whole = whole_comparison(*left, op, *right, numbers);
+                whole.transform_data(|sides| Ok(compared(sides, numbers)))?.map_data(|sides| binary(sides, op))
             }
             _ => Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
         },
         Expr::Between(Between { expr, negated, low, high }) => {
-            let (low, high) = whole_bounds(&expr, *low, *high, numbers);
-            compared(vec![*expr, low, high], numbers).map_data(|bounds| match <[Expr; 3]>::try_from(bounds) {
-                Ok([expr, low, high]) => {
-                    Ok(Expr::Between(Between::new(Box::new(expr), negated, Box::new(low), Box::new(high))))
-                }
-                Err(_) => internal_err!("a bound of BETWEEN was lost"),
-            })
+            let whole = whole_bounds(*expr, *low, *high, numbers);
+            whole.transform_data(|bounds| Ok(compared(bounds, numbers)))?.map_data(
+                |bounds| match <[Expr; 3]>::try_from(bounds) {
+                    Ok([expr, low, high]) => {
+                        Ok(Expr::Between(Between::new(Box::new(expr), negated, Box::new(low), Box::new(high))))
+                    }
+                    Err(_) => internal_err!("a bound of BETWEEN was lost"),
+                },
+            )
         }
         Expr::InList(InList { expr, list, negated }) => compared(std::iter::once(*expr).chain(list).collect(), numbers)
             .map_data(|mut values| {

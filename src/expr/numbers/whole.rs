@@ -2,28 +2,35 @@
 //! it is (`n > 1.5` as `n > 1`).
 
 use datafusion_common::ScalarValue;
+use datafusion_common::tree_node::Transformed;
 use datafusion_expr::{Expr, ExprSchemable, Operator};
 
 use super::meeting::Numbers;
 
 /// Both sides of a comparison, with an integer in place of such a decimal.
-pub(super) fn whole_comparison(left: Expr, op: Operator, right: Expr, numbers: &Numbers) -> (Expr, Expr) {
-    if is_integer(&left, numbers) {
-        let right = whole(&right, op).unwrap_or(right);
-        return (left, right);
+pub(super) fn whole_comparison(left: Expr, op: Operator, right: Expr, numbers: &Numbers) -> Transformed<Vec<Expr>> {
+    if is_integer(&left, numbers)
+        && let Some(right) = whole(&right, op)
+    {
+        return Transformed::yes(vec![left, right]);
     }
-    match op.swap() {
-        Some(swapped) if is_integer(&right, numbers) => (whole(&left, swapped).unwrap_or(left), right),
-        _ => (left, right),
+    if is_integer(&right, numbers)
+        && let Some(left) = op.swap().and_then(|swapped| whole(&left, swapped))
+    {
+        return Transformed::yes(vec![left, right]);
     }
+    Transformed::no(vec![left, right])
 }
 
-/// The bounds of a BETWEEN.
-pub(super) fn whole_bounds(expr: &Expr, low: Expr, high: Expr, numbers: &Numbers) -> (Expr, Expr) {
-    if !is_integer(expr, numbers) {
-        return (low, high);
+/// What is tested and the bounds of a BETWEEN.
+pub(super) fn whole_bounds(expr: Expr, low: Expr, high: Expr, numbers: &Numbers) -> Transformed<Vec<Expr>> {
+    if !is_integer(&expr, numbers) {
+        return Transformed::no(vec![expr, low, high]);
     }
-    (whole(&low, Operator::GtEq).unwrap_or(low), whole(&high, Operator::LtEq).unwrap_or(high))
+    match (whole(&low, Operator::GtEq), whole(&high, Operator::LtEq)) {
+        (None, None) => Transformed::no(vec![expr, low, high]),
+        (new_low, new_high) => Transformed::yes(vec![expr, new_low.unwrap_or(low), new_high.unwrap_or(high)]),
+    }
 }
 
 fn is_integer(expr: &Expr, numbers: &Numbers) -> bool {

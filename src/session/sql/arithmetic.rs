@@ -2,6 +2,7 @@
 //!
 //! * `date + interval` is a TIMESTAMP, `date + time` too.
 //! * `interval * number` and `interval / number` are functions of floe.
+//! * `list || list` is NULL where one is, unlike `list_concat`.
 //! * `a ^ b` is a DOUBLE, and so is `a / b`, if none of them is a FLOAT.
 //! * A UHUGEINT and an integer give a UHUGEINT, or an error.
 //! * `a IS DISTINCT FROM b` has come as an operator.
@@ -35,7 +36,11 @@ pub(super) fn plan(operation: RawBinaryExpr, schema: &DFSchema) -> Result<Planne
     let plus = match operation.op {
         BinaryOperator::Plus => Some(datafusion_expr::Operator::Plus),
         BinaryOperator::Minus => Some(datafusion_expr::Operator::Minus),
-        BinaryOperator::Multiply | BinaryOperator::Divide | BinaryOperator::PGExp | BinaryOperator::Modulo => None,
+        BinaryOperator::Multiply
+        | BinaryOperator::Divide
+        | BinaryOperator::PGExp
+        | BinaryOperator::Modulo
+        | BinaryOperator::StringConcat => None,
         _ => return Ok(PlannerResult::Original(operation)),
     };
     let (Ok(left), Ok(right)) = (operation.left.get_type(schema), operation.right.get_type(schema)) else {
@@ -63,7 +68,11 @@ pub(super) fn plan(operation: RawBinaryExpr, schema: &DFSchema) -> Result<Planne
             call("#interval_divide", vec![a, b])?
         }
         (BinaryOperator::Divide, ..) => quotient(a, b, schema),
-        (op, _, left, right) if is_unsigned(&left, &right) => {
+        (BinaryOperator::StringConcat, _, T::List(_), T::List(_)) => {
+            let both = call("list_concat", vec![a.clone(), b.clone()])?;
+            call("#if_known", vec![call("#if_known", vec![both, a])?, b])?
+        }
+        (op, _, left, right) if op != BinaryOperator::StringConcat && is_unsigned(&left, &right) => {
             let operator = match op {
                 BinaryOperator::Plus => datafusion_expr::Operator::Plus,
                 BinaryOperator::Minus => datafusion_expr::Operator::Minus,

@@ -1,11 +1,12 @@
-//! `list[1].field`: a field behind a subscript, which the planner knows only as `list[1]['field']`; and `list[2:]`, which it
+//! `list[1].field` and `(value).field`: a field behind a subscript or parentheses, which the planner knows only as
+//! `list[1]['field']`; and `list[2:]`, which it
 //! knows only with both bounds: an open one is NULL.
 
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{AccessExpr, Expr, Statement, Subscript, Value, VisitMut, VisitorMut};
 
-/// Writes every field behind a subscript as a subscript, and every bound of a slice.
+/// Writes every field behind a subscript or parentheses as a subscript, and every bound of a slice.
 pub(super) fn spell_out(statement: &mut Statement) {
     let _: ControlFlow<()> = VisitMut::visit(statement, &mut Dots);
 }
@@ -16,10 +17,12 @@ impl VisitorMut for Dots {
     type Break = ();
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        let Expr::CompoundFieldAccess { access_chain, .. } = expr else { return ControlFlow::Continue(()) };
-        // Dots before the first subscript are names of tables and columns.
+        let Expr::CompoundFieldAccess { root, access_chain } = expr else { return ControlFlow::Continue(()) };
+        // Dots between a name and the first subscript are names of tables and columns.
+        let is_name = matches!(root.as_ref(), Expr::Identifier(_) | Expr::CompoundIdentifier(_));
         let subscripted = access_chain.iter().position(|access| matches!(access, AccessExpr::Subscript(_)));
-        for access in access_chain.iter_mut().skip(subscripted.unwrap_or(usize::MAX)) {
+        let first = if is_name { subscripted.unwrap_or(usize::MAX) } else { 0 };
+        for access in access_chain.iter_mut().skip(first) {
             match access {
                 AccessExpr::Dot(Expr::Identifier(name)) => {
                     let name = Value::SingleQuotedString(name.value.clone());

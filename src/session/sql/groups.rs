@@ -2,6 +2,7 @@
 //!
 //! * `ROLLUP ((a, b), c)` and `CUBE ((a, b), c)` become GROUPING SETS, as do `ROLLUP (…)` and `CUBE (…)` inside of these.
 //! * `GROUP BY ()`, and HAVING without GROUP BY: all rows are one group, also where nothing is counted.
+//! * `GROUP BY ALL`: constants are no keys, so that without others all rows are one group.
 //! * `ROLLUP (1, 2)`: positions within sets are the expressions of the select list.
 //! * `SELECT 3 AS z … GROUP BY z`: the planner would take the constant for a position.
 //! * `(SELECT DISTINCT ON …) ORDER BY …`: the planner would take the order for that of the query in parentheses.
@@ -16,6 +17,8 @@ use datafusion_sql::sqlparser::ast::{
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::Parser;
+
+use crate::expr::{functions, macros};
 
 /// CUBE over n elements has 2^n sets.
 const MOST_CUBE_ELEMENTS: usize = 12;
@@ -42,6 +45,9 @@ impl VisitorMut for Groups {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        if matches!(select.group_by, GroupByExpr::All(_)) && !select.projection.iter().any(has_key) {
+            select.group_by = GroupByExpr::Expressions(Vec::new(), Vec::new());
+        }
         let mut whole = false;
         if let GroupByExpr::Expressions(groups, _) = &mut select.group_by {
             let before = groups.len();
@@ -150,6 +156,45 @@ fn nested_sets(set: &[Expr]) -> Vec<Vec<Expr>> {
         "rollup" => rollup(&elements),
         "cube" if elements.len() <= MOST_CUBE_ELEMENTS => cube(&elements),
         _ => whole(),
+    }
+}
+
+/// Whether an item names a column outside of aggregates.
+fn has_key(item: &SelectItem) -> bool {
+    let mut keys =
+        Keys { aggregates: 0, found: !matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. }) };
+    let _: ControlFlow<()> = Visit::visit(item, &mut keys);
+    keys.found
+}
+
+#[derive(Default)]
+struct Keys {
+    /// How many aggregates are around the expression.
+    aggregates: usize,
+    found: bool,
+}
+
+fn is_aggregate(expr: &Expr) -> bool {
+    let Expr::Function(call) = expr else { return false };
+    let name = call.name.to_string().to_lowercase();
+    call.over.is_none()
+        && (functions().aggregate.contains_key(&name)
+            || macros().iter().any(|known| known.is_aggregate && known.name == name))
+}
+
+impl Visitor for Keys {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        self.aggregates += usize::from(is_aggregate(expr));
+        let is_column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Subquery(_));
+        self.found |= is_column && self.aggregates == 0;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        self.aggregates -= usize::from(is_aggregate(expr));
+        ControlFlow::Continue(())
     }
 }
 

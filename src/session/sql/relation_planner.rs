@@ -11,7 +11,7 @@ use datafusion_sql::sqlparser::ast::{Expr as SqlExpr, Ident, TableAlias, TableAl
 use super::marks::Mark;
 use crate::error::{Code, Error, Result};
 use crate::expr::functions;
-use crate::plan::asof::asof_right;
+use crate::plan::asof::{asof_joins, asof_right};
 use crate::plan::{positional_join, sample, series_scan, set_operation, share, struct_field_names, unnest_lists};
 use crate::session::relation::with_column_names;
 
@@ -92,7 +92,8 @@ fn with_all_columns(mut alias: TableAlias, plan: &LogicalPlan) -> TableAlias {
 
 fn marked(mark: &Mark, plan: LogicalPlan) -> PlanResult<LogicalPlan> {
     match mark {
-        Mark::Shared { name, always } => share(plan, name, *always),
+        // Its joins are not to be seen from the query.
+        Mark::Shared { name, always } => share(asof_joins(plan)?, name, *always),
         Mark::SetOperation { operation, all } => set_operation(plan, *operation, *all),
         Mark::Asof => Ok(asof_right(plan)),
         Mark::Positional => positional_join(plan),

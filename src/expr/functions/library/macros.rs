@@ -247,14 +247,14 @@ static ALL: [Macro; 65] = [
     aggregate(
         "count_if",
         "condition",
-        "The number of rows where the condition holds",
-        "count(CASE WHEN condition THEN 1 END)",
+        "The number of rows where the condition holds, NULL where it is never known",
+        "sum(CASE WHEN condition THEN 1 WHEN NOT condition THEN 0 END)",
     ),
     aggregate(
         "countif",
         "condition",
-        "The number of rows where the condition holds",
-        "count(CASE WHEN condition THEN 1 END)",
+        "The number of rows where the condition holds, NULL where it is never known",
+        "sum(CASE WHEN condition THEN 1 WHEN NOT condition THEN 0 END)",
     ),
     aggregate("geomean", "number", "The geometric mean", "exp(avg(ln(CAST(number AS DOUBLE))))"),
     aggregate("geometric_mean", "number", "The geometric mean", "exp(avg(ln(CAST(number AS DOUBLE))))"),

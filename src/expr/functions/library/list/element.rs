@@ -184,7 +184,7 @@ fn bind_concat(types: &[DataType]) -> Option<Bound> {
     Some(Bound { arguments: vec![list.clone(); types.len()], result: list })
 }
 
-/// A list that is NULL has no values, but not all may be.
+/// A list that is NULL has no values.
 fn concatenate(arguments: &Arguments) -> DataFusionResult<ArrayRef> {
     let lists =
         (0..arguments.columns.len()).map(|index| Lists::of(arguments, index)).collect::<DataFusionResult<Vec<_>>>()?;
@@ -199,9 +199,8 @@ fn concatenate(arguments: &Arguments) -> DataFusionResult<ArrayRef> {
     for row in 0..arguments.rows {
         let ranges: Vec<_> =
             lists.iter().zip(&starts).filter_map(|(list, start)| Some((list.range(row)?, *start))).collect();
-        let some = !ranges.is_empty();
         let places = ranges.into_iter().flat_map(|(range, start)| range.map(move |index| Some(start + index)));
-        picker.push(some.then_some(places))?;
+        picker.push(Some(places))?;
     }
     picker.finish(&concat(&values)?)
 }
