@@ -59,7 +59,7 @@ def canonical(value):
 def of_floe(value, kind):
     if value is None:
         return "NULL"
-    if kind.startswith(("DECIMAL", "DOUBLE", "FLOAT")):
+    if kind.startswith(("DECIMAL", "DOUBLE", "FLOAT")) and not kind.endswith("]"):
         return of_number(canonical(float(value)), kind)
     return canonical(value)
 
