@@ -195,7 +195,7 @@ fn agree_on_subquery(expr: &mut Box<Expr>, subquery: &mut Subquery, schema: &DFS
     let (from, asked) = (field.data_type().clone(), expr.get_type(schema)?);
     let Some(common) = agreed(&[&asked, &from]).filter(|_| asked != from) else { return Ok(false) };
     if asked != common {
-        *expr = Box::new(cast(std::mem::take(expr.as_mut()), common.clone()));
+        **expr = cast(std::mem::take(expr.as_mut()), common.clone());
     }
     if from != common {
         let plan = with_types(subquery.subquery.as_ref().clone(), &[common])?;

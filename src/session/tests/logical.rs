@@ -13,7 +13,7 @@ use super::*;
 /// The texts in the only row of a query's answer.
 fn row(session: &Session, sql: &str) -> Vec<String> {
     let batches = session.sql(sql).and_then(|frame| frame.collect()).unwrap_or_else(|error| panic!("{sql}: {error}"));
-    let text = |column| cast(column, &DataType::Utf8View).unwrap().as_string_view().value(0).to_string();
+    let text = |column: &ArrayRef| cast(column, &DataType::Utf8View).unwrap().as_string_view().value(0).to_string();
     batches[0].columns().iter().map(text).collect()
 }
 
