@@ -29,10 +29,10 @@ struct Contains {
     signature: Signature,
 }
 
-/// Whether the list is a constant without NULLs.
-fn is_without_null(list: &Expr) -> bool {
+/// Whether the list is a constant without NULLs that has values: `NULL IN ()` is false.
+fn is_plain(list: &Expr) -> bool {
     match list {
-        Expr::Literal(ScalarValue::List(lists), _) => lists.values().null_count() == 0,
+        Expr::Literal(ScalarValue::List(lists), _) => !lists.values().is_empty() && lists.values().null_count() == 0,
         _ => false,
     }
 }
@@ -74,7 +74,7 @@ impl ScalarUDFImpl for Contains {
 
     fn simplify(&self, arguments: Vec<Expr>, context: &SimplifyContext) -> DataFusionResult<ExprSimplifyResult> {
         match arguments.first() {
-            Some(list) if is_without_null(list) => self.library.simplify(arguments, context),
+            Some(list) if is_plain(list) => self.library.simplify(arguments, context),
             _ => Ok(ExprSimplifyResult::Original(arguments)),
         }
     }

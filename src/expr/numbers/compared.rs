@@ -51,7 +51,7 @@ fn canonical(value: Expr, schema: &DFSchema) -> Transformed<Expr> {
             return Transformed::yes(Expr::Literal(ScalarValue::from(0.0_f64), None));
         }
         Expr::Literal(..) => return Transformed::no(value),
-        Expr::ScalarFunction(call) if call.func.name() == CANONICAL => return Transformed::no(value),
+        made if is_canonical(made) => return Transformed::no(value),
         _ => {}
     }
     let is_constant = !value.any_column_refs() && !value.is_volatile();
@@ -88,6 +88,21 @@ impl ExistsSubquery for Expr {
     }
 }
 
+/// What is greatest or least as it is compared.
+pub(super) fn extremes(values: Vec<Expr>, schema: &DFSchema) -> Transformed<Vec<Expr>> {
+    let Some(function) = functions().scalar.get(CANONICAL) else { return Transformed::no(values) };
+    let is_plain = |value: &Expr| matches!(value, Expr::Literal(..)) || is_canonical(value) || !is_float(value, schema);
+    if values.iter().all(is_plain) {
+        return Transformed::no(values);
+    }
+    let made = |value: Expr| if is_plain(&value) { value } else { function.call(vec![value]) };
+    Transformed::yes(values.into_iter().map(made).collect())
+}
+
+fn is_canonical(value: &Expr) -> bool {
+    matches!(value, Expr::ScalarFunction(call) if call.func.name() == CANONICAL)
+}
+
 fn equal(left: Expr, right: Expr, numbers: &Numbers) -> DataFusionResult<Expr> {
     match <[Expr; 2]>::try_from(compared(vec![left, right], numbers).data) {
         Ok([left, right]) => Ok(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), Operator::Eq, Box::new(right)))),
@@ -95,13 +110,14 @@ fn equal(left: Expr, right: Expr, numbers: &Numbers) -> DataFusionResult<Expr> {
     }
 }
 
-/// `nullif(a, b)` as `CASE WHEN a = b THEN NULL ELSE a END`: of the type of `a`, and equal as `=` says.
+/// `nullif(a, b)` as `CASE WHEN a = b THEN NULL ELSE a END`: of the type of `a`, equal as `=` says, and without fields where it
+/// is NULL.
 pub(super) fn without_nullif(call: ScalarFunction, numbers: &Numbers) -> DataFusionResult<Transformed<Expr>> {
     let types: Vec<_> = call.args.iter().filter_map(|value| value.get_type(numbers.schema).ok()).collect();
     let are_numbers = types.len() == 2 && types.iter().all(DataType::is_numeric);
     let differ = are_numbers && types.windows(2).any(|pair| pair[0] != pair[1]);
     match call.args.as_slice() {
-        [value, other] if (differ || types.iter().any(is_compared_so)) && !value.is_volatile() => {
+        [value, other] if (differ || types.iter().any(|found| is_compared_so(found) || found.is_nested())) && !value.is_volatile() => {
             let condition = equal(value.clone(), other.clone(), numbers)?;
             let null = Expr::Literal(ScalarValue::Null, None);
             let branch = (Box::new(condition), Box::new(null));

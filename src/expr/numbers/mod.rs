@@ -26,7 +26,7 @@ use datafusion_expr::{
 
 use crate::expr::arithmetic::{CheckedOperator, checked_call};
 use crate::expr::fold::input_schema;
-use compared::{compared, is_comparison, is_float, without_base, without_nullif};
+use compared::{compared, extremes, is_comparison, is_float, without_base, without_nullif};
 use digits::{fewer_digits, remainder_types};
 use meeting::{Numbers, digits_of_integer, meeting};
 use whole::{whole_bounds, whole_comparison};
@@ -140,6 +140,12 @@ fn called(call: ScalarFunction, numbers: &Numbers) -> DataFusionResult<Transform
     if ALIKE.contains(&name) || name == "divide" {
         let ScalarFunction { func, args } = call;
         let args = if func.name() == "divide" { numbers.as_floats(args) } else { numbers.align(args) };
+        let args = match func.name() {
+            "greatest" | "least" if !numbers.keep_names => {
+                args.transform_data(|args| Ok(extremes(args, numbers.schema)))?
+            }
+            _ => args,
+        };
         return args.map_data(|args| Ok(Expr::ScalarFunction(ScalarFunction { func, args })));
     }
     if numbers.keep_names {
