@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn the_line_says_how_much_is_done_and_left() {
         let full = line(&at(0.5, 1_234_567, 3), 60);
-        assert_eq!(full, " 50% [==========          ] 1,234,567 rows, 3 s, 3 s left");
+        assert_eq!(full, " 50% [===========           ] 1,234,567 rows, 3 s, 3 s left");
         assert_eq!(line(&at(0.0, 0, 1), 80), format!("  0% [{}] 0 rows, 1 s", " ".repeat(LONGEST_BAR)));
         assert!(line(&at(0.999_999, 0, 7200), 200).starts_with(" 99% ["));
     }
