@@ -6,8 +6,8 @@
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Function, NamedWindowDefinition, NamedWindowExpr, Query,
-    Select, SetExpr, Statement, Value, ValueWithSpan, VisitMut, VisitorMut, WindowFrameBound, WindowSpec, WindowType,
+    BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Function, Interval, NamedWindowDefinition, NamedWindowExpr,
+    Query, Select, SetExpr, Statement, Value, ValueWithSpan, VisitMut, VisitorMut, WindowFrameBound, WindowSpec, WindowType,
 };
 
 /// How many digits a DECIMAL and a HUGEINT have.
@@ -65,7 +65,7 @@ impl VisitorMut for Numbers {
     }
 }
 
-/// The fractions in the bounds of a frame as texts.
+/// The fractions in the bounds of a frame as texts, which the planner takes as intervals without a unit.
 fn make_texts(window: &mut WindowSpec) {
     let Some(frame) = &mut window.window_frame else { return };
     for bound in std::iter::once(&mut frame.start_bound).chain(&mut frame.end_bound) {
@@ -73,6 +73,14 @@ fn make_texts(window: &mut WindowSpec) {
             && is_fraction(offset)
         {
             make_text(offset);
+            let value = std::mem::replace(offset, Box::new(Expr::value(Value::Null)));
+            **offset = Expr::Interval(Interval {
+                value,
+                leading_field: None,
+                leading_precision: None,
+                last_field: None,
+                fractional_seconds_precision: None,
+            });
         }
     }
 }
