@@ -117,7 +117,10 @@ pub(super) fn without_nullif(call: ScalarFunction, numbers: &Numbers) -> DataFus
     let are_numbers = types.len() == 2 && types.iter().all(DataType::is_numeric);
     let differ = are_numbers && types.windows(2).any(|pair| pair[0] != pair[1]);
     match call.args.as_slice() {
-        [value, other] if (differ || types.iter().any(|found| is_compared_so(found) || found.is_nested())) && !value.is_volatile() => {
+        [value, other]
+            if (differ || types.iter().any(|found| is_compared_so(found) || found.is_nested()))
+                && !value.is_volatile() =>
+        {
             let condition = equal(value.clone(), other.clone(), numbers)?;
             let null = Expr::Literal(ScalarValue::Null, None);
             let branch = (Box::new(condition), Box::new(null));

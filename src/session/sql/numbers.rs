@@ -6,8 +6,9 @@
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Function, Interval, NamedWindowDefinition, NamedWindowExpr,
-    Query, Select, SetExpr, Statement, Value, ValueWithSpan, VisitMut, VisitorMut, WindowFrameBound, WindowSpec, WindowType,
+    BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Function, Interval, NamedWindowDefinition,
+    NamedWindowExpr, Query, Select, SetExpr, Statement, Value, ValueWithSpan, VisitMut, VisitorMut, WindowFrameBound,
+    WindowSpec, WindowType,
 };
 
 /// How many digits a DECIMAL and a HUGEINT have.
