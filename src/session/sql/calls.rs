@@ -13,8 +13,8 @@ use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
     AccessExpr, Array, BinaryOperator, CastKind, DataType, DictionaryField, Expr, Function, FunctionArg,
-    FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, Interval, LambdaSyntax, ObjectName,
-    OneOrManyWithParens, Statement, Subscript, TimezoneInfo, Value, ValueWithSpan, VisitMut, VisitorMut,
+    FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, Interval, LambdaFunction, LambdaSyntax,
+    ObjectName, OneOrManyWithParens, Statement, Subscript, TimezoneInfo, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 
 use datafusion_sql::sqlparser::keywords::Keyword;
@@ -308,4 +308,14 @@ pub(super) fn call_of(function: &str, arguments: Vec<Expr>) -> Expr {
         over: None,
         within_group: Vec::new(),
     })
+}
+
+/// The names of a lambda's parameters.
+pub(super) fn parameters(lambda: &LambdaFunction) -> Vec<String> {
+    match &lambda.params {
+        OneOrManyWithParens::One(parameter) => vec![parameter.name.value.clone()],
+        OneOrManyWithParens::Many(parameters) => {
+            parameters.iter().map(|parameter| parameter.name.value.clone()).collect()
+        }
+    }
 }

@@ -11,13 +11,15 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Distinct, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr,
-    Query, Select, SelectItem, SetExpr, Statement, TableFactor, UnaryOperator, Value, Visit, VisitMut, Visitor,
-    VisitorMut,
+    AccessExpr, BinaryOperator, CastKind, DataType, Distinct, Expr, FunctionArg, FunctionArgExpr, FunctionArguments,
+    GroupByExpr, Query, Select, SelectItem, SetExpr, Statement, TableFactor, UnaryOperator, Value, Visit, VisitMut,
+    Visitor, VisitorMut,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::Parser;
 
+use super::calls::parameters;
+use super::stars::is_columns;
 use crate::expr::{functions, macros};
 
 /// CUBE over n elements has 2^n sets.
@@ -161,8 +163,8 @@ fn nested_sets(set: &[Expr]) -> Vec<Vec<Expr>> {
 
 /// Whether an item names a column outside of aggregates.
 fn has_key(item: &SelectItem) -> bool {
-    let mut keys =
-        Keys { aggregates: 0, found: !matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. }) };
+    let is_star = !matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. });
+    let mut keys = Keys { found: is_star, ..Keys::default() };
     let _: ControlFlow<()> = Visit::visit(item, &mut keys);
     keys.found
 }
@@ -171,6 +173,10 @@ fn has_key(item: &SelectItem) -> bool {
 struct Keys {
     /// How many aggregates are around the expression.
     aggregates: usize,
+    /// Names of fields that come next, in `(struct).field`.
+    fields: Vec<Expr>,
+    /// The parameters of the lambdas around the expression.
+    scopes: Vec<Vec<String>>,
     found: bool,
 }
 
@@ -187,13 +193,32 @@ impl Visitor for Keys {
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         self.aggregates += usize::from(is_aggregate(expr));
-        let is_column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Subquery(_));
-        self.found |= is_column && self.aggregates == 0;
+        if let Expr::Lambda(lambda) = expr {
+            self.scopes.push(parameters(lambda));
+        }
+        let is_column = match expr {
+            Expr::Identifier(name) if self.scopes.iter().flatten().any(|parameter| *parameter == name.value) => false,
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Subquery(_) => true,
+            Expr::Function(call) => is_columns(call),
+            _ => false,
+        };
+        let is_field = is_column && self.fields.pop_if(|field| field == expr).is_some();
+        if let Expr::CompoundFieldAccess { access_chain, .. } = expr {
+            let field = |access: &AccessExpr| match access {
+                AccessExpr::Dot(field) => Some(field.clone()),
+                AccessExpr::Subscript(_) => None,
+            };
+            self.fields.extend(access_chain.iter().rev().filter_map(field));
+        }
+        self.found |= is_column && !is_field && self.aggregates == 0;
         ControlFlow::Continue(())
     }
 
     fn post_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         self.aggregates -= usize::from(is_aggregate(expr));
+        if matches!(expr, Expr::Lambda(_)) {
+            self.scopes.pop();
+        }
         ControlFlow::Continue(())
     }
 }

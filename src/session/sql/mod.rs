@@ -31,6 +31,7 @@ mod marks;
 pub(crate) mod merges;
 mod methods;
 mod naming;
+mod nulls;
 mod numbers;
 mod operands;
 mod operators;
@@ -140,6 +141,7 @@ impl Prepared {
         semi::spell_out(&mut statement);
         groups::spell_out(&mut statement);
         limits::spell_out(&mut statement)?;
+        nulls::spell_out(&mut statement);
         methods::spell_out(&mut statement);
         dots::spell_out(&mut statement);
         arrays::spell_out(&mut statement)?;

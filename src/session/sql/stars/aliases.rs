@@ -5,10 +5,9 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion_expr::Volatility;
-use datafusion_sql::sqlparser::ast::{
-    Expr, Ident, OneOrManyWithParens, Query, Select, SelectItem, Visit, VisitMut, Visitor, VisitorMut,
-};
+use datafusion_sql::sqlparser::ast::{Expr, Ident, Query, Select, SelectItem, Visit, VisitMut, Visitor, VisitorMut};
 
+use super::super::calls::parameters;
 use super::super::macros::plain_name;
 use super::super::parse::span_of;
 use super::Tables;
@@ -113,12 +112,7 @@ impl VisitorMut for Aliases<'_> {
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if let Expr::Lambda(lambda) = expr {
-            self.scopes.push(match &lambda.params {
-                OneOrManyWithParens::One(parameter) => vec![parameter.name.value.clone()],
-                OneOrManyWithParens::Many(parameters) => {
-                    parameters.iter().map(|parameter| parameter.name.value.clone()).collect()
-                }
-            });
+            self.scopes.push(parameters(lambda));
         }
         ControlFlow::Continue(())
     }

@@ -42,7 +42,8 @@ pub(in crate::session::sql) fn has_columns(expr: &Expr) -> bool {
     Visit::visit(expr, &mut Finder).is_break()
 }
 
-fn is_columns(call: &Function) -> bool {
+/// Whether the call is COLUMNS, or `*` as an expression.
+pub(in crate::session::sql) fn is_columns(call: &Function) -> bool {
     call.over.is_none() && plain_name(&call.name).is_some_and(|name| name == "columns" || name == UNPACKED)
 }
 

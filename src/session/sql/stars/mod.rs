@@ -30,7 +30,7 @@ use datafusion_sql::sqlparser::ast::{
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::Parser;
 
-pub(super) use columns::has_columns;
+pub(super) use columns::{has_columns, is_columns};
 pub(super) use tokens::take;
 
 use crate::error::{Error, Result};
