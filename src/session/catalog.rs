@@ -56,6 +56,11 @@ impl Rules {
     pub(crate) fn is_empty(&self) -> bool {
         self.checks.is_empty() && self.generated.iter().all(Option::is_none)
     }
+
+    /// What a column is computed as, if it is.
+    pub(crate) fn generated_as(&self, column: usize) -> Option<&str> {
+        self.generated.get(column).and_then(Option::as_deref)
+    }
 }
 
 /// Rows under a name.

@@ -167,6 +167,39 @@ impl Returning {
         Ok(Some(Returning { list, place, alias: alias.to_string() }))
     }
 
+    /// The same with a column of the rows that no star stands for.
+    pub(crate) fn without(&self, hidden: &str) -> Result<Self> {
+        let mut list = Tokens::new();
+        for (index, item) in parts(&self.list).into_iter().enumerate() {
+            if index > 0 {
+                list.extend(made(",", self.place)?);
+            }
+            let star = match item {
+                [star, ..] if star.token == Token::Mul => 1,
+                [_, dot, star, ..] if dot.token == Token::Period && star.token == Token::Mul => 3,
+                _ => 0,
+            };
+            let (star, mut rest) =
+                (item.get(..star).unwrap_or_default(), Words::new(item.get(star..).unwrap_or_default()));
+            list.extend(star.iter().cloned());
+            if !star.is_empty() {
+                let more = match rest.accept("EXCLUDE") {
+                    false => Tokens::new(),
+                    true if rest.rest().first().is_some_and(|token| token.token == Token::LParen) => {
+                        rest.parenthesised()?.to_vec()
+                    }
+                    true => made(&quoted(&rest.word("the name of a column")?), self.place)?,
+                };
+                let comma = if more.is_empty() { "" } else { "," };
+                list.extend(made(&format!("EXCLUDE ({}{comma}", quoted(hidden)), self.place)?);
+                list.extend(more);
+                list.extend(made(")", self.place)?);
+            }
+            list.extend(rest.take_rest().iter().cloned());
+        }
+        Ok(Returning { list, place: self.place, alias: self.alias.clone() })
+    }
+
     /// The query of what it gives, over the rows that were changed.
     pub(crate) fn query(&self) -> Result<Tokens> {
         let mut query = made("SELECT", self.place)?;

@@ -182,7 +182,7 @@ impl<'a> Words<'a> {
         Ok(Name { schema: Some(first), name })
     }
 
-    /// Reads up to the first of these words outside of parentheses, or to the end. `IS DISTINCT FROM` holds no FROM.
+    /// Reads up to the first of these words outside of parentheses and of CASE … END, or to the end. `IS DISTINCT FROM` holds no FROM.
     pub(crate) fn until(&mut self, words: &[&str]) -> &'a [TokenWithSpan] {
         let count = self.distance(|tokens, index| {
             let previous = index.checked_sub(1).and_then(|index| tokens.get(index));
@@ -219,14 +219,19 @@ impl<'a> Words<'a> {
 
     /// How many words there are before the one that `stops` says.
     fn distance(&self, stops: impl Fn(&[TokenWithSpan], usize) -> bool) -> usize {
-        let mut depth = 0_usize;
+        // What is open: a parenthesis, or a CASE, whose WHEN is no other's.
+        let mut open: Vec<bool> = Vec::new();
         for (index, token) in self.tokens.iter().enumerate() {
-            if depth == 0 && stops(self.tokens, index) {
+            if open.is_empty() && stops(self.tokens, index) {
                 return index;
             }
             match token.token {
-                Token::LParen | Token::LBracket | Token::LBrace => depth += 1,
-                Token::RParen | Token::RBracket | Token::RBrace => depth = depth.saturating_sub(1),
+                Token::LParen | Token::LBracket | Token::LBrace => open.push(false),
+                Token::RParen | Token::RBracket | Token::RBrace => while open.pop() == Some(true) {},
+                Token::Word(_) if is_word(token, "CASE") => open.push(true),
+                Token::Word(_) if is_word(token, "END") && open.last() == Some(&true) => {
+                    open.pop();
+                }
                 _ => {}
             }
         }

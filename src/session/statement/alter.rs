@@ -10,9 +10,10 @@ use datafusion_sql::sqlparser::tokenizer::Span as Place;
 
 use super::change::{cast_to, column_of, numbered, table_of};
 use super::own::{Nothing, nothing};
+use super::rules::{names, refuse_generated, renamed};
 use super::tables::declared;
 use crate::error::{Code, Error, Result, Span};
-use crate::session::catalog::Table;
+use crate::session::catalog::{Rules, Table};
 use crate::session::names::Name;
 use crate::session::rows::store_rows;
 use crate::session::scope::Scope;
@@ -71,6 +72,8 @@ fn refused(what: &str, words: &Words, hint: &str) -> Error {
 struct Column {
     field: FieldRef,
     default: Option<String>,
+    /// What it is computed as, if it is.
+    generated: Option<String>,
     value: Tokens,
 }
 
@@ -83,10 +86,6 @@ struct Alter<'a> {
 impl Alter<'_> {
     /// The new table; `None` where there is nothing to do.
     fn altered(&self, mut words: Words) -> Result<Option<Table>> {
-        if !self.table.rules.is_empty() {
-            let hint = "make another table and INSERT INTO it";
-            return Err(refused("ALTER TABLE of a table with CHECK or computed columns", &words, hint));
-        }
         if words.accept("RENAME") {
             words.accept("COLUMN");
             return self.rename_column(words).map(Some);
@@ -134,15 +133,20 @@ impl Alter<'_> {
         if fields.iter().enumerate().any(taken) {
             return Err(Error::new(Code::AlreadyExists, format!("there is a column \"{new}\" already")).span(span));
         }
+        let mut rules = self.table.rules.clone();
         if let Some(field) = fields.get_mut(column) {
+            for rule in rules.checks.iter_mut().chain(rules.generated.iter_mut().flatten()) {
+                *rule = renamed(rule, field.name(), &new);
+            }
             *field = Arc::new(field.as_ref().clone().with_name(new));
         }
-        Ok(self.with_fields(fields, self.table.defaults.clone()))
+        Ok(self.with_fields(fields, self.table.defaults.clone()).with_rules(rules))
     }
 
     /// The same rows under other names and constraints.
     fn with_fields(&self, fields: Vec<FieldRef>, defaults: Vec<Option<String>>) -> Table {
-        Table::with_defaults(Arc::new(Schema::new(fields)), defaults, self.table.rows())
+        let table = Table::with_defaults(Arc::new(Schema::new(fields)), defaults, self.table.rows());
+        table.with_rules(self.table.rules.clone())
     }
 
     fn add_column(&self, mut words: Words) -> Result<Option<Table>> {
@@ -166,15 +170,16 @@ impl Alter<'_> {
         }
         let mut columns = self.columns()?;
         let value = made(&format!("({})", default.as_deref().unwrap_or("NULL")), self.place)?;
-        columns.push(Column { field: field.clone(), default: default.clone(), value });
-        self.rewritten(columns).map(Some)
+        columns.push(Column { field: field.clone(), default: default.clone(), generated: None, value });
+        self.rewritten(columns, self.table.rules.checks.clone()).map(Some)
     }
 
     fn drop_column(&self, mut words: Words) -> Result<Option<Table>> {
         let if_exists = words.accept("IF EXISTS");
         let span = words.span();
         let name = words.word("the name of a column")?;
-        if !words.accept("CASCADE") {
+        let cascade = words.accept("CASCADE");
+        if !cascade {
             words.accept("RESTRICT");
         }
         words.end()?;
@@ -182,17 +187,76 @@ impl Alter<'_> {
             Err(_) if if_exists => return Ok(None),
             column => column?,
         };
-        let mut columns = self.columns()?;
-        if columns.len() == 1 {
+        let dropped = self.dropped(column, cascade, span)?;
+        let checks = self.checks_without(&dropped, span)?;
+        let is_kept = |(index, column)| (!dropped.contains(&index)).then_some(column);
+        let columns: Vec<Column> = self.columns()?.into_iter().enumerate().filter_map(is_kept).collect();
+        if columns.is_empty() {
             return Err(Error::new(Code::InvalidQuery, "a table has at least one column").span(span));
         }
-        columns.remove(column);
-        self.rewritten(columns).map(Some)
+        self.rewritten(columns, checks).map(Some)
+    }
+
+    /// The column, and with `cascade` those that are computed of it.
+    fn dropped(&self, column: usize, cascade: bool, span: Span) -> Result<Vec<usize>> {
+        let mut dropped = vec![column];
+        let mut at = 0;
+        while let Some(gone) = dropped.get(at).copied() {
+            let more = self.computed_of(gone).filter(|column| !dropped.contains(column));
+            let more: Vec<usize> = more.collect();
+            if let (Some(first), false) = (more.first(), cascade) {
+                let error = self.involved(gone, &format!("the column \"{}\" is computed of it", self.name(*first)));
+                return Err(error.span(span).hint("DROP COLUMN … CASCADE drops both"));
+            }
+            dropped.extend(more);
+            at += 1;
+        }
+        Ok(dropped)
+    }
+
+    /// The checks of the columns that stay. A check that only names a dropped column goes with it.
+    fn checks_without(&self, dropped: &[usize], span: Span) -> Result<Vec<String>> {
+        let all: Vec<usize> = (0..self.table.schema.fields().len()).collect();
+        let mut checks = Vec::new();
+        for check in &self.table.rules.checks {
+            let (gone, stays): (Vec<usize>, Vec<usize>) = all
+                .iter()
+                .filter(|column| names(check, self.name(**column)))
+                .partition(|column| dropped.contains(*column));
+            match (gone.first(), stays.is_empty()) {
+                (None, _) => checks.push(check.clone()),
+                (Some(_), true) => {}
+                (Some(column), false) => {
+                    return Err(self.involved(*column, &format!("CHECK ({check}) names it and others")).span(span));
+                }
+            }
+        }
+        Ok(checks)
+    }
+
+    /// The columns that are computed of a column.
+    fn computed_of(&self, column: usize) -> impl Iterator<Item = usize> + '_ {
+        let name = self.name(column);
+        let is_of = move |text: &str| names(text, name);
+        (0..self.table.schema.fields().len())
+            .filter(move |other| self.table.rules.generated_as(*other).is_some_and(is_of))
+    }
+
+    fn name(&self, column: usize) -> &str {
+        self.table.schema.fields().get(column).map_or("", |field| field.name())
+    }
+
+    /// The error for a column that a rule of the table needs as it is.
+    fn involved(&self, column: usize, rule: &str) -> Error {
+        Error::new(Code::InvalidQuery, format!("the column \"{}\" cannot change: {rule}", self.name(column)))
     }
 
     fn alter_column(&self, mut words: Words, column: usize) -> Result<Table> {
         if words.accept("SET DATA TYPE") || words.accept("TYPE") {
             return self.alter_type(words, column);
+        }
+        if words.peek() == "SET" {
+            refuse_generated(self.table, column, words.span())?;
         }
         let (mut fields, mut defaults) = (self.fields(), self.table.defaults.clone());
         if words.accept("SET DEFAULT") {
@@ -220,6 +284,7 @@ impl Alter<'_> {
 
     /// `type [USING expression]`.
     fn alter_type(&self, mut words: Words, column: usize) -> Result<Table> {
+        self.refuse_involved(column, words.span())?;
         let data_type = type_of(self.session, words.until(&["USING"]).to_vec(), self.place)?;
         let mut columns = self.columns()?;
         let Some(altered) = columns.get_mut(column) else { return Err(Error::internal("a column has gone")) };
@@ -230,7 +295,19 @@ impl Alter<'_> {
         }
         words.end()?;
         altered.field = Arc::new(altered.field.as_ref().clone().with_data_type(data_type));
-        self.rewritten(columns)
+        self.rewritten(columns, self.table.rules.checks.clone())
+    }
+
+    /// An error for a column whose type a rule of the table rests on.
+    fn refuse_involved(&self, column: usize, span: Span) -> Result<()> {
+        refuse_generated(self.table, column, span)?;
+        if let Some(other) = self.computed_of(column).next() {
+            return Err(self.involved(column, &format!("\"{}\" is computed of it", self.name(other))).span(span));
+        }
+        match self.table.rules.checks.iter().find(|check| names(check, self.name(column))) {
+            Some(check) => Err(self.involved(column, &format!("CHECK ({check}) names it")).span(span)),
+            None => Ok(()),
+        }
     }
 
     fn check_not_null(&self, column: usize) -> Result<()> {
@@ -248,15 +325,16 @@ impl Alter<'_> {
 
     /// The columns as they are.
     fn columns(&self) -> Result<Vec<Column>> {
-        let column = |(field, default): (&FieldRef, &Option<String>)| {
+        let column = |(index, (field, default)): (usize, (&FieldRef, &Option<String>))| {
             let value = made(&quoted(field.name()), self.place)?;
-            Ok(Column { field: field.clone(), default: default.clone(), value })
+            let generated = self.table.rules.generated_as(index).map(str::to_string);
+            Ok(Column { field: field.clone(), default: default.clone(), generated, value })
         };
-        self.table.schema.fields().iter().zip(&self.table.defaults).map(column).collect()
+        self.table.schema.fields().iter().zip(&self.table.defaults).enumerate().map(column).collect()
     }
 
-    /// The table with these columns, made of its rows.
-    fn rewritten(&self, columns: Vec<Column>) -> Result<Table> {
+    /// The table with these columns and checks, made of its rows.
+    fn rewritten(&self, columns: Vec<Column>, checks: Vec<String>) -> Result<Table> {
         let mut query = made("SELECT", self.place)?;
         for (index, column) in columns.iter().enumerate() {
             query.extend(made(if index > 0 { ", (" } else { "(" }, self.place)?);
@@ -268,8 +346,8 @@ impl Alter<'_> {
         let schema: SchemaRef =
             Arc::new(Schema::new(columns.iter().map(|column| column.field.clone()).collect::<Vec<_>>()));
         let rows = store_rows(self.frame(query, &types)?.stream()?, &schema, self.session.engine().store())?;
-        let defaults = columns.into_iter().map(|column| column.default).collect();
-        Ok(Table::with_defaults(schema, defaults, rows))
+        let (defaults, generated) = columns.into_iter().map(|column| (column.default, column.generated)).unzip();
+        Ok(Table::with_defaults(schema, defaults, rows).with_rules(Rules { checks, generated }))
     }
 
     /// The frame of a query over the table.

@@ -10,7 +10,7 @@ use datafusion_expr::expr::Cast;
 use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr};
 
 use super::returning::{changed_rows, returned};
-use super::rewritten::{Rewriter, Rewritten};
+use super::rewritten::{Fate, Rewriter, Rewritten};
 use super::rules::{refuse_generated, ruled};
 use crate::error::{Code, Error, Result, Span};
 use crate::plan::StoredTable;
@@ -60,7 +60,7 @@ pub(super) fn change(session: &Session, change: &Change) -> Result<DataFrame> {
     if deletes && change.condition.is_none() && change.from.is_empty() && change.returning.is_none() {
         return emptied(session, &table);
     }
-    let rewritten = rewritten(session, change, &table, false)?;
+    let rewritten = rewritten(session, change, &table)?;
     let answer = match &change.returning {
         Some(returning) => returned(session, returning, rewritten.met)?,
         None => changed_rows(session, rewritten.count)?,
@@ -71,16 +71,16 @@ pub(super) fn change(session: &Session, change: &Change) -> Result<DataFrame> {
     Ok(answer)
 }
 
-/// What the rows of the table become. `once`: a row that is met several times is an error.
-pub(super) fn rewritten(session: &Session, change: &Change, table: &Table, once: bool) -> Result<Rewritten> {
+/// What the rows of the table become.
+fn rewritten(session: &Session, change: &Change, table: &Table) -> Result<Rewritten> {
     let rows = table.rows();
     let met = met(session, change, table, &rows)?;
     let rewriter = Rewriter {
         schema: table.schema.clone(),
         store: session.engine().store(),
-        deletes: change.assignments.is_none(),
+        fate: if change.assignments.is_none() { Fate::Goes } else { Fate::Changes },
         keeps_met: change.returning.is_some(),
-        once,
+        once: false,
     };
     rewriter.run(&rows, met.stream()?)
 }
@@ -142,7 +142,7 @@ pub(super) fn numbered(table: &Table, rows: &StoredRows) -> Relation {
 }
 
 /// What cannot be the value of one row: UNNEST makes several, a window looks at others.
-fn refuse_others(value: &Tokens, span: Span) -> Result<()> {
+pub(super) fn refuse_others(value: &Tokens, span: Span) -> Result<()> {
     let words = Words::new(value);
     let has = |word: &str| (0..value.len()).any(|index| words.peek_at(index) == word);
     let refused = |message: &str| {
@@ -181,7 +181,7 @@ pub(super) fn cast_to(plan: LogicalPlan, types: &[DataType]) -> Result<LogicalPl
 }
 
 /// The rows by their numbers. Where a row of the table may be met several times, the values decide which comes first.
-fn in_order(plan: LogicalPlan, several: bool) -> Result<LogicalPlan> {
+pub(super) fn in_order(plan: LogicalPlan, several: bool) -> Result<LogicalPlan> {
     let fields = plan.schema().fields().clone();
     let columns = plan.schema().columns().into_iter().zip(fields.iter());
     let columns = columns.filter(|(_, field)| !matches!(field.data_type(), DataType::Map(..) | DataType::Union(..)));

@@ -58,7 +58,7 @@ pub(super) fn inserted(session: &Session, insert: &InsertInto) -> Result<(Arc<Ta
 /// The indexes of the table's columns that the query's columns go to, in the query's order.
 fn targets(table: &Table, columns: &[(String, Span)]) -> Result<Vec<usize>> {
     if columns.is_empty() {
-        let is_plain = |index: &usize| !matches!(table.rules.generated.get(*index), Some(Some(_)));
+        let is_plain = |index: &usize| table.rules.generated_as(*index).is_none();
         return Ok((0..table.schema.fields().len()).filter(is_plain).collect());
     }
     let mut targets = Vec::new();

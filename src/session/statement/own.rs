@@ -60,7 +60,7 @@ fn changing(session: &Session, tokens: &[TokenWithSpan]) -> Result<Option<DataFr
         return insert::insert(session, &insert).map(Some);
     }
     if let Some(merge) = Merge::read(tokens)? {
-        return merge::merge(session, &merge).map(Some);
+        return merge::merge(session, merge).map(Some);
     }
     match Change::read(tokens)? {
         Some(change) => change::change(session, &change).map(Some),

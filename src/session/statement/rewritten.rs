@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringViewArray};
 use arrow::compute::{filter_record_batch, interleave};
 use arrow::datatypes::{Int64Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
@@ -24,37 +24,67 @@ pub(super) struct Rewritten {
     pub met: StoredRows,
 }
 
+/// What becomes of the rows that are met.
+pub(super) enum Fate {
+    /// They go.
+    Goes,
+    /// They get what stands in the query's columns behind the number.
+    Changes,
+    /// As the column behind the number says: it goes, or gets what stands in those behind that. The schema is that of the rows met:
+    /// the table's and a text that says what became of them.
+    OwnColumn(SchemaRef),
+}
+
 /// Makes the rows of a table without those that were met, or with others in their place.
 pub(super) struct Rewriter<'a> {
     /// The table's, with the names and constraints that hold now.
     pub schema: SchemaRef,
     pub store: &'a Store,
-    /// Whether rows that are met go; else the query has the columns of the new ones.
-    pub deletes: bool,
+    pub fate: Fate,
     /// Whether the rows that were met are asked for.
     pub keeps_met: bool,
     /// Whether a row that is met several times is an error.
     pub once: bool,
 }
 
+/// What becomes of the rows of a batch.
+struct Changed {
+    batch: RecordBatch,
+    met: BooleanArray,
+    goes: BooleanArray,
+}
+
 impl Rewriter<'_> {
+    /// The same rows, of which none was met.
+    pub(super) fn untouched(&self, rows: &StoredRows) -> Rewritten {
+        let met = StoredRowsBuilder::new(self.met_schema(), self.store.clone()).finish();
+        Rewritten { rows: rows.clone(), count: 0, met }
+    }
+
+    fn met_schema(&self) -> SchemaRef {
+        match &self.fate {
+            Fate::OwnColumn(schema) => schema.clone(),
+            _ => self.schema.clone(),
+        }
+    }
+
     /// `met`: the number of every row that is met, in order, in the first column. A number may come several times; the first counts.
     pub(super) fn run(&self, rows: &StoredRows, met: ResultStream) -> Result<Rewritten> {
         let mut met = Met { stream: met, batch: None, at: 0 };
         let mut handles = Vec::with_capacity(rows.handles().len());
-        let mut kept = StoredRowsBuilder::new(self.schema.clone(), self.store.clone());
+        let mut kept = StoredRowsBuilder::new(self.met_schema(), self.store.clone());
         let mut count = 0_u64;
         let mut base = 0_i64;
         for handle in rows.handles() {
             let end = base + i64::try_from(handle.rows()).unwrap_or(i64::MAX);
             match met.number()? {
                 Some(number) if number < end => {
-                    let (batch, mask) = self.batch(handle, &mut met, base, end)?;
-                    count += mask.true_count() as u64;
+                    let changed = self.batch(handle, &mut met, base, end)?;
+                    count += changed.met.true_count() as u64;
                     if self.keeps_met {
-                        kept.push(filter_record_batch(&batch, &mask)?)?;
+                        kept.push(filter_record_batch(&self.answered(&changed)?, &changed.met)?)?;
                     }
-                    self.keep(batch, &mask, &mut handles)?;
+                    self.keep(changed, &mut handles)?;
                 }
                 _ => handles.push(handle.clone()),
             }
@@ -67,16 +97,17 @@ impl Rewriter<'_> {
         Ok(Rewritten { rows, count, met: kept.finish() })
     }
 
-    /// A batch of the table with its new rows, and which of its rows were met.
-    fn batch(&self, handle: &Handle, met: &mut Met, base: i64, end: i64) -> Result<(RecordBatch, BooleanArray)> {
+    /// A batch of the table with its new rows, and which of its rows were met and go.
+    fn batch(&self, handle: &Handle, met: &mut Met, base: i64, end: i64) -> Result<Changed> {
         let old = self.store.get(handle)?;
         let mut sources: Vec<RecordBatch> = Vec::new();
         let mut picks: Vec<(usize, usize)> = (0..old.num_rows()).map(|row| (0, row)).collect();
-        let mut is_met = vec![false; old.num_rows()];
+        let (mut is_met, mut goes) = (vec![false; old.num_rows()], vec![false; old.num_rows()]);
         while let Some(number) = met.number()?.filter(|number| *number < end) {
             let row = usize::try_from(number - base).unwrap_or(usize::MAX);
             let (batch, place) = met.take()?;
-            let (Some(is_met), Some(pick)) = (is_met.get_mut(row), picks.get_mut(row)) else {
+            let (Some(is_met), Some(goes), Some(pick)) = (is_met.get_mut(row), goes.get_mut(row), picks.get_mut(row))
+            else {
                 return Err(Error::internal(format!("row {number} comes behind row {base}")));
             };
             let again = std::mem::replace(is_met, true);
@@ -85,7 +116,8 @@ impl Rewriter<'_> {
                     Error::new(Code::InvalidData, "a row of the table is matched by several rows of the source");
                 return Err(error.hint("let USING have one row for each: SELECT DISTINCT ON (key) …"));
             }
-            if again || self.deletes {
+            *goes = self.goes(&batch, place);
+            if again || *goes {
                 continue;
             }
             if !sources.last().is_some_and(|last| Arc::ptr_eq(last.column(0), batch.column(0))) {
@@ -94,24 +126,44 @@ impl Rewriter<'_> {
             *pick = (sources.len(), place);
         }
         let column = |index: usize| -> Result<ArrayRef> {
-            if self.deletes {
+            if sources.is_empty() {
                 return Ok(old.column(index).clone());
             }
-            let new = sources.iter().map(|source| source.column(index + 1).as_ref());
+            let leading = if matches!(self.fate, Fate::OwnColumn(_)) { 2 } else { 1 };
+            let new = sources.iter().map(|source| source.column(index + leading).as_ref());
             let arrays: Vec<&dyn Array> = std::iter::once(old.column(index).as_ref()).chain(new).collect();
             Ok(interleave(&arrays, &picks)?)
         };
         let columns = (0..self.schema.fields().len()).map(column).collect::<Result<Vec<_>>>()?;
-        if !self.deletes {
+        if !sources.is_empty() {
             check_nulls(&columns, &self.schema)?;
         }
-        Ok((RecordBatch::try_new(self.schema.clone(), columns)?, BooleanArray::from(is_met)))
+        let batch = RecordBatch::try_new(self.schema.clone(), columns)?;
+        Ok(Changed { batch, met: BooleanArray::from(is_met), goes: BooleanArray::from(goes) })
     }
 
-    fn keep(&self, batch: RecordBatch, met: &BooleanArray, handles: &mut Vec<Arc<Handle>>) -> Result<()> {
-        let batch = match self.deletes {
-            true => filter_record_batch(&batch, &arrow::compute::not(met)?)?,
-            false => batch,
+    /// Whether the row of the table that a row of the query names goes.
+    fn goes(&self, met: &RecordBatch, row: usize) -> bool {
+        match self.fate {
+            Fate::Goes => true,
+            Fate::Changes => false,
+            Fate::OwnColumn(_) => met.column(1).as_boolean_opt().is_some_and(|goes| goes.value(row)),
+        }
+    }
+
+    /// The rows as RETURNING sees them.
+    fn answered(&self, changed: &Changed) -> Result<RecordBatch> {
+        let Fate::OwnColumn(schema) = &self.fate else { return Ok(changed.batch.clone()) };
+        let action = changed.goes.values().iter().map(|goes| if goes { "DELETE" } else { "UPDATE" });
+        let mut columns = changed.batch.columns().to_vec();
+        columns.push(Arc::new(StringViewArray::from_iter_values(action)));
+        Ok(RecordBatch::try_new(schema.clone(), columns)?)
+    }
+
+    fn keep(&self, changed: Changed, handles: &mut Vec<Arc<Handle>>) -> Result<()> {
+        let batch = match changed.goes.true_count() {
+            0 => changed.batch,
+            _ => filter_record_batch(&changed.batch, &arrow::compute::not(&changed.goes)?)?,
         };
         let mut builder = StoredRowsBuilder::new(self.schema.clone(), self.store.clone());
         builder.push(batch)?;
