@@ -274,7 +274,7 @@ impl From<DataFusionError> for Error {
 /// The text of a library, with the names of those types of SQL that it does not know.
 pub(crate) fn in_types_of_sql(text: &str) -> String {
     const ENUM: (&str, &str) = ("Struct(\"enum\": ", "})");
-    let mut named = text.replace("FixedSizeBinary(16)", "UUID");
+    let mut named = text.replace("FixedSizeBinary(16)", "UUID").replace("LargeUtf8", "JSON");
     while let Some((before, rest)) = named.split_once(ENUM.0)
         && let Some((_, behind)) = rest.split_once(ENUM.1)
     {

@@ -16,14 +16,14 @@ use arrow::array::{Array, AsArray, FixedSizeBinaryArray};
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, DurationFormat, FormatOptions};
 
-use super::logical::{is_blob, is_enum, label_at, write_uuid};
+use super::logical::{JSON, is_blob, is_enum, label_at, write_json_text, write_uuid};
 use crate::error::{Error, Result};
 use values::{Lists, Strings};
 
 /// How JSON text represents what JSON has no exact form for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JsonStyle {
-    /// For files: every number is a number; lists, structs and maps are arrays and objects; NaN and infinities, which
+    /// For files: every number is a number; lists, structs and maps are arrays and objects, JSON is as it is; NaN and infinities, which
     /// JSON does not have, are strings.
     Lines,
     /// For programs that must not lose a digit: decimals and integers beyond 2^53 are strings, lists, structs and maps
@@ -63,6 +63,8 @@ pub struct TextColumn<'a> {
 enum Kind<'a> {
     /// Text of its own.
     String(Strings<'a>),
+    /// Text that is a value of JSON.
+    Json(Strings<'a>),
     /// Numbers as they are: integers of up to 64 bits.
     Integer(ArrayFormatter<'a>),
     Float(ArrayFormatter<'a>),
@@ -121,6 +123,7 @@ impl<'a> TextColumn<'a> {
                 Kind::Dictionary(dictionary.normalized_keys(), Box::new(values))
             }
             _ => match (Strings::new(array), Lists::new(array)) {
+                (Some(strings), _) if *array.data_type() == JSON => Kind::Json(strings),
                 (Some(strings), _) => Kind::String(strings),
                 (None, Some((lists, values))) => Kind::List(lists, Box::new(TextColumn::new(values)?)),
                 (None, None) => Kind::Other(format()?),
@@ -144,7 +147,7 @@ impl<'a> TextColumn<'a> {
     /// The value as it is, when it is a string and not NULL.
     pub fn as_str(&self, row: usize) -> Option<&'a str> {
         match &self.kind {
-            Kind::String(strings) if !self.array.is_null(row) => Some(strings.value(row)),
+            Kind::String(strings) | Kind::Json(strings) if !self.array.is_null(row) => Some(strings.value(row)),
             Kind::Enum if !self.array.is_null(row) => label_at(self.array, row),
             Kind::Dictionary(keys, values) if !self.array.is_null(row) => values.as_str(*keys.get(row)?),
             _ => None,
@@ -159,7 +162,7 @@ impl<'a> TextColumn<'a> {
         }
         match &self.kind {
             Kind::Null => out.push_str("NULL"),
-            Kind::String(strings) => out.push_str(strings.value(row)),
+            Kind::String(strings) | Kind::Json(strings) => out.push_str(strings.value(row)),
             Kind::Enum => out.push_str(label_at(self.array, row).unwrap_or("NULL")),
             Kind::Float(values) => float_text(values, row, out)?,
             Kind::Integer(values) | Kind::Decimal(values) | Kind::Boolean(values) | Kind::Other(values) => {
@@ -202,6 +205,7 @@ impl<'a> TextColumn<'a> {
         match &self.kind {
             Kind::Null => out.push_str("null"),
             Kind::String(strings) => write_json_string(strings.value(row), out),
+            Kind::Json(strings) if style == JsonStyle::Lines => write_json_text(strings.value(row), out),
             Kind::Boolean(values) => values.value(row).write(out)?,
             Kind::Integer(values) => number(
                 out,

@@ -16,7 +16,7 @@ use arrow::datatypes::{
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use super::logical::{is_enum, label_at, write_uuid};
+use super::logical::{JSON, is_enum, label_at, write_uuid};
 use crate::error::{Error, Result};
 
 /// Whether the value is NULL; also true through dictionaries and for the type that has no values.
@@ -229,7 +229,11 @@ fn write_list(out: &mut String, values: &dyn Array) -> Result<()> {
         if row > 0 {
             out.push_str(", ");
         }
-        write_nested(out, values, row)?;
+        match *values.data_type() == JSON && values.is_valid(row) {
+            // It shows by itself where it ends.
+            true => write_value(out, values, row)?,
+            false => write_nested(out, values, row)?,
+        }
     }
     out.push(']');
     Ok(())

@@ -3,6 +3,8 @@
 //! * An ENUM becomes a text beside texts and other ENUMs.
 //! * A UHUGEINT and integers with a sign become DECIMAL(40,0).
 //! * A UUID makes UUIDs of the texts and BLOBs beside it.
+//! * JSON makes JSON of everything beside it: texts are read, all else is written. Compared with a number, a truth value or a time,
+//!   it is read as one.
 //!
 //! The libraries know only Arrow's types. So this comes before their analysis, and puts casts wherever they would find types
 //! that do not fit: in comparisons, lists of IN, CASE, subqueries that are compared with, and UNION.
@@ -20,7 +22,7 @@ use datafusion_expr::{
     WindowFrameBound, WindowFrameUnits, cast,
 };
 
-use crate::batch::logical::{UUID, is_blob, is_enum, is_logical};
+use crate::batch::logical::{JSON, UUID, is_blob, is_enum, is_logical, reads_as_text};
 use crate::expr::fold::input_schema;
 use crate::expr::functions::{functions, plain_call};
 use crate::expr::rewrite::is_comparison;
@@ -31,6 +33,9 @@ const SIGNED: DataType = DataType::Decimal256(40, 0);
 
 /// The type that values of these types become; `None` where none of them is floe's own, or nothing brings them together.
 pub fn agreed(types: &[&DataType]) -> Option<DataType> {
+    if types.contains(&&JSON) {
+        return Some(JSON);
+    }
     if types.iter().any(|data_type| **data_type == UHUGEINT) {
         let is_whole = |data_type: &DataType| data_type.is_integer() || matches!(data_type, DataType::Decimal128(_, 0));
         let differs = |data_type: &&DataType| **data_type != UHUGEINT && !data_type.is_null();
@@ -56,18 +61,40 @@ pub fn agreed(types: &[&DataType]) -> Option<DataType> {
     (types.iter().filter(fits).count() == types.len()).then_some(UUID)
 }
 
+/// The type in which values of these types are compared; `None` as in [`agreed`].
+pub fn compared(types: &[&DataType]) -> Option<DataType> {
+    let mut others = types.iter().filter(|data_type| ***data_type != JSON && !data_type.is_null());
+    let is_read = |data_type: &DataType| {
+        data_type.is_numeric() || data_type.is_temporal() || matches!(data_type, DataType::Boolean | DataType::Interval(_))
+    };
+    match others.next() {
+        Some(first) if types.contains(&&JSON) && is_read(first) => {
+            if others.clone().all(|other| other == first) {
+                return Some((*first).clone());
+            }
+            // The library brings numbers of several types together.
+            others.chain([first]).all(|other| other.is_numeric()).then_some(DataType::Float64).or(Some(JSON))
+        }
+        _ => agreed(types),
+    }
+}
+
 /// The values, cast to the type on which they agree.
 ///
 /// # Errors
 /// Those of expressions without a type.
 pub fn agree(values: Vec<Expr>, schema: &DFSchema) -> PlanResult<Vec<Expr>> {
     let mut values = values;
-    agree_on(&mut values.iter_mut().collect::<Vec<_>>(), schema)?;
+    agree_on(&mut values.iter_mut().collect::<Vec<_>>(), schema, agreed)?;
     Ok(values)
 }
 
-/// Whether something was cast.
-fn agree_on(values: &mut [&mut Expr], schema: &DFSchema) -> PlanResult<bool> {
+/// Casts the values to the type that `agreed` gives for theirs; whether something was cast.
+fn agree_on(
+    values: &mut [&mut Expr],
+    schema: &DFSchema,
+    agreed: fn(&[&DataType]) -> Option<DataType>,
+) -> PlanResult<bool> {
     // What has no type yet is told so by those who come after.
     let Ok(types) = values.iter().map(|value| value.get_type(schema)).collect::<PlanResult<Vec<_>>>() else {
         return Ok(false);
@@ -115,12 +142,14 @@ fn coerced(mut expr: Expr, schema: &DFSchema) -> PlanResult<Transformed<Expr>> {
         return Ok(plain.map_or_else(|| Transformed::no(expr), Transformed::yes));
     }
     let changed = match &mut expr {
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => agree_on(&mut [left, right], schema)?,
-        Expr::Between(Between { expr, low, high, .. }) => agree_on(&mut [expr, low, high], schema)?,
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => {
+            agree_on(&mut [left, right], schema, compared)?
+        }
+        Expr::Between(Between { expr, low, high, .. }) => agree_on(&mut [expr, low, high], schema, compared)?,
         Expr::InList(InList { expr, list, .. }) => {
             let mut values: Vec<&mut Expr> = vec![expr];
             values.extend(list.iter_mut());
-            agree_on(&mut values, schema)?
+            agree_on(&mut values, schema, compared)?
         }
         Expr::Negative(number) if number.get_type(schema).is_ok_and(|data_type| data_type == UHUGEINT) => {
             let Some(unsigned) = functions().scalar.get("#uhugeint") else { return internal_err!("no UHUGEINTs") };
@@ -129,7 +158,7 @@ fn coerced(mut expr: Expr, schema: &DFSchema) -> PlanResult<Transformed<Expr>> {
             true
         }
         Expr::Like(Like { expr, pattern, .. }) | Expr::SimilarTo(Like { expr, pattern, .. }) => {
-            let text = |value: &mut Expr| as_text(value, schema, is_enum);
+            let text = |value: &mut Expr| as_text(value, schema, reads_as_text);
             text(expr) | text(pattern)
         }
         Expr::Case(case) => agree_on_case(case, schema)?,
@@ -183,17 +212,17 @@ fn agree_on_case(case: &mut Case, schema: &DFSchema) -> PlanResult<bool> {
     if let Some(operand) = &mut case.expr {
         let mut values: Vec<&mut Expr> = vec![operand];
         values.extend(case.when_then_expr.iter_mut().map(|(when, _)| when.as_mut()));
-        changed = agree_on(&mut values, schema)?;
+        changed = agree_on(&mut values, schema, compared)?;
     }
     let results = case.when_then_expr.iter_mut().map(|(_, then)| then.as_mut());
     let mut results: Vec<&mut Expr> = results.chain(case.else_expr.as_deref_mut()).collect();
-    Ok(agree_on(&mut results, schema)? || changed)
+    Ok(agree_on(&mut results, schema, agreed)? || changed)
 }
 
 fn agree_on_subquery(expr: &mut Box<Expr>, subquery: &mut Subquery, schema: &DFSchema) -> PlanResult<bool> {
     let [field] = subquery.subquery.schema().fields().as_ref() else { return Ok(false) };
     let (from, asked) = (field.data_type().clone(), expr.get_type(schema)?);
-    let Some(common) = agreed(&[&asked, &from]).filter(|_| asked != from) else { return Ok(false) };
+    let Some(common) = compared(&[&asked, &from]).filter(|_| asked != from) else { return Ok(false) };
     if asked != common {
         **expr = cast(std::mem::take(expr.as_mut()), common.clone());
     }

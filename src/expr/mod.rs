@@ -8,6 +8,7 @@
 //! * [`own_numbers`] and [`quotient`]: what numbers of different kinds are together.
 //! * [`own_casts`] and [`own_comparisons`]: what means something else in SQL than in Arrow.
 //! * [`coercion`]: what types of floe's own become beside others.
+//! * `json`: JSON as values, and values as JSON.
 //! * [`types`]: SQL type names.
 //!
 //! Invariant: integer and decimal results are exact or an error, here and in the aggregates.
@@ -22,6 +23,7 @@ mod evaluator;
 mod floats;
 mod fold;
 mod functions;
+mod json;
 mod logic;
 mod numbers;
 mod predicate;
@@ -33,7 +35,7 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub use aggregate::{AggregateCall, Fraction, GatherOrder, Gathering};
+pub use aggregate::{AggregateCall, Fraction, GatherOrder, Gathering, in_views};
 pub use casts::own_casts;
 pub use compiler::Compiler;
 pub use datafusion_expr::{EmitTo, GroupsAccumulator};

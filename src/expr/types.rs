@@ -1,7 +1,7 @@
 //! SQL names of Arrow types, both ways.
 //!
 //! Invariant: for every type that SQL can name, `sql_type_from_name(&sql_type_name(t))` gives `t` again, except that
-//! types which differ only in layout (`Utf8`, `LargeUtf8`, `Utf8View`) come back as one of them.
+//! types which differ only in layout (`Utf8`, `Utf8View`) come back as one of them.
 //!
 //! # Known limitation
 //! Durations have no SQL type; they print as INTERVAL.
@@ -52,7 +52,8 @@ pub fn sql_type_name(data_type: &DataType) -> String {
         | DataType::Decimal64(precision, scale)
         | DataType::Decimal128(precision, scale)
         | DataType::Decimal256(precision, scale) => format!("DECIMAL({precision},{scale})"),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "VARCHAR".into(),
+        DataType::Utf8 | DataType::Utf8View => "VARCHAR".into(),
+        DataType::LargeUtf8 => "JSON".into(),
         DataType::FixedSizeBinary(16) => "UUID".into(),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => "BLOB".into(),
         DataType::Date32 | DataType::Date64 => "DATE".into(),
@@ -160,6 +161,7 @@ mod tests {
             "VARCHAR",
             "BLOB",
             "UUID",
+            "JSON",
             "ENUM('sad', 'it''s ok')[]",
             "DATE",
             "TIME",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 
-use crate::batch::logical::{UUID, is_uuid_field};
+use crate::batch::logical::extension_type;
 use crate::error::{Code, Error, Result};
 use crate::scan::spec::{OptionValue, Options};
 
@@ -42,7 +42,7 @@ fn logical_item(field: &Field) -> FieldRef {
 }
 
 fn logical_type_of(field: &Field) -> DataType {
-    if is_uuid_field(field) { UUID } else { logical_type(field.data_type()) }
+    extension_type(field).unwrap_or_else(|| logical_type(field.data_type()))
 }
 
 fn logical_type(data_type: &DataType) -> DataType {
@@ -173,6 +173,8 @@ fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
     }
     match (left, right) {
         (DataType::Null, other) | (other, DataType::Null) => Some(other.clone()),
+        // Not every text is JSON.
+        (left, right) if left.is_string() && right.is_string() => Some(DataType::Utf8View),
         (DataType::Date32, DataType::Timestamp(unit, zone)) | (DataType::Timestamp(unit, zone), DataType::Date32) => {
             Some(DataType::Timestamp(*unit, zone.clone()))
         }

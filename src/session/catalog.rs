@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, SchemaRef};
 use datafusion_expr::LogicalPlan;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
@@ -133,6 +133,31 @@ pub(crate) struct Named {
     pub schema: String,
     pub name: String,
     pub entry: Entry,
+    pub comments: Comments,
+}
+
+/// What COMMENT ON says of a table or view.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Comments {
+    pub own: Option<String>,
+    /// By the column's name in lower case.
+    columns: BTreeMap<String, String>,
+}
+
+impl Comments {
+    pub(crate) fn of_column(&self, name: &str) -> Option<&str> {
+        self.columns.get(&name.to_lowercase()).map(String::as_str)
+    }
+
+    /// Those of a table whose columns changed: one by one where they are as many, else by their names.
+    fn moved(&mut self, old: &SchemaRef, new: &SchemaRef) {
+        let place = |(index, field): (usize, &Arc<Field>)| {
+            let before = if old.fields().len() == new.fields().len() { old.field(index).name() } else { field.name() };
+            let comment = self.columns.get(&before.to_lowercase())?;
+            Some((field.name().to_lowercase(), comment.clone()))
+        };
+        self.columns = new.fields().iter().enumerate().filter_map(place).collect();
+    }
 }
 
 /// The names of a session.
@@ -226,7 +251,7 @@ impl Catalog {
             return Ok(false);
         }
         let schema = names.schemas.get(&place.0).cloned().unwrap_or_default();
-        names.entries.insert(place, Named { schema, name: name.name.clone(), entry });
+        names.entries.insert(place, Named { schema, name: name.name.clone(), entry, comments: Comments::default() });
         Ok(true)
     }
 
@@ -286,11 +311,33 @@ impl Catalog {
             .iter_mut()
             .find(|(_, named)| matches!(&named.entry, Entry::Table(table) if Arc::ptr_eq(table, old)));
         match place {
-            Some((_, named)) => named.entry = Entry::Table(Arc::new(table)),
+            Some((_, named)) => {
+                named.comments.moved(&old.schema, &table.schema);
+                named.entry = Entry::Table(Arc::new(table));
+            }
             None => {
                 drop(names);
                 return Err(self.unknown(name));
             }
+        }
+        Ok(())
+    }
+
+    /// Keeps, or with `None` forgets, a comment on a table or view, or on a column of it.
+    ///
+    /// # Errors
+    /// `UNKNOWN_TABLE`.
+    pub(crate) fn comment(&self, name: &Name, column: Option<&str>, text: Option<String>) -> Result<()> {
+        let mut names = self.0.write();
+        let Some(named) = names.find(name).map(|(key, _)| key).and_then(|key| names.entries.get_mut(&key)) else {
+            drop(names);
+            return Err(self.unknown(name));
+        };
+        let comments = &mut named.comments;
+        match (column.map(str::to_lowercase), text) {
+            (None, text) => comments.own = text,
+            (Some(column), Some(text)) => drop(comments.columns.insert(column, text)),
+            (Some(column), None) => drop(comments.columns.remove(&column)),
         }
         Ok(())
     }

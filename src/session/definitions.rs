@@ -38,6 +38,22 @@ pub(crate) struct Defined {
     pub types: BTreeMap<String, (String, DataType)>,
     pub variables: BTreeMap<String, ScalarValue>,
     pub prepared: BTreeMap<String, Arc<Tokens>>,
+    /// What COMMENT ON says, by "macro" or "type" and name.
+    pub comments: BTreeMap<(&'static str, String), String>,
+}
+
+impl Defined {
+    /// Takes a type away; whether there was one.
+    pub(crate) fn remove_type(&mut self, key: &str) -> bool {
+        self.comments.remove(&("type", key.to_string()));
+        self.types.remove(key).is_some()
+    }
+
+    /// Takes a macro away; whether there was one.
+    pub(crate) fn remove_macro(&mut self, key: &str) -> bool {
+        self.comments.remove(&("macro", key.to_string()));
+        self.macros.remove(key).is_some()
+    }
 }
 
 /// The definitions of a session.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, StringArray};
+use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::datatypes::FieldRef;
 use arrow::record_batch::RecordBatch;
 
@@ -11,15 +11,23 @@ use super::engine::Engine;
 use super::names::Name;
 use super::relation::Relation;
 use super::sql::relations::Tables;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::expr::function_list;
 use crate::expr::types::sql_type_name;
 
 /// The database that all schemas are in.
 const DATABASE: &str = "memory";
 
 /// The functions in FROM, without arguments, that tell what the session has.
-pub(crate) const FUNCTIONS: [&str; 6] =
-    ["duckdb_tables", "duckdb_views", "duckdb_columns", "duckdb_schemas", "duckdb_settings", "duckdb_types"];
+pub(crate) const FUNCTIONS: [&str; 7] = [
+    "duckdb_functions",
+    "duckdb_tables",
+    "duckdb_views",
+    "duckdb_columns",
+    "duckdb_schemas",
+    "duckdb_settings",
+    "duckdb_types",
+];
 
 /// The rows of a table of facts; `None` for another name. `tables` tells the columns of views.
 pub(crate) fn rows(name: &Name, engine: &Engine, tables: &dyn Tables) -> Option<Result<RecordBatch>> {
@@ -33,6 +41,7 @@ pub(crate) fn rows(name: &Name, engine: &Engine, tables: &dyn Tables) -> Option<
         (None, "duckdb_columns") => facts.columns_of_tables(),
         (None, "duckdb_schemas") => facts.schemas(),
         (None, "duckdb_settings") => facts.settings(),
+        (None, "duckdb_functions") => facts.functions(),
         (None, "duckdb_types") => facts.types(),
         _ => return None,
     })
@@ -63,11 +72,28 @@ fn numbers(values: impl IntoIterator<Item = usize>) -> ArrayRef {
     Arc::new(Int64Array::from_iter_values(values.into_iter().map(|value| i64::try_from(value).unwrap_or(i64::MAX))))
 }
 
+fn optional<T: AsRef<str>>(values: impl IntoIterator<Item = Option<T>>) -> ArrayRef {
+    Arc::new(StringArray::from_iter(values))
+}
+
+fn comments(all: &[Named]) -> ArrayRef {
+    optional(all.iter().map(|named| named.comments.own.as_deref()))
+}
+
+fn column_comments(all: &[ColumnFact]) -> ArrayRef {
+    optional(all.iter().map(|column| column.table.comments.of_column(column.field.name())))
+}
+
 fn batch<const N: usize>(columns: [(&str, ArrayRef); N]) -> Result<RecordBatch> {
     Ok(RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true)))?)
 }
 
 impl Facts<'_> {
+    /// The comments on macros or types, by lower-case name.
+    fn comment_of(&self, kind: &'static str, key: &str) -> Option<String> {
+        self.engine.definitions.now().comments.get(&(kind, key.to_string())).cloned()
+    }
+
     fn of_kind(&self, is_table: bool) -> Vec<Named> {
         let mut all = self.engine.catalog.list();
         all.retain(|named| matches!(named.entry, Entry::Table(_)) == is_table);
@@ -101,6 +127,7 @@ impl Facts<'_> {
             ("table_schema", texts(all.iter().map(|named| &named.schema))),
             ("table_name", texts(all.iter().map(|named| &named.name))),
             ("table_type", texts(all.iter().map(kind))),
+            ("TABLE_COMMENT", comments(&all)),
         ])
     }
 
@@ -113,9 +140,10 @@ impl Facts<'_> {
             ("table_name", texts(all.iter().map(|column| &column.table.name))),
             ("column_name", texts(all.iter().map(|column| column.field.name()))),
             ("ordinal_position", numbers(all.iter().map(|column| column.index))),
-            ("column_default", Arc::new(all.iter().map(|column| column.default.as_deref()).collect::<StringArray>())),
+            ("column_default", optional(all.iter().map(|column| column.default.as_deref()))),
             ("is_nullable", texts(all.iter().map(nullable))),
             ("data_type", texts(all.iter().map(|column| sql_type_name(column.field.data_type())))),
+            ("COLUMN_COMMENT", column_comments(&all)),
         ])
     }
 
@@ -127,8 +155,9 @@ impl Facts<'_> {
             ("schema_name", texts(all.iter().map(|column| &column.table.schema))),
             ("table_name", texts(all.iter().map(|column| &column.table.name))),
             ("column_name", texts(all.iter().map(|column| column.field.name()))),
+            ("comment", column_comments(&all)),
             ("column_index", numbers(all.iter().map(|column| column.index))),
-            ("column_default", Arc::new(all.iter().map(|column| column.default.as_deref()).collect::<StringArray>())),
+            ("column_default", optional(all.iter().map(|column| column.default.as_deref()))),
             ("is_nullable", Arc::new(arrow::array::BooleanArray::from(nullable))),
             ("data_type", texts(all.iter().map(|column| sql_type_name(column.field.data_type())))),
         ])
@@ -148,6 +177,7 @@ impl Facts<'_> {
             ("database_name", same(DATABASE, all.len())),
             ("schema_name", texts(all.iter().map(|named| &named.schema))),
             ("table_name", texts(all.iter().map(|named| &named.name))),
+            ("comment", comments(&all)),
             ("estimated_size", numbers(all.iter().map(rows))),
             ("column_count", numbers(all.iter().map(columns))),
         ])
@@ -163,7 +193,8 @@ impl Facts<'_> {
             ("database_name", same(DATABASE, all.len())),
             ("schema_name", texts(all.iter().map(|named| &named.schema))),
             ("view_name", texts(all.iter().map(|named| &named.name))),
-            ("sql", Arc::new(all.iter().map(sql).collect::<StringArray>())),
+            ("comment", comments(&all)),
+            ("sql", optional(all.iter().map(sql))),
         ])
     }
 
@@ -186,10 +217,30 @@ impl Facts<'_> {
         ])
     }
 
+    /// Macros, then what is built in.
+    fn functions(&self) -> Result<RecordBatch> {
+        let defined = self.engine.definitions.now();
+        let built_in = function_list()?;
+        let column = |name: &str| built_in.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
+        let (Some(names), Some(kinds), Some(texts)) = (column("name"), column("kind"), column("description")) else {
+            return Err(Error::internal("the list of functions has other columns"));
+        };
+        let macros = defined.macros.iter();
+        let kind = |is_table: bool| Some(if is_table { "table_macro" } else { "macro" });
+        let comments = defined.macros.keys().map(|key| self.comment_of("macro", key));
+        batch([
+            ("function_name", optional(macros.clone().map(|(_, found)| Some(found.name.as_str())).chain(names.iter()))),
+            ("function_type", optional(macros.clone().map(|(_, found)| kind(found.is_table)).chain(kinds.iter()))),
+            ("description", optional(macros.map(|_| None).chain(texts.iter()))),
+            ("comment", optional(comments.chain(names.iter().map(|_| None)))),
+        ])
+    }
+
     fn types(&self) -> Result<RecordBatch> {
         let all = self.engine.definitions.now();
         batch([
             ("type_name", texts(all.types.values().map(|(name, _)| name))),
+            ("comment", optional(all.types.keys().map(|key| self.comment_of("type", key)))),
             ("logical_type", texts(all.types.values().map(|(_, data_type)| sql_type_name(data_type)))),
         ])
     }

@@ -2,6 +2,7 @@
 
 mod alter;
 mod change;
+mod comments;
 mod copy;
 mod describe;
 mod insert;

@@ -533,6 +533,14 @@ ALTER TABLE t ALTER a SET NOT NULL; ALTER TABLE t ALTER a DROP NOT NULL; SELECT 
 CREATE VIEW v AS SELECT 1 AS x; ALTER VIEW v RENAME TO w; SELECT x FROM w;
 -- ddl: COMMENT ON
 COMMENT ON TABLE t IS 'three rows'; SELECT count(*) FROM t;
+-- ddl: COMMENT ON a macro and a type
+CREATE MACRO m(x) AS x + 1; CREATE TYPE k AS ENUM ('a'); COMMENT ON MACRO m IS 'adds'; COMMENT ON TYPE k IS 'kinds'; SELECT comment FROM duckdb_types() WHERE type_name = 'k';
+-- ddl: COMMENT ON COLUMN
+COMMENT ON COLUMN t.b IS 'a text'; SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 't';
+-- ddl: ALTER TABLE of a table with CHECK and generated columns
+CREATE TABLE n (x INTEGER CHECK (x > 0), y AS (x * 2), z AS (y + 1)); ALTER TABLE n ADD COLUMN w VARCHAR; ALTER TABLE n RENAME x TO v; INSERT INTO n VALUES (1, 'a'); SELECT v, y, z, w FROM n;
+-- ddl: CREATE TABLE AS SUMMARIZE
+CREATE TABLE s AS SUMMARIZE t; SELECT column_name, min, max FROM s;
 -- ddl: TRUNCATE
 TRUNCATE t; SELECT count(*) FROM t;
 -- dml: INSERT VALUES

@@ -4,8 +4,11 @@
 //! * UUID is sixteen bytes, the first digits first, so that bytes are in the order of the texts. BLOBs have a length of their own:
 //!   sixteen bytes in files that are no UUID are read as BLOB.
 //! * ENUM is the position of a label, in a struct whose field has the labels ([`enum_type`]).
+//! * JSON is a text in the layout that no VARCHAR of floe's has, so that it is compared, grouped and ordered as the text that it
+//!   is. Texts of that layout in files that are no JSON are read as VARCHAR.
 
 mod enumeration;
+mod json;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,16 +22,26 @@ pub use enumeration::{
     Labels, MOST_LABELS, code_type, enum_codes, enum_labels, enum_texts, enum_type, enum_values, is_enum, label_at,
     without_enums,
 };
+pub use json::{write_compact, write_json_text};
 
 /// The type UUID.
 pub const UUID: DataType = DataType::FixedSizeBinary(16);
 
-/// What the metadata of a field say of Arrow's own kind of UUID.
-const EXTENSION: (&str, &str) = ("ARROW:extension:name", "arrow.uuid");
+/// The type JSON.
+pub const JSON: DataType = DataType::LargeUtf8;
+
+/// What the metadata of a field say of Arrow's own kinds of UUID and JSON.
+const EXTENSION: &str = "ARROW:extension:name";
+const EXTENSIONS: [(DataType, &str); 2] = [(UUID, "arrow.uuid"), (JSON, "arrow.json")];
 
 /// Whether it is a type that Arrow does not have.
 pub fn is_logical(data_type: &DataType) -> bool {
-    *data_type == UUID || is_enum(data_type)
+    *data_type == UUID || *data_type == JSON || is_enum(data_type)
+}
+
+/// Whether values of the type, which is no VARCHAR, are texts wherever texts are expected.
+pub fn reads_as_text(data_type: &DataType) -> bool {
+    *data_type == JSON || is_enum(data_type)
 }
 
 /// Whether it is the type BLOB.
@@ -40,15 +53,18 @@ pub fn is_blob(data_type: &DataType) -> bool {
     }
 }
 
-/// Whether a field of a file holds UUIDs.
-pub fn is_uuid_field(field: &Field) -> bool {
-    *field.data_type() == UUID && field.metadata().get(EXTENSION.0).is_some_and(|name| name == EXTENSION.1)
+/// The type of a file's field that says to be one of Arrow's own kinds.
+pub fn extension_type(field: &Field) -> Option<DataType> {
+    let name = field.metadata().get(EXTENSION)?;
+    let (data_type, _) = EXTENSIONS.into_iter().find(|(_, known)| name == known)?;
+    let is_one = *field.data_type() == data_type || data_type == JSON && field.data_type().is_string();
+    is_one.then_some(data_type)
 }
 
 /// The metadata of a file's field of that type.
 pub fn extension_of(data_type: &DataType) -> HashMap<String, String> {
-    let named = (*data_type == UUID).then(|| (EXTENSION.0.to_string(), EXTENSION.1.to_string()));
-    named.into_iter().collect()
+    let known = EXTENSIONS.into_iter().find(|(known, _)| known == data_type);
+    known.into_iter().map(|(_, name)| (EXTENSION.to_string(), name.to_string())).collect()
 }
 
 /// Appends a UUID as it is written: `a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11`.

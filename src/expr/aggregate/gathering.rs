@@ -7,7 +7,10 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, GenericStringBuilder, ListArray, StringArrayType, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, LargeStringArray, LargeStringBuilder, ListArray, StringArrayType, StringViewArray,
+    new_null_array,
+};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef};
@@ -215,16 +218,28 @@ fn quantile_lists(quantiles: ArrayRef, starts: &[usize], each: usize) -> Result<
 
 fn texts(values: &ArrayRef, starts: &[usize], separator: &str) -> Result<ArrayRef> {
     match values.data_type() {
-        DataType::Utf8 => Ok(joined(values.as_string::<i32>(), starts, separator)),
-        DataType::LargeUtf8 => Ok(joined(values.as_string::<i64>(), starts, separator)),
-        DataType::Utf8View => Ok(joined(values.as_string_view(), starts, separator)),
-        DataType::Null => Ok(new_null_array(&DataType::LargeUtf8, starts.len().saturating_sub(1))),
+        DataType::Utf8 => in_views(&joined(values.as_string::<i32>(), starts, separator)),
+        DataType::LargeUtf8 => in_views(&joined(values.as_string::<i64>(), starts, separator)),
+        DataType::Utf8View => in_views(&joined(values.as_string_view(), starts, separator)),
+        DataType::Null => Ok(new_null_array(&DataType::Utf8View, starts.len().saturating_sub(1))),
         other => Err(Error::internal(format!("texts of type {other}"))),
     }
 }
 
-fn joined<'a>(values: impl StringArrayType<'a>, starts: &[usize], separator: &str) -> ArrayRef {
-    let mut builder = GenericStringBuilder::<i64>::new();
+/// Long texts in the layout of VARCHAR.
+///
+/// # Errors
+/// `OUT_OF_MEMORY` for a text that is longer than any can be.
+pub fn in_views(texts: &LargeStringArray) -> Result<ArrayRef> {
+    let longest = texts.offsets().windows(2).map(|bounds| bounds[1] - bounds[0]).max().unwrap_or_default();
+    if u32::try_from(longest).is_err() {
+        return Err(Error::new(Code::OutOfMemory, "a text of more than 4 GiB"));
+    }
+    Ok(Arc::new(StringViewArray::from(texts)))
+}
+
+fn joined<'a>(values: impl StringArrayType<'a>, starts: &[usize], separator: &str) -> LargeStringArray {
+    let mut builder = LargeStringBuilder::new();
     for bounds in starts.windows(2) {
         if bounds[0] == bounds[1] {
             builder.append_null();
@@ -239,5 +254,5 @@ fn joined<'a>(values: impl StringArrayType<'a>, starts: &[usize], separator: &st
         }
         builder.append_value("");
     }
-    Arc::new(builder.finish())
+    builder.finish()
 }

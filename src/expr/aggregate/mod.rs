@@ -10,5 +10,5 @@ mod tests;
 
 pub use call::AggregateCall;
 pub(super) use gathering::most_frequent;
-pub use gathering::{GatherOrder, Gathering};
+pub use gathering::{GatherOrder, Gathering, in_views};
 pub use quantile::Fraction;

@@ -14,14 +14,15 @@ use super::interval::parse_interval;
 use super::logical::{labels, no_cast, uuid_cast};
 use super::nested_text::parse_nested;
 use super::unsigned::to_unsigned;
-use crate::batch::logical::{UUID, enum_texts, is_blob, is_enum, parse_uuid, uuids};
+use crate::batch::logical::{JSON, UUID, enum_texts, is_blob, is_enum, parse_uuid, uuids};
 use crate::batch::value::{is_null, write_value};
 use crate::error::{Code, Error, Result};
+use crate::expr::json::{Demand, from_json, to_json};
 use crate::expr::types::UHUGEINT;
 
 /// How a cast is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct How {
+pub(in crate::expr) struct How {
     /// What cannot be cast is NULL.
     pub safe: bool,
 }
@@ -30,10 +31,16 @@ pub(super) struct How {
 ///
 /// # Errors
 /// `INVALID_CAST` for a value that has no counterpart, unless NULL is one.
-pub(super) fn cast_values(values: &ArrayRef, to: &DataType, how: How) -> Result<ArrayRef> {
+pub(in crate::expr) fn cast_values(values: &ArrayRef, to: &DataType, how: How) -> Result<ArrayRef> {
     let from = values.data_type();
     if from == to {
         return Ok(values.clone());
+    }
+    if *to == JSON && !matches!(from, DataType::Dictionary(..)) {
+        return to_json(values, how.safe);
+    }
+    if *from == JSON && !to.is_string() {
+        return from_json(values, to, if how.safe { Demand::Nothing } else { Demand::Keys });
     }
     if is_enum(from) {
         return cast_values(&enum_texts(values.as_ref()), to, how);
@@ -144,7 +151,7 @@ pub(super) fn parsed<T>(
     texts.iter().map(|text| text.map_or(Ok(None), value)).collect()
 }
 
-pub(super) fn no_value(text: &str, what: &str) -> Error {
+pub(in crate::expr) fn no_value(text: &str, what: &str) -> Error {
     let shown: String = text.chars().take(50).collect();
     Error::new(Code::InvalidCast, format!("'{shown}' cannot be read as {what}"))
 }

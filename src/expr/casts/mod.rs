@@ -2,6 +2,7 @@
 //!
 //! * Fractions become the nearest integer: of two, a DOUBLE the even one, a DECIMAL the one away from zero.
 //! * Every value becomes the text that it is printed as; texts become lists, structs and maps again, intervals and bytes.
+//! * Texts are read as JSON, everything else is written as JSON, and JSON is read as what it holds.
 //! * Fields of structs find each other by name, regardless of case, and those of rows by position.
 //!
 //! [`own_casts`] puts a function in place of such a cast, when the types are known and before anything is folded.
@@ -19,11 +20,12 @@ use datafusion_common::{DFSchema, Result as DataFusionResult};
 use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
 
-use crate::batch::logical::{is_blob, is_logical};
+use crate::batch::logical::{JSON, is_blob, is_logical};
 use crate::error::Result;
 use crate::expr::fold::input_schema;
 use crate::expr::types::UHUGEINT;
 
+pub(super) use kernels::{How, cast_values, no_value};
 pub(super) use unsigned::unsigned;
 
 /// `plan`, analysed, with floe's own casts, in subqueries too.
@@ -71,6 +73,9 @@ fn own_cast(expr: Expr, schema: &DFSchema) -> DataFusionResult<Transformed<Expr>
 fn differs(from: &DataType, to: &DataType) -> bool {
     use DataType as T;
     if from == to || matches!(from, T::Dictionary(..) | T::Null) {
+        return false;
+    }
+    if *from == JSON && to.is_string() {
         return false;
     }
     if is_logical(from) || is_logical(to) || *to == UHUGEINT {

@@ -16,13 +16,13 @@ use datafusion_expr::{
 };
 
 use super::library::Function;
-use crate::batch::logical::{is_enum, is_logical};
+use crate::batch::logical::{is_logical, reads_as_text};
 use crate::expr::coercion::agreed;
 
 /// Functions that give one of their arguments: these become one type.
 const CHOOSING: [&str; 5] = ["coalesce", "greatest", "least", "nullif", "make_array"];
 
-/// Functions of texts: labels become texts.
+/// Functions of texts: labels and JSON become texts.
 const READING: [&str; 22] = [
     "bit_length",
     "btrim",
@@ -101,7 +101,7 @@ impl Coercing {
             return types.iter().map(|data_type| common.as_ref().unwrap_or(data_type).clone()).collect();
         }
         let joins = JOINING.contains(&self.function.name());
-        let is_text = |data_type: &DataType| is_enum(data_type) || joins && is_logical(data_type);
+        let is_text = |data_type: &DataType| reads_as_text(data_type) || joins && is_logical(data_type);
         let known = |data_type: &DataType| if is_text(data_type) { DataType::Utf8View } else { data_type.clone() };
         types.iter().map(known).collect()
     }

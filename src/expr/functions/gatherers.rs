@@ -113,7 +113,7 @@ impl AggregateUDFImpl for Gatherer {
 
     fn return_type(&self, arguments: &[DataType]) -> DataFusionResult<DataType> {
         match (self.kind, arguments) {
-            (Kind::Text, _) => Ok(DataType::LargeUtf8),
+            (Kind::Text, _) => Ok(DataType::Utf8View),
             (_, [value, DataType::List(_)]) => Ok(DataType::List(Arc::new(Field::new_list_field(value.clone(), true)))),
             (_, [value, ..]) => Ok(value.clone()),
             _ => plan_err!("{} needs an argument", self.name()),

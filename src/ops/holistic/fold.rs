@@ -15,7 +15,7 @@ use arrow::row::{OwnedRow, Row, Rows};
 use super::layout::{CallSlot, Layout};
 use super::values::GroupValues;
 use crate::error::{Error, Result};
-use crate::expr::{AggregateCall, EmitTo, Gathering, GroupsAccumulator};
+use crate::expr::{AggregateCall, EmitTo, Gathering, GroupsAccumulator, in_views};
 use crate::memory::Reservation;
 use crate::store::QueryContext;
 
@@ -292,7 +292,7 @@ fn joined(values: GroupValues, separator: &str, reservation: &mut Reservation) -
         Ok(())
     })?;
     let offsets = OffsetBuffer::from_lengths([text.len()]);
-    Ok(Arc::new(LargeStringArray::try_new(offsets, Buffer::from_vec(text), None)?))
+    in_views(&LargeStringArray::try_new(offsets, Buffer::from_vec(text), None)?)
 }
 
 /// The most frequent value so far, and the run that is being read.

@@ -129,7 +129,7 @@ fn plain_field(field: &FieldRef) -> FieldRef {
 /// The type without views, which not every reader of Arrow knows.
 fn plain_type(data_type: &DataType) -> DataType {
     match data_type {
-        DataType::Utf8View => DataType::Utf8,
+        DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
         DataType::BinaryView => DataType::Binary,
         DataType::List(item) => DataType::List(plain_field(item)),
         DataType::LargeList(item) => DataType::LargeList(plain_field(item)),

@@ -7,12 +7,15 @@ use std::cell::OnceCell;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanBuilder, NullBufferBuilder, PrimitiveArray};
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanBuilder, LargeStringArray, NullBufferBuilder, PrimitiveArray,
+};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
     TimeUnit, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 
+use crate::batch::logical::JSON;
 use crate::error::{Error, Result};
 use crate::scan::csv::dialect::Dialect;
 use crate::scan::csv::settings::Settings;
@@ -70,7 +73,7 @@ impl<'a> Values<'a> {
     }
 
     /// The text of a column that is not text; an empty one is NULL, however it is written.
-    fn plain(&self, field: Field) -> Option<&'a [u8]> {
+    pub(super) fn plain(&self, field: Field) -> Option<&'a [u8]> {
         let raw = self.raw(field);
         let is_null = raw.is_empty() || (self.other_nulls && self.settings.means_null(raw, field.quoted()));
         if is_null { None } else { Some(trim(raw)) }
@@ -102,6 +105,7 @@ enum Builder {
     Date(Numbers<Date32Type>),
     Timestamp(Numbers<TimestampMicrosecondType>),
     Text(Texts),
+    Json(Texts),
 }
 
 /// Values of fixed width, and which of them are NULL.
@@ -166,6 +170,7 @@ impl ColumnBuilder {
             DataType::Date32 => Builder::Date(Numbers::new(data_type, rows)),
             DataType::Timestamp(TimeUnit::Microsecond, _) => Builder::Timestamp(Numbers::new(data_type, rows)),
             DataType::Utf8View => Builder::Text(Texts::with_capacity(rows)),
+            json if *json == JSON => Builder::Json(Texts::with_capacity(rows)),
             other => return Err(Error::internal(format!("csv: no column can have the type {other}"))),
         };
         Ok(ColumnBuilder { builder, strict, not_null: false })
@@ -229,6 +234,7 @@ impl ColumnBuilder {
                 Ok(())
             }
             Builder::Text(texts) => texts.append_fields(fields, values, self.not_null, many),
+            Builder::Json(texts) => texts.append_json(fields, values),
         }
     }
 
@@ -251,13 +257,14 @@ impl ColumnBuilder {
             Builder::Timestamp(builder) => builder.append_array(array.as_primitive()),
             // Copied, so that the few that are left of many do not keep all in memory.
             Builder::Text(texts) => array.as_string_view().iter().for_each(|text| texts.append_option(text)),
+            Builder::Json(texts) => array.as_string::<i64>().iter().for_each(|text| texts.append_option(text)),
         }
     }
 
     /// Bytes of the texts that were appended, apart from those short enough for their views.
     pub fn text_bytes(&self) -> usize {
         match &self.builder {
-            Builder::Text(texts) => texts.bytes(),
+            Builder::Text(texts) | Builder::Json(texts) => texts.bytes(),
             _ => 0,
         }
     }
@@ -279,7 +286,8 @@ impl ColumnBuilder {
             Builder::Decimal(builder, ..) => builder.finish(),
             Builder::Date(builder) => builder.finish(),
             Builder::Timestamp(builder) => builder.finish(),
-            Builder::Text(texts) => texts.finish(),
+            Builder::Text(texts) => Arc::new(texts.finish()),
+            Builder::Json(texts) => Arc::new(LargeStringArray::from_iter(&texts.finish())),
         }
     }
 }

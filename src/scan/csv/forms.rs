@@ -42,7 +42,7 @@ impl Forms {
                 DataType::Decimal128(38, 0) => Kind::Huge,
                 DataType::Date32 => Kind::Date,
                 DataType::Timestamp(..) => Kind::Timestamp,
-                DataType::Utf8View => Kind::Text,
+                text if text.is_string() => Kind::Text,
                 integer if integer.is_integer() => Kind::BigInt,
                 _ => Kind::Double,
             })

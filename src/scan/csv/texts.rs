@@ -3,10 +3,9 @@
 //! Invariant: what a view stands for has been found to be UTF-8. Texts of up to twelve bytes lie in their views, which are
 //! made of one load; longer ones are copied into blocks, so that no batch keeps a window in memory.
 
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, NullBufferBuilder, StringViewArray, make_view};
+use arrow::array::{NullBufferBuilder, StringViewArray, make_view};
 use arrow::buffer::{Buffer, ScalarBuffer};
+use serde::de::IgnoredAny;
 
 use crate::scan::csv::columns::Values;
 use crate::scan::csv::tokenize::Field;
@@ -107,25 +106,53 @@ impl Texts {
                 self.append_null();
                 continue;
             }
-            let text = values.text(field, many && values.all_valid()).ok_or(field)?;
-            if field.escaped() {
-                let plain = values.dialect.unescaped(text.as_bytes(), true);
-                self.append(std::str::from_utf8(&plain).map_err(|_| field)?);
-            } else {
-                self.append(text);
+            self.append_text(field, values, many && values.all_valid(), |_| true)?;
+        }
+        Ok(())
+    }
+
+    /// Appends the field's text, where it is one that `fits`; else gives back the field.
+    fn append_text(
+        &mut self,
+        field: Field,
+        values: &Values,
+        trusted: bool,
+        fits: impl Fn(&str) -> bool,
+    ) -> std::result::Result<(), Field> {
+        let text = values.text(field, trusted).ok_or(field)?;
+        let plain = field.escaped().then(|| values.dialect.unescaped(text.as_bytes(), true));
+        let text = plain.as_deref().map_or(Ok(text), std::str::from_utf8).map_err(|_| field)?;
+        if !fits(text) {
+            return Err(field);
+        }
+        self.append(text);
+        Ok(())
+    }
+
+    /// Appends the values of fields, an empty one as NULL; gives back the first that is not JSON.
+    pub(super) fn append_json(
+        &mut self,
+        fields: impl Iterator<Item = Field>,
+        values: &Values,
+    ) -> std::result::Result<(), Field> {
+        let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
+        for field in fields {
+            match values.plain(field) {
+                None => self.append_null(),
+                Some(_) => self.append_text(field, values, false, is_json)?,
             }
         }
         Ok(())
     }
 
     /// The column, and nothing left.
-    pub(super) fn finish(&mut self) -> ArrayRef {
+    pub(super) fn finish(&mut self) -> StringViewArray {
         self.seal();
         self.bytes = 0;
         let (views, blocks) = (std::mem::take(&mut self.views), std::mem::take(&mut self.blocks));
         // SAFETY: views of short texts hold ASCII or were made of a `str`, those of long ones name bytes of a `str` in the
         // block that they were copied into.
-        Arc::new(unsafe { StringViewArray::new_unchecked(ScalarBuffer::from(views), blocks, self.nulls.finish()) })
+        unsafe { StringViewArray::new_unchecked(ScalarBuffer::from(views), blocks, self.nulls.finish()) }
     }
 }
 

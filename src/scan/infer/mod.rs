@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, TimeUnit};
 
+use crate::batch::logical::JSON;
 use crate::error::{Code, Error, Result};
 
 /// What a text value looks like.
@@ -122,6 +123,7 @@ pub fn parse_type(name: &str) -> Result<DataType> {
         "TIMESTAMP" | "DATETIME" | "TIMESTAMP WITHOUT TIME ZONE" => micros(None),
         "TIMESTAMPTZ" | "TIMESTAMP WITH TIME ZONE" => micros(Some("UTC".into())),
         "VARCHAR" | "TEXT" | "STRING" | "CHAR" | "BPCHAR" | "CHARACTER VARYING" => DataType::Utf8View,
+        "JSON" => JSON,
         "DECIMAL" | "NUMERIC" | "DEC" => return decimal(name, arguments),
         _ => return Err(unknown_type(name)),
     })
@@ -156,14 +158,15 @@ pub fn sql_name(data_type: &DataType) -> String {
         DataType::Date32 => "DATE".to_string(),
         DataType::Timestamp(_, None) => "TIMESTAMP".to_string(),
         DataType::Timestamp(_, Some(_)) => "TIMESTAMP WITH TIME ZONE".to_string(),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "VARCHAR".to_string(),
+        DataType::Utf8 | DataType::Utf8View => "VARCHAR".to_string(),
+        json if *json == JSON => "JSON".to_string(),
         other => other.to_string(),
     }
 }
 
 fn unknown_type(name: &str) -> Error {
     Error::new(Code::InvalidSetting, format!("'{name}' is not a column type that a reader can give"))
-        .hint("e.g. BOOLEAN, INTEGER, BIGINT, DOUBLE, DECIMAL(10,2), DATE, TIMESTAMP, VARCHAR")
+        .hint("e.g. BOOLEAN, INTEGER, BIGINT, DOUBLE, DECIMAL(10,2), DATE, TIMESTAMP, VARCHAR, JSON")
 }
 
 #[cfg(test)]

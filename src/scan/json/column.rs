@@ -14,6 +14,7 @@ use arrow::datatypes::{DataType, FieldRef, Fields};
 use foldhash::{HashMap, HashMapExt};
 use memchr::memchr;
 
+use crate::batch::logical::JSON;
 use crate::error::{Code, Error, Result};
 use crate::scan::Parts;
 use crate::scan::infer::sql_name;
@@ -186,6 +187,7 @@ impl Column {
             DataType::Timestamp(..) => Values::Timestamp(Vec::new()),
             // A decimal's digits are read from the number's text, which keeps them.
             DataType::Decimal128(..) | DataType::Utf8View | DataType::Utf8 => Values::Text(Texts::default()),
+            json if *json == JSON => Values::Text(Texts::default()),
             DataType::List(field) => {
                 let item = Box::new(Column::new(field.data_type(), &Parts::All, forms)?);
                 Values::List { ends: Vec::new(), field: field.clone(), item }
@@ -212,6 +214,11 @@ impl Column {
             DataType::Struct(_) => "an object".to_owned(),
             other => sql_name(other),
         }
+    }
+
+    /// Whether texts are kept as JSON has them.
+    pub(super) fn is_json(&self) -> bool {
+        self.target == JSON
     }
 
     /// Adds a date or timestamp; false where the text is none, or the column is of something else.

@@ -10,7 +10,7 @@ use crate::scan::infer::number;
 use crate::scan::json::column::{Column, Row, Values};
 use crate::scan::json::fault::Misfit;
 use crate::scan::json::unescape::unescape;
-use crate::scan::json::walk::{Cursor, Trouble, is_number};
+use crate::scan::json::walk::{Cursor, Trouble, copy_string, is_number};
 
 /// Doubles count integers one by one below this.
 const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
@@ -120,8 +120,11 @@ fn refuse<T>(column: &Column, at: usize, found: String) -> Result<T, Trouble> {
 /// A string's inside. False where the column does not take it; `None` where it is no text.
 fn text(raw: &[u8], column: &mut Column) -> Option<bool> {
     let escaped = memchr(b'\\', raw).is_some();
+    let is_json = column.is_json();
     if let Values::Text(texts) = &mut column.values {
-        if !escaped {
+        if is_json {
+            copy_string(raw, &mut texts.bytes)?;
+        } else if !escaped {
             texts.bytes.extend_from_slice(raw);
         } else if !unescape(raw, &mut texts.bytes) {
             return None;

@@ -5,7 +5,7 @@ use arrow::datatypes::{DataType, Field, Fields};
 use crate::error::{Code, Error, Result};
 use crate::scan::infer::parse_type;
 
-/// The type that `text` names: `BIGINT`, `VARCHAR[]`, `STRUCT(a BIGINT, "b c" DATE[])`, `JSON` (its text).
+/// The type that `text` names: `BIGINT`, `VARCHAR[]`, `STRUCT(a BIGINT, "b c" DATE[])`.
 ///
 /// # Errors
 /// `INVALID_SETTING` naming the text.
@@ -20,7 +20,6 @@ pub(super) fn nested_type(text: &str) -> Result<DataType> {
     });
     match fields {
         Some(fields) => Ok(DataType::Struct(split(fields).into_iter().map(field).collect::<Result<Fields>>()?)),
-        None if text.eq_ignore_ascii_case("JSON") => Ok(DataType::Utf8View),
         None => parse_type(text),
     }
 }

@@ -187,6 +187,19 @@ fn rewrite(raw: &[u8], out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
+/// Appends a string by its inside, in quotes and with only the escapes that it needs; `None` where it is no text.
+pub(super) fn copy_string(raw: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    match memchr(b'\\', raw) {
+        Some(_) => rewrite(raw, out)?,
+        None => {
+            out.push(b'"');
+            out.extend_from_slice(raw);
+        }
+    }
+    out.push(b'"');
+    Some(())
+}
+
 /// Which brackets are open.
 #[derive(Debug, Default)]
 struct Nesting {

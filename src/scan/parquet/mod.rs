@@ -14,6 +14,7 @@ mod bloom;
 mod bounds;
 mod chunk;
 mod describe;
+mod extensions;
 mod fault;
 mod flat;
 mod footer;
@@ -29,7 +30,6 @@ mod split;
 mod statistics;
 #[cfg(test)]
 mod tests;
-mod uuids;
 
 pub use describe::{parquet_metadata, parquet_schema};
 

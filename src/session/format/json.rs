@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
 use super::ResultWriter;
-use crate::batch::logical::is_enum;
+use crate::batch::logical::{JSON, is_enum, write_json_text};
 use crate::batch::value::{dictionary_entry, float_at, integer_at, is_null, list_at, write_value};
 use crate::error::Result;
 
@@ -124,6 +124,12 @@ fn write_json(out: &mut String, array: &dyn Array, row: usize) -> Result<()> {
         | DataType::Decimal128(_, _)
         | DataType::Decimal256(_, _) => write_value(out, array, row),
         data_type if is_enum(data_type) => write_text_value(out, array, row),
+        data_type if *data_type == JSON => {
+            let mut text = String::new();
+            write_value(&mut text, array, row)?;
+            write_json_text(&text, out);
+            Ok(())
+        }
         DataType::Struct(_) | DataType::Map(_, _) => write_object(out, array, row),
         DataType::Dictionary(_, _) => match dictionary_entry(array, row) {
             Some((values, key)) => write_json(out, values.as_ref(), key),

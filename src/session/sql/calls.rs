@@ -62,26 +62,19 @@ impl VisitorMut for Calls {
         {
             mark_lambdas(call);
         }
+        if let Some(operands) = arrow_operands(expr) {
+            *expr = operands;
+        }
         ControlFlow::Continue(())
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Some(operands) = arrow_operands(expr) {
-            *expr = operands;
-        }
         let spelled = match expr {
             Expr::BinaryOp { left, op: BinaryOperator::Arrow, right } => {
                 Some(call_of("json_extract", vec![left.as_ref().clone(), right.as_ref().clone()]))
             }
             Expr::BinaryOp { left, op: BinaryOperator::LongArrow, right } => {
                 Some(call_of("json_extract_string", vec![left.as_ref().clone(), right.as_ref().clone()]))
-            }
-            Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr: value, data_type, .. } => {
-                let function = match data_type {
-                    DataType::JSON => "#json",
-                    _ => return ControlFlow::Continue(()),
-                };
-                Some(call_of(function, vec![value.as_ref().clone()]))
             }
             Expr::Substring { expr: text, substring_from: Some(from), substring_for, .. } => {
                 let parts = [Some(&*text), Some(&*from), substring_for.as_ref()];
@@ -118,11 +111,18 @@ fn arrow_operands(expr: &Expr) -> Option<Expr> {
     let Expr::Lambda(lambda) = expr else { return None };
     let OneOrManyWithParens::One(parameter) = &lambda.params else { return None };
     let column = lambda.syntax == LambdaSyntax::Arrow && parameter.data_type.is_none();
-    column.then(|| Expr::BinaryOp {
-        left: Box::new(Expr::Identifier(parameter.name.clone())),
-        op: BinaryOperator::Arrow,
-        right: lambda.body.clone(),
-    })
+    column.then(|| arrow_from(Expr::Identifier(parameter.name.clone()), lambda.body.as_ref().clone()))
+}
+
+/// `column -> body`, from left to right: the parser took all that follows for the lambda's body.
+fn arrow_from(column: Expr, body: Expr) -> Expr {
+    use BinaryOperator as B;
+    match arrow_operands(&body).unwrap_or(body) {
+        Expr::BinaryOp { left, op: op @ (B::Arrow | B::LongArrow | B::And | B::Or), right } => {
+            Expr::BinaryOp { left: Box::new(arrow_from(column, *left)), op, right }
+        }
+        other => Expr::BinaryOp { left: Box::new(column), op: B::Arrow, right: Box::new(other) },
+    }
 }
 
 /// The function of a part of time that the library's `date_part` does not have, or has otherwise.

@@ -1,7 +1,7 @@
-//! DESCRIBE and SUMMARIZE as queries, also in the place of a table: `FROM (DESCRIBE t)`, `FROM (SUMMARIZE SELECT …)`.
+//! DESCRIBE, SUMMARIZE and SHOW as queries, also in the place of a table or of a query: `FROM (DESCRIBE t)`, `CREATE TABLE s AS SUMMARIZE t`.
 //!
 //! # Known limitation
-//! They do not see the common table expressions of the query that they stand in. SUMMARIZE leaves out the least and the greatest of
+//! SUMMARIZE leaves out the least and the greatest of
 //! lists, structs and blobs; its quantiles and its number of different values are estimates.
 
 use arrow::datatypes::{DataType, Field, FieldRef};
@@ -9,12 +9,13 @@ use datafusion_sql::sqlparser::tokenizer::{Span as Place, Token, TokenWithSpan};
 
 use super::Prepared;
 use super::relations::Tables;
+use super::visible::Visible;
 use super::words::{Tokens, Words, made, quoted, text_literal};
 use crate::error::{Error, Result};
 use crate::expr::types::sql_type_name;
 use crate::session::names::Name;
 
-/// Puts queries in the places of DESCRIBE and SUMMARIZE behind a parenthesis.
+/// Puts queries in the places of DESCRIBE, SUMMARIZE and SHOW behind a parenthesis, behind the AS of a CREATE, and at the beginning.
 pub(super) fn put(tokens: Tokens, tables: &dyn Tables) -> Result<Tokens> {
     let is_verb = |token: &TokenWithSpan| verb(&Words::new(std::slice::from_ref(token))).is_some();
     if !tokens.iter().any(is_verb) {
@@ -22,26 +23,35 @@ pub(super) fn put(tokens: Tokens, tables: &dyn Tables) -> Result<Tokens> {
     }
     let tokens = super::words::solid(tokens);
     let mut words = Words::new(&tokens);
+    let creates = words.peek() == "CREATE";
     let mut put = Tokens::with_capacity(tokens.len());
+    let mut visible = Visible::default();
+    if let Some(verb) = verb(&words).filter(|verb| *verb != "SHOW") {
+        let place = words.place();
+        words.accept(verb);
+        return query(verb, words.rest(), &visible, place, tables);
+    }
     while let Some(token) = words.rest().first() {
-        let opens = token.token == Token::LParen;
+        visible.read(&put, words.rest());
+        let is_as = creates && visible.is_outermost() && words.peek() == "AS";
+        let opens = token.token == Token::LParen || is_as;
         put.push(token.clone());
-        words.accept_sign(&token.token);
+        words = Words::new(words.rest().get(1..).unwrap_or_default());
         // A call such as `f(describe)` is followed by a parenthesis or a comma, and a column by an operator.
         if let (true, Some(verb)) = (opens, verb(&words))
             && words.rest().get(1).is_some_and(begins)
         {
             let place = words.place();
             words.accept(verb);
-            let body = words.until_sign(&Token::RParen);
-            put.extend(self::query(verb, body, place, tables)?);
+            let body = if is_as { words.take_rest() } else { words.until_sign(&Token::RParen) };
+            put.extend(self::query(verb, body, &visible, place, tables)?);
         }
     }
     Ok(put)
 }
 
 fn verb(words: &Words) -> Option<&'static str> {
-    ["DESCRIBE", "DESC", "SUMMARIZE"].into_iter().find(|verb| words.peek() == *verb)
+    ["DESCRIBE", "DESC", "SUMMARIZE", "SHOW"].into_iter().find(|verb| words.peek() == *verb)
 }
 
 /// Whether a table or a query may begin so.
@@ -49,25 +59,44 @@ fn begins(token: &TokenWithSpan) -> bool {
     matches!(token.token, Token::Word(_) | Token::SingleQuotedString(_) | Token::LParen)
 }
 
-/// The query that DESCRIBE or SUMMARIZE of `body`, a table or a query, stands for.
+/// The query that DESCRIBE, SUMMARIZE or SHOW of `body`, a table or a query, stands for.
 ///
 /// # Errors
 /// Those of planning `body`.
-pub(crate) fn query(verb: &str, body: &[TokenWithSpan], place: Place, tables: &dyn Tables) -> Result<Tokens> {
+pub(crate) fn query(
+    verb: &str,
+    body: &[TokenWithSpan],
+    visible: &Visible,
+    place: Place,
+    tables: &dyn Tables,
+) -> Result<Tokens> {
     if body.is_empty() {
         return Err(Words::new(body).unexpected("a table or a query"));
     }
+    let mut words = Words::new(body);
+    if verb == "SHOW" && (words.accept("TABLES") || words.accept("ALL TABLES")) && words.is_empty() {
+        return made(if body.len() == 1 { TABLES } else { ALL_TABLES }, place);
+    }
     let rows = rows(body, place)?;
-    let plan = Prepared::of_tokens(rows.clone(), tables)?.query_plan()?;
+    let plan = Prepared::of_tokens(visible.before(&rows, place)?, tables)?.query_plan()?;
     let fields: Vec<FieldRef> = plan.schema().fields().iter().cloned().collect();
     if fields.is_empty() {
         return Err(Error::not_supported(format_args!("{verb} of what has no columns")));
     }
     match verb {
         "SUMMARIZE" => summarized(&fields, rows, place),
-        _ => described(&fields, table_of(body).as_ref(), place, tables),
+        _ => described(&fields, table_of(body).filter(|table| !visible.has(table)).as_ref(), place, tables),
     }
 }
+
+/// The names that SHOW TABLES gives.
+const TABLES: &str =
+    "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = current_schema() ORDER BY name";
+
+/// What SHOW ALL TABLES gives.
+pub(crate) const ALL_TABLES: &str = "SELECT table_catalog AS database, table_schema AS schema, table_name AS name, \
+    list(column_name ORDER BY ordinal_position) AS column_names, list(data_type ORDER BY ordinal_position) AS column_types, \
+    false AS temporary FROM information_schema.columns GROUP BY ALL ORDER BY schema, name";
 
 /// The table that the words name, where they are no query.
 fn table_of(body: &[TokenWithSpan]) -> Option<Name> {

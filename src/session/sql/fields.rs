@@ -7,7 +7,7 @@ use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFie
 use datafusion_expr::{Expr, ExprSchemable, GetFieldAccess, cast, lit};
 use datafusion_functions::expr_fn::get_field;
 
-use crate::batch::logical::is_enum;
+use crate::batch::logical::{JSON, is_enum};
 use crate::expr::{coercion, functions};
 
 /// Plans field access by the type that is accessed; everything else it leaves to the planners behind it.
@@ -21,6 +21,10 @@ impl ExprPlanner for FieldPlanner {
         schema: &DFSchema,
     ) -> Result<PlannerResult<RawFieldAccessExpr>> {
         let access = match access.expr.get_type(schema)? {
+            json if json == JSON => match part_of_json(&access.expr, &access.field_access)? {
+                Some(part) => return Ok(PlannerResult::Planned(part)),
+                None => access,
+            },
             label if is_enum(&label) => {
                 RawFieldAccessExpr { expr: cast(access.expr, DataType::Utf8View), field_access: access.field_access }
             }
@@ -66,6 +70,10 @@ impl ExprPlanner for FieldPlanner {
         let mut expr = Expr::Column(Column::from((qualifier, field)));
         let mut data_type = field.data_type().clone();
         for name in nested_names {
+            if data_type == JSON {
+                expr = extracted(expr, lit(key_path(name)))?;
+                continue;
+            }
             let inner = spelled(&data_type, name).cloned();
             let spelling = inner.as_ref().map_or(name.as_str(), |inner| inner.name());
             expr = get_field(expr, spelling);
@@ -77,9 +85,37 @@ impl ExprPlanner for FieldPlanner {
 
 /// A call of floe's own function.
 fn called<T>(name: &str, arguments: Vec<Expr>) -> Result<PlannerResult<T>> {
+    own_call(name, arguments).map(PlannerResult::Planned)
+}
+
+fn own_call(name: &str, arguments: Vec<Expr>) -> Result<Expr> {
     match functions().scalar.get(name) {
-        Some(function) => Ok(PlannerResult::Planned(function.call(arguments))),
+        Some(function) => Ok(function.call(arguments)),
         None => internal_err!("there is no function {name}"),
+    }
+}
+
+/// What `json.key`, `json['key']` and `json[0]` are of JSON.
+fn part_of_json(json: &Expr, access: &GetFieldAccess) -> Result<Option<Expr>> {
+    let step = match access {
+        GetFieldAccess::NamedStructField { name: ScalarValue::Utf8(Some(key)) | ScalarValue::Utf8View(Some(key)) } => {
+            lit(key_path(key))
+        }
+        GetFieldAccess::ListIndex { key } => key.as_ref().clone(),
+        _ => return Ok(None),
+    };
+    extracted(json.clone(), step).map(Some)
+}
+
+fn extracted(json: Expr, step: Expr) -> Result<Expr> {
+    own_call("json_extract", vec![json, step])
+}
+
+/// The path of one key, whatever it is made of.
+fn key_path(key: &str) -> String {
+    match key.contains('"') {
+        true => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+        false => format!("$.\"{key}\""),
     }
 }
 

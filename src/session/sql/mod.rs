@@ -52,6 +52,7 @@ mod stars;
 mod suggest;
 mod table_function;
 mod types;
+pub(crate) mod visible;
 pub(crate) mod words;
 
 use arrow::datatypes::Schema;

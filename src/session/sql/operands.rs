@@ -31,12 +31,12 @@ pub(super) fn agreed(operation: RawBinaryExpr, schema: &DFSchema) -> Result<RawB
     let is_plain = |data_type: &DataType| !data_type.is_nested() || is_enum(data_type);
     let is_text = |data_type: &DataType| data_type.is_string() || data_type.is_null() || is_enum(data_type);
     let types = match &op {
-        B::Eq | B::NotEq | B::Lt | B::LtEq | B::Gt | B::GtEq => coercion::agreed(&[&left, &right]),
+        B::Eq | B::NotEq | B::Lt | B::LtEq | B::Gt | B::GtEq => coercion::compared(&[&left, &right]),
         B::Custom(op) if [IS_DISTINCT_FROM, IS_NOT_DISTINCT_FROM].contains(&op.as_str()) => {
-            coercion::agreed(&[&left, &right])
+            coercion::compared(&[&left, &right])
         }
         B::StringConcat if is_plain(&left) && is_plain(&right) => Some(DataType::Utf8View),
-        // All other operators that take labels take them for texts.
+        // All other operators that take labels and JSON take them for texts.
         B::Plus | B::Minus | B::Multiply | B::Divide | B::Modulo => None,
         _ if is_text(&left) && is_text(&right) => Some(DataType::Utf8View),
         _ => None,

@@ -53,7 +53,7 @@ impl FileCall {
 }
 
 /// Names of all table functions, for did-you-mean.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 24] = [
     "glob",
     "read_text",
     "read_blob",
@@ -71,6 +71,9 @@ const NAMES: [&str; 21] = [
     "read_json_auto",
     "read_ndjson",
     "read_ndjson_auto",
+    "read_json_objects",
+    "read_json_objects_auto",
+    "read_ndjson_objects",
     "sniff_csv",
     "read_arrow",
     "read_ipc",
@@ -98,9 +101,15 @@ pub(crate) fn format_of(name: &str) -> Option<Format> {
         "read_csv" | "read_csv_auto" | "sniff_csv" => Some(Format::Csv),
         "read_parquet" | "parquet_scan" | "parquet_metadata" | "parquet_schema" => Some(Format::Parquet),
         "read_json" | "read_json_auto" | "read_ndjson" | "read_ndjson_auto" => Some(Format::Json),
+        name if reads_whole_values(name) => Some(Format::Json),
         "read_arrow" | "read_ipc" | "read_feather" => Some(Format::Arrow),
         _ => None,
     }
+}
+
+/// Whether a table function of that name gives every value of a JSON file as it is, in one column.
+fn reads_whole_values(name: &str) -> bool {
+    matches!(name, "read_json_objects" | "read_json_objects_auto" | "read_ndjson_objects")
 }
 
 /// What a table function asks of files that are of no format.
@@ -111,7 +120,13 @@ pub(crate) fn asks_of_any_file(name: &str) -> bool {
 /// Reads the arguments: first the glob or the list of globs, then `name => value`, `name = value` or `name := value`.
 pub(crate) fn file_call(name: &str, format: Option<Format>, arguments: &[FunctionArg]) -> Result<FileCall> {
     let mut patterns = None;
+    let lower = name.to_lowercase();
     let mut options = Options::new();
+    if reads_whole_values(&lower) {
+        let column = ("json".to_string(), OptionValue::Text("JSON".to_string()));
+        options.insert("columns".to_string(), OptionValue::Struct(vec![column]));
+        options.insert("records".to_string(), OptionValue::Bool(false));
+    }
     for argument in arguments {
         match named(argument) {
             Some((option, value)) => {
@@ -130,7 +145,7 @@ pub(crate) fn file_call(name: &str, format: Option<Format>, arguments: &[Functio
     }
     match patterns {
         Some(patterns) if !patterns.is_empty() => {
-            let about = match name.to_lowercase().as_str() {
+            let about = match lower.as_str() {
                 "sniff_csv" => About::Dialect,
                 "parquet_metadata" => About::Chunks,
                 "parquet_schema" => About::Nodes,

@@ -16,7 +16,7 @@ use datafusion_sql::sqlparser::ast::{
 use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::suggest;
-use crate::batch::logical::UUID;
+use crate::batch::logical::{JSON, UUID};
 use crate::error::{Code, Error};
 use crate::expr::types::{HUGEINT, UHUGEINT, enumeration, sql_type_from_name};
 use crate::session::definitions::Defined;
@@ -90,6 +90,7 @@ impl Types {
             S::Blob(_) | S::Binary(_) | S::Varbinary(_) | S::Bytea => DataType::BinaryView,
             S::Character(_) | S::CharacterVarying(_) | S::CharVarying(_) | S::Nvarchar(_) => DataType::Utf8View,
             S::Uuid => UUID,
+            S::JSON => JSON,
             S::Enum(members, None) => enumerated(members)?,
             S::UHugeInt | S::UInt128 => UHUGEINT,
             S::Custom(name, arguments) if arguments.is_empty() => self.named(&name.to_string())?,
@@ -157,7 +158,7 @@ fn invalid(message: &str) -> DataFusionError {
 }
 
 fn unknown(name: &str) -> DataFusionError {
-    const KNOWN: [&str; 16] = [
+    const KNOWN: [&str; 17] = [
         "boolean",
         "tinyint",
         "smallint",
@@ -173,6 +174,7 @@ fn unknown(name: &str) -> DataFusionError {
         "timestamp",
         "interval",
         "uuid",
+        "json",
         "enum",
     ];
     let error = Error::new(Code::InvalidQuery, format!("there is no type named \"{}\"", name.to_lowercase()));

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, ListBuilder, StringBuilder};
-use arrow::datatypes::FieldRef;
+use arrow::datatypes::{DataType, FieldRef};
 use arrow::record_batch::RecordBatch;
 use datafusion_expr::LogicalPlanBuilder;
 use datafusion_sql::sqlparser::ast::{CopySource, CopyTarget, Ident, ObjectName, Statement};
@@ -14,7 +14,7 @@ use datafusion_sql::sqlparser::ast::{CopySource, CopyTarget, Ident, ObjectName, 
 use self::options::{CopyOptions, Settings, bad_format, format_named, format_of, no_format};
 use super::{Running, not_supported};
 use crate::batch::MemorySource;
-use crate::batch::logical::is_logical;
+use crate::batch::logical::{JSON, is_logical};
 use crate::error::{Error, Result};
 use crate::expr::types::{UHUGEINT, sql_type_name};
 use crate::ops::write::WriteFormat;
@@ -75,21 +75,25 @@ impl Running<'_> {
             }
         }
         let columns_of_table = format!("SELECT {} FROM {table_name}", names(columns));
+        let typed = |read: fn(&DataType) -> String| -> Result<String> {
+            let fields = self.session.sql(&columns_of_table)?;
+            let column = |field: &FieldRef| format!("{}: {}", quoted(field.name()), quoted(&read(field.data_type())));
+            let types = fields.plan().schema().fields().iter().map(column).collect::<Vec<_>>().join(", ");
+            Ok(format!(", columns => {{{types}}}"))
+        };
         let function = match format.or_else(|| format_of(Path::new(filename))) {
             Some(WriteFormat::Csv) => {
                 // The table's types count, not those that the values look like.
-                let fields = self.session.sql(&columns_of_table)?;
-                let column = |field: &FieldRef| {
-                    // INSERT makes more of texts than the reader.
-                    let is_read = !is_logical(field.data_type()) && *field.data_type() != UHUGEINT;
-                    let read = if is_read { sql_type_name(field.data_type()) } else { "VARCHAR".to_string() };
-                    format!("{}: {}", quoted(field.name()), quoted(&read))
-                };
-                let types = fields.plan().schema().fields().iter().map(column).collect::<Vec<_>>().join(", ");
-                options += &format!(", columns => {{{types}}}");
+                options += &typed(type_in_csv)?;
                 "read_csv"
             }
-            Some(WriteFormat::Json) => "read_json",
+            Some(WriteFormat::Json) => {
+                let fields = self.session.sql(&columns_of_table)?;
+                if fields.plan().schema().fields().iter().any(|field| has_json(field.data_type())) {
+                    options += &typed(type_in_json)?;
+                }
+                "read_json"
+            }
             Some(WriteFormat::Parquet) => "read_parquet",
             Some(WriteFormat::Arrow | WriteFormat::ArrowStream) => "read_arrow",
             None => return Err(no_format(Path::new(filename))),
@@ -139,6 +143,29 @@ impl Running<'_> {
         let table = StoredTable::new(Arc::new(MemorySource::new(batch.schema(), vec![batch])));
         let plan = LogicalPlanBuilder::scan("answer", Arc::new(table), None)?.build()?;
         Ok(DataFrame::new(self.session.clone(), plan))
+    }
+}
+
+/// The type in which a column of a table is read from CSV: INSERT makes more of texts than the reader.
+fn type_in_csv(data_type: &DataType) -> String {
+    let is_read = !is_logical(data_type) && *data_type != UHUGEINT;
+    if is_read { sql_type_name(data_type) } else { "VARCHAR".to_string() }
+}
+
+/// The same from JSON, of which a cast makes everything.
+fn type_in_json(data_type: &DataType) -> String {
+    let is_read = matches!(data_type, DataType::Boolean | DataType::Utf8View | DataType::Date32)
+        || data_type.is_signed_integer()
+        || data_type.is_floating();
+    sql_type_name(if is_read { data_type } else { &JSON })
+}
+
+/// Whether the values have JSON in them.
+fn has_json(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Struct(fields) => fields.iter().any(|field| has_json(field.data_type())),
+        DataType::List(item) | DataType::FixedSizeList(item, _) | DataType::Map(item, _) => has_json(item.data_type()),
+        other => *other == JSON,
     }
 }
 

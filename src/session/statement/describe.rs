@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::session::names::Name;
 use crate::session::scope::Scope;
 use crate::session::sql::facts;
+use crate::session::sql::visible::Visible;
 use crate::session::sql::words::{Tokens, Words, made};
 use crate::session::{DataFrame, Session};
 
@@ -52,36 +53,32 @@ pub(super) fn query(session: &Session, mut words: Words) -> Result<Option<Tokens
     let place = words.place();
     let scope = Scope::new(session.engine());
     if words.accept("SUMMARIZE") {
-        return facts::query("SUMMARIZE", words.rest(), place, &scope).map(Some);
+        return facts::query("SUMMARIZE", words.rest(), &Visible::default(), place, &scope).map(Some);
     }
     if words.accept("DESCRIBE") || words.accept("DESC") {
         if words.is_empty() {
             return made("SHOW TABLES", place).map(Some);
         }
         words.accept("TABLE");
-        return facts::query("DESCRIBE", words.rest(), place, &scope).map(Some);
+        return facts::query("DESCRIBE", words.rest(), &Visible::default(), place, &scope).map(Some);
     }
     words.expect("SHOW")?;
     if words.accept("COLUMNS FROM") || words.accept("COLUMNS IN") {
-        return facts::query("DESCRIBE", words.rest(), place, &scope).map(Some);
+        return facts::query("DESCRIBE", words.rest(), &Visible::default(), place, &scope).map(Some);
     }
     if words.accept("ALL TABLES") {
         words.end()?;
-        return made(ALL_TABLES, place).map(Some);
+        return made(facts::ALL_TABLES, place).map(Some);
     }
     if words.accept("SCHEMAS") || words.accept("DATABASES") {
         words.end()?;
         return made("SELECT schema_name FROM information_schema.schemata", place).map(Some);
     }
     match is_table(session, words.rest()) {
-        true => facts::query("DESCRIBE", words.rest(), place, &scope).map(Some),
+        true => facts::query("DESCRIBE", words.rest(), &Visible::default(), place, &scope).map(Some),
         false => Ok(None),
     }
 }
-
-const ALL_TABLES: &str = "SELECT table_catalog AS database, table_schema AS schema, table_name AS name, \
-    list(column_name ORDER BY ordinal_position) AS column_names, list(data_type ORDER BY ordinal_position) AS column_types, \
-    false AS temporary FROM information_schema.columns GROUP BY ALL ORDER BY schema, name";
 
 /// Whether the words name a table, or a query rather than a setting.
 fn is_table(session: &Session, words: &[TokenWithSpan]) -> bool {

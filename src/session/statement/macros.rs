@@ -40,6 +40,7 @@ pub(super) fn create(session: &Session, mut words: Words, replace: bool) -> Noth
         let key = definition.name.to_lowercase();
         let taken = defined.macros.contains_key(&key);
         if !taken || replace {
+            defined.remove_macro(&key);
             defined.macros.insert(key, Arc::new(definition));
         }
         taken && !replace
@@ -110,7 +111,7 @@ pub(super) fn drop(session: &Session, mut words: Words) -> Nothing {
         words.accept("RESTRICT");
     }
     words.end()?;
-    let gone = session.engine().definitions.change(|defined| defined.macros.remove(&name.to_lowercase()).is_some());
+    let gone = session.engine().definitions.change(|defined| defined.remove_macro(&name.to_lowercase()));
     if !gone && !if_exists {
         return Err(Error::new(Code::UnknownFunction, format!("there is no macro named \"{name}\"")).span(span));
     }

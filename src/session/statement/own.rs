@@ -5,8 +5,8 @@ use datafusion_sql::sqlparser::ast::Statement;
 use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::{
-    Running, alter, change, describe, insert, macros, merge, prepared, refused, rules, run_tokens, schemas, types,
-    variables,
+    Running, alter, change, comments, describe, insert, macros, merge, prepared, refused, rules, run_tokens, schemas,
+    types, variables,
 };
 use crate::error::{Error, Result};
 use crate::session::scope::Scope;
@@ -37,6 +37,7 @@ pub(super) fn run(session: &Session, sql: &str, tokens: &[TokenWithSpan]) -> Res
         "CREATE" => return create(session, sql, tokens),
         "DROP" => return drop(session, words),
         "ALTER" => return alter(session, words),
+        "COMMENT" => comments::comment(session, words)?,
         "USE" => schemas::use_schema(session, words)?,
         "PREPARE" => prepared::prepare(session, words)?,
         "EXECUTE" => run_tokens(session, sql, prepared::executed(session, words)?)?,

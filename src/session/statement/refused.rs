@@ -15,7 +15,7 @@ const FILES: &str =
 const SEQUENCE: &str = "number rows with row_number() OVER () or with range";
 const NO_USERS: &str = "whoever can run floe can read the files that the process can read";
 
-const REFUSALS: [Refusal; 48] = [
+const REFUSALS: [Refusal; 47] = [
     ("BEGIN", "a transaction", TRANSACTION),
     ("START TRANSACTION", "a transaction", TRANSACTION),
     ("COMMIT", "a transaction", TRANSACTION),
@@ -52,7 +52,6 @@ const REFUSALS: [Refusal; 48] = [
     ("LOAD", "an extension", NO_EXTENSIONS),
     ("UPDATE EXTENSIONS", "an extension", NO_EXTENSIONS),
     ("CREATE EXTENSION", "an extension", NO_EXTENSIONS),
-    ("COMMENT ON", "COMMENT ON", "write it into the statement that makes the table: -- comment"),
     ("REPLACE", "REPLACE INTO", "tables have no keys: DELETE the rows that are there first"),
     ("GRANT", "GRANT", NO_USERS),
     ("REVOKE", "REVOKE", NO_USERS),

@@ -32,6 +32,7 @@ pub(super) fn create(session: &Session, mut words: Words, replace: bool) -> Noth
         let key = name.to_lowercase();
         let taken = defined.types.contains_key(&key);
         if !taken || replace {
+            defined.remove_type(&key);
             defined.types.insert(key, (name.clone(), data_type));
         }
         taken && !replace
@@ -90,7 +91,7 @@ pub(super) fn drop(session: &Session, mut words: Words) -> Nothing {
         words.accept("RESTRICT");
     }
     words.end()?;
-    let gone = session.engine().definitions.change(|defined| defined.types.remove(&name.to_lowercase()).is_some());
+    let gone = session.engine().definitions.change(|defined| defined.remove_type(&name.to_lowercase()));
     if !gone && !if_exists {
         return Err(Error::new(Code::InvalidQuery, format!("there is no type named \"{name}\"")).span(span));
     }

@@ -109,13 +109,16 @@ fn keys_of_these_types_are_spilled() {
         let session = Session::builder().threads(2).memory_limit(limit).build().unwrap();
         session.sql("CREATE TYPE digit AS ENUM ('b', 'a', 'd', 'c')").unwrap();
         let make = "CREATE TABLE t AS SELECT n, md5((n % 150000)::VARCHAR)::UUID AS i, \
-                    enum_range(NULL::digit)[n % 4 + 1]::digit AS e FROM range(300000) r(n)";
+                    enum_range(NULL::digit)[n % 4 + 1]::digit AS e, {'number': n % 150000}::JSON AS j FROM range(300000) r(n)";
         session.sql(make).unwrap();
         [
             "SELECT count(*)::VARCHAR, max(e)::VARCHAR FROM (SELECT i, e, count(*) FROM t GROUP BY i, e)",
             "SELECT md5(string_agg(i::VARCHAR || e::VARCHAR, '')) FROM (SELECT i, e FROM t ORDER BY e, i LIMIT 100000)",
             "SELECT md5(string_agg(i::VARCHAR, '')) FROM (SELECT i FROM t ORDER BY e DESC, i, n OFFSET 299000)",
             "SELECT count(*)::VARCHAR FROM t a JOIN t b ON a.i = b.i AND a.e = b.e",
+            "SELECT count(*)::VARCHAR, min(j)::VARCHAR, any_value(typeof(j)) FROM (SELECT j, count(*) FROM t GROUP BY j)",
+            "SELECT md5(string_agg(j, '')), any_value(typeof(j)) FROM (SELECT j FROM t ORDER BY j, n LIMIT 100000)",
+            "SELECT count(*)::VARCHAR, any_value(typeof(a.j)) FROM t a JOIN t b ON a.j = b.j AND a.n <> b.n",
             "SELECT sum(r)::VARCHAR FROM (SELECT row_number() OVER (PARTITION BY e ORDER BY i, n) % 97 AS r FROM t)",
         ]
         .map(|sql| row(&session, sql))

@@ -12,7 +12,7 @@ use arrow::datatypes::DataType;
 use datafusion_common::{Result as DataFusionResult, ScalarValue, internal_err};
 use datafusion_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
-use crate::batch::logical::{is_blob, is_enum, is_logical};
+use crate::batch::logical::{is_blob, is_logical, reads_as_text};
 use crate::error::{Code, Error};
 use crate::expr::types::sql_type_name;
 
@@ -173,7 +173,7 @@ fn cast_cost(from: &DataType, to: &DataType) -> Option<u32> {
     if from == to {
         return Some(0);
     }
-    if is_enum(from) {
+    if reads_as_text(from) {
         return to.is_string().then_some(4);
     }
     if to.equals_datatype(from) || (from.is_string() && to.is_string()) || (is_blob(from) && is_blob(to)) {

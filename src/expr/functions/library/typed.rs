@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array,
     FixedSizeBinaryArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array,
-    IntervalMonthDayNanoArray, ListArray, StringViewArray, Time64MicrosecondArray, TimestampMicrosecondArray,
+    IntervalMonthDayNanoArray, LargeStringArray, ListArray, StringViewArray, Time64MicrosecondArray, TimestampMicrosecondArray,
     TimestampNanosecondArray, UInt64Array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
@@ -18,7 +18,7 @@ use arrow::datatypes::{DataType, Field, IntervalMonthDayNano, IntervalUnit, Time
 use datafusion_common::{DataFusionError, Result as DataFusionResult, internal_err};
 
 use super::function::{Arguments, Overload};
-use crate::batch::logical::{UUID, uuids};
+use crate::batch::logical::{JSON, UUID, uuids};
 use crate::error::Error;
 
 /// A type of argument.
@@ -278,6 +278,20 @@ impl Output for Identifier {
 
     fn array(values: Vec<Option<Self>>) -> DataFusionResult<ArrayRef> {
         Ok(uuids(values.into_iter().map(|value| value.map(|value| value.0)))?)
+    }
+}
+
+/// A text that is JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Json(pub String);
+
+impl Output for Json {
+    fn data_type() -> DataType {
+        JSON
+    }
+
+    fn array(values: Vec<Option<Self>>) -> DataFusionResult<ArrayRef> {
+        Ok(Arc::new(LargeStringArray::from_iter(values.into_iter().map(|value| value.map(|value| value.0)))))
     }
 }
 

@@ -10,7 +10,7 @@ use super::{Columns, Described, count};
 use crate::error::Result;
 use crate::expr::types::sql_type_name;
 use crate::scan::merge::logical_schema;
-use crate::scan::parquet::uuids::with_uuids;
+use crate::scan::parquet::extensions::with_extensions;
 
 /// A node of a file's schema.
 struct Node<'a> {
@@ -28,7 +28,7 @@ pub(super) fn batch(files: &[Described]) -> Result<RecordBatch> {
         let metadata = file.metadata.file_metadata();
         let schema = parquet_to_arrow_schema(metadata.schema_descr(), metadata.key_value_metadata())
             .or_else(|_| parquet_to_arrow_schema(metadata.schema_descr(), None));
-        let schema = schema.map(|schema| logical_schema(&with_uuids(&schema, metadata.schema_descr())));
+        let schema = schema.map(|schema| logical_schema(&with_extensions(&schema, metadata.schema_descr())));
         let fields = schema.map(|schema| schema.fields().clone()).unwrap_or_default();
         let (mut walk, root) = (Walk { file: file.path.as_str(), nodes: Vec::new() }, metadata.schema());
         walk.push(root, None);

@@ -142,8 +142,9 @@ fn typed(column: &ColumnDescriptor, data_type: &DataType, nullable: bool) -> Opt
         {
             fixed!(DecimalBytes<Decimal128Type>, usize::try_from(column.type_length()).ok()?)
         }
-        (Type::BYTE_ARRAY, DataType::Utf8View) => Box::new(Leaf::new(Variable { is_text: true }, nullable)),
-        (Type::BYTE_ARRAY, DataType::BinaryView) => Box::new(Leaf::new(Variable { is_text: false }, nullable)),
+        (Type::BYTE_ARRAY, DataType::Utf8View | DataType::LargeUtf8 | DataType::BinaryView) => {
+            Box::new(Leaf::new(Variable { data_type: data_type.clone() }, nullable))
+        }
         _ => return None,
     })
 }

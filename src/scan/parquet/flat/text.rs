@@ -5,12 +5,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BinaryViewArray, StringViewArray, make_view};
+use arrow::array::{ArrayRef, BinaryViewArray, LargeStringArray, StringViewArray, make_view};
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
+use arrow::datatypes::DataType;
 use bytes::Bytes;
 
 use super::hybrid::damaged;
 use super::physical::{Chosen, Physical, gathered};
+use crate::batch::logical::JSON;
 use crate::error::Result;
 
 /// A text of so many bytes lies in its view.
@@ -28,8 +30,8 @@ const BLOCK_BYTES: usize = 64 * 1024;
 /// Values of their own lengths.
 #[derive(Debug)]
 pub(super) struct Variable {
-    /// Whether they are texts, and must be UTF-8.
-    pub(super) is_text: bool,
+    /// Texts, which must be UTF-8, among them JSON; or bytes.
+    pub(super) data_type: DataType,
 }
 
 /// Values of a page: where they begin and how long they are, row by row.
@@ -172,7 +174,7 @@ impl Variable {
     /// That the values are UTF-8. Lengths under 128 are ASCII themselves, and no character goes on across one: then all
     /// bytes can be looked at at once.
     fn check(&self, page: &[u8], places: &[(u32, u32)]) -> Result<()> {
-        if !self.is_text {
+        if !self.data_type.is_string() {
             return Ok(());
         }
         let (Some((first, _)), Some((last, length))) = (places.first(), places.last()) else { return Ok(()) };
@@ -248,10 +250,11 @@ impl Physical for Variable {
     fn finish(&self, mut output: Views, nulls: Option<NullBuffer>) -> Result<ArrayRef> {
         output.seal();
         let views = ScalarBuffer::from(output.views);
-        if self.is_text {
+        if self.data_type.is_string() {
             // SAFETY: every view was made of a text that lies at its place in its block, or in the view itself, and all
             // texts of a page or dictionary have been checked to be UTF-8.
-            return Ok(Arc::new(unsafe { StringViewArray::new_unchecked(views, output.blocks, nulls) }));
+            let texts = unsafe { StringViewArray::new_unchecked(views, output.blocks, nulls) };
+            return Ok(if self.data_type == JSON { Arc::new(LargeStringArray::from_iter(&texts)) } else { Arc::new(texts) });
         }
         // SAFETY: as above; bytes need not be UTF-8.
         Ok(Arc::new(unsafe { BinaryViewArray::new_unchecked(views, output.blocks, nulls) }))

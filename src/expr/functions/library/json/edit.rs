@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::parse;
 use super::path::{Step, cached, index_in};
 use crate::error::{Error, Result};
 use crate::expr::functions::library::function::{Function, Overload, function};
-use crate::expr::functions::library::typed::{Text, row1, row2, row3, row4};
+use crate::expr::functions::library::typed::{Json, Text, row1, row2, row3, row4};
+use crate::expr::json::parse;
 
 /// The functions of this file.
 pub(super) fn functions() -> Vec<Function> {
@@ -15,12 +15,12 @@ pub(super) fn functions() -> Vec<Function> {
             let (mut value, new) = (parse(text)?, parse(new)?);
             cached(path, |path| {
                 put(&mut value, path.plain()?, new, create, replace);
-                Ok(value.to_string())
+                Ok(Json(value.to_string()))
             })
         })]
     };
     let merging = |merge: fn(&mut Value, Value)| -> [Overload; 3] {
-        let merged = move |texts: &[&str]| -> Result<String> {
+        let merged = move |texts: &[&str]| -> Result<Json> {
             let mut merged = Value::Object(Map::new());
             for (index, text) in texts.iter().enumerate() {
                 match index {
@@ -28,7 +28,7 @@ pub(super) fn functions() -> Vec<Function> {
                     _ => merge(&mut merged, parse(text)?),
                 }
             }
-            Ok(merged.to_string())
+            Ok(Json(merged.to_string()))
         };
         [
             row2::<Text, Text, _>(move |a, b| merged(&[a, b])),
@@ -37,7 +37,7 @@ pub(super) fn functions() -> Vec<Function> {
         ]
     };
     let changed = |change: fn(Value) -> Value| -> [Overload; 1] {
-        [row1::<Text, _>(move |text| Ok::<_, Error>(change(parse(text)?).to_string()))]
+        [row1::<Text, _>(move |text| Ok::<_, Error>(Json(change(parse(text)?).to_string())))]
     };
     vec![
         function("json_set", "json, path, value", "The JSON with the value at the path", edited(true, true)),
@@ -61,7 +61,7 @@ pub(super) fn functions() -> Vec<Function> {
                 let mut value = parse(text)?;
                 cached(path, |path| {
                     remove(&mut value, path.plain()?);
-                    Ok(value.to_string())
+                    Ok(Json(value.to_string()))
                 })
             })],
         ),

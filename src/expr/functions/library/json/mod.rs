@@ -1,8 +1,7 @@
-//! JSON, which is text: every function reads its argument, and says where it is malformed.
+//! JSON: every function takes texts, too, and says where they are malformed.
 //!
 //! # Known limitation
-//! JSON has no type of its own, so that JSON within `json_object` and the like is written as the text that it is. Numbers
-//! beyond 64 bits are read as doubles.
+//! Functions that change JSON, or compare its parts, read numbers beyond 64 bits as doubles.
 
 mod edit;
 mod path;
@@ -11,14 +10,16 @@ mod transform;
 mod tree;
 mod write;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use datafusion_expr::ScalarUDF;
 use serde_json::Value;
 
 use super::function::{Function, Overload, function};
-use super::typed::{Int, Returned, Text, Texts, row1, row2, texts_of};
-use crate::error::{Code, Error, Result};
+use super::typed::{Int, Json, Output, Text, Texts, row1, row2, texts_of};
+use crate::error::{Error, Result};
+use crate::expr::json::{Part, is_json, parse};
 use path::{Path, cached};
 
 /// The functions of this family.
@@ -37,37 +38,28 @@ pub(super) fn typed_by_value() -> Vec<Arc<ScalarUDF>> {
     transform::functions()
 }
 
-/// The value that a text holds.
-fn parse(text: &str) -> Result<Value> {
-    serde_json::from_str(text).map_err(|error| {
-        let message = format!("malformed JSON at column {}: {}", error.column(), sentence(&error));
-        Error::new(Code::InvalidCast, message)
-    })
-}
-
-/// What is wrong, without the place.
-fn sentence(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.split(" at line ").next().unwrap_or(&text).to_string()
-}
-
 /// A string as it is, everything else as JSON; NULL for null.
-fn as_text(value: &Value) -> Option<String> {
-    match value {
-        Value::Null => None,
-        Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
-    }
+fn as_text(part: Part) -> Result<Option<String>> {
+    if part.is_null() { Ok(None) } else { part.text().map(|text| Some(text.into_owned())) }
+}
+
+fn as_json(part: Part) -> Result<Option<Json>> {
+    Ok(Some(Json(part.json())))
+}
+
+/// The same, where it is neither made of parts nor null.
+fn as_value(part: Part) -> Result<Option<String>> {
+    let is_one = !part.is_null() && part.items().is_none() && part.entries().is_none();
+    Ok(is_one.then(|| part.json()))
 }
 
 fn extraction() -> Vec<Function> {
-    let json = |value: &Value| Some(value.to_string());
     vec![
         function(
             "json_extract json_extract_path",
             "json, path or place or paths",
             "The part of the JSON at the path, as JSON",
-            at_path(json),
+            at_path(as_json),
         ),
         function(
             "json_extract_string json_extract_path_text",
@@ -75,42 +67,44 @@ fn extraction() -> Vec<Function> {
             "The part of the JSON at the path; a string without its quotes",
             at_path(as_text),
         ),
-        function("#json_extract_all", "json, path", "All parts at a path with wildcards, as JSON", all_at_path(json)),
+        function("#json_extract_all", "json, path", "All parts at a path with wildcards, as JSON", all_at_path(as_json)),
         function("#json_extract_string_all", "json, path", "All parts at a path with wildcards", all_at_path(as_text)),
         function(
             "json_value",
-            "json, path",
+            "json, path or place or paths",
             "The number, string or boolean at the path, as JSON",
-            [row2::<Text, Text, _>(|text, path| {
-                let found = cached(path, |path| Ok(path.first(&parse(text)?).cloned()))?;
-                Ok::<_, Error>(
-                    found
-                        .filter(|value| !value.is_array() && !value.is_object() && !value.is_null())
-                        .map(|value| value.to_string()),
-                )
-            })],
+            at_path(as_value),
         ),
     ]
 }
 
-fn at_path(written: fn(&Value) -> Option<String>) -> Vec<Overload> {
-    let at =
-        move |text: &str, path: &Path| -> Result<Option<String>> { Ok(path.first(&parse(text)?).and_then(written)) };
+/// What is made of a part.
+type Made<R> = fn(Part) -> Result<Option<R>>;
+
+fn at_path<R: Output + 'static>(made: Made<R>) -> Vec<Overload> {
+    let at = move |text: &str, path: &Path| path.first(Part::of(text)?).map_or(Ok(None), made);
     vec![
         row2::<Text, Text, _>(move |text, path| cached(path, |path| at(text, path))),
         row2::<Text, Int, _>(move |text, place| at(text, &Path::of_place(place))),
-        row2::<Text, Texts, _>(move |text, paths| {
-            let value = parse(text)?;
-            let found = texts_of(&paths).map(|path| cached(path, |path| Ok(path.first(&value).and_then(written))));
-            found.collect::<Result<Vec<Option<String>>>>()
-        }),
+        at_paths(move |part| part.map_or(Ok(None), made)),
     ]
 }
 
-fn all_at_path(written: fn(&Value) -> Option<String>) -> Vec<Overload> {
+/// One that makes something of the parts at several paths.
+fn at_paths<R: Output + 'static>(
+    made: impl Fn(Option<Part>) -> Result<Option<R>> + Send + Sync + 'static,
+) -> Overload {
+    row2::<Text, Texts, _>(move |text, paths| {
+        let whole = Part::of(text)?;
+        let found = texts_of(&paths).map(|path| cached(path, |path| made(path.first(whole))));
+        found.collect::<Result<Vec<Option<R>>>>()
+    })
+}
+
+fn all_at_path<R: Output + 'static>(made: Made<R>) -> Vec<Overload> {
     vec![row2::<Text, Text, _>(move |text, path| {
-        let value = parse(text)?;
-        cached(path, |path| Ok(path.all(&value).into_iter().map(written).collect::<Vec<Option<String>>>()))
+        let whole = Part::of(text)?;
+        cached(path, |path| path.all(whole).into_iter().map(made).collect::<Result<Vec<Option<R>>>>())
     })]
 }
 
@@ -120,57 +114,49 @@ fn questions() -> Vec<Function> {
             "json",
             "text",
             "The JSON without spaces between its parts; an error where it is none",
-            [row1::<Text, _>(|text| parse(text).map(|value| value.to_string()))],
-        ),
-        function(
-            "#json",
-            "text",
-            "The text as it is; an error where it is no JSON",
-            [row1::<Text, _>(|text| parse(text).map(|_| text.to_string()))],
+            [row1::<Text, _>(|text| Part::of(text).map(|part| Json(part.json())))],
         ),
         function(
             "json_valid",
             "text",
             "Whether the text is JSON",
-            [row1::<Text, _>(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())],
+            [row1::<Text, _>(is_json)],
         ),
         function(
             "json_type",
-            "json[, path]",
+            "json[, path or paths]",
             "The type: OBJECT, ARRAY, VARCHAR, UBIGINT, BIGINT, DOUBLE, BOOLEAN or NULL",
-            of_part(|value| Some(structure::type_name(value).to_string())),
+            of_part(|part| Ok(Some(structure::name_of(part).to_string()))),
         ),
         function(
             "json_array_length",
-            "json[, path]",
+            "json[, path or paths]",
             "The number of values of an array, 0 of everything else",
-            of_part(|value| Some(value.as_array().map_or(0, Vec::len) as u64)),
+            of_part(|part| Ok(Some(part.items().map_or(0, |items| items.count() as u64)))),
         ),
         function(
             "json_keys",
-            "json[, path]",
+            "json[, path or paths]",
             "The keys of an object",
-            of_part(|value| {
-                Some(value.as_object().map(|object| object.keys().cloned().collect::<Vec<_>>()).unwrap_or_default())
+            of_part(|part| {
+                let keys = part.entries().into_iter().flatten().map(|(key, _)| key.text().map(Cow::into_owned));
+                keys.collect::<Result<Vec<String>>>().map(Some)
             }),
         ),
         function(
             "json_exists",
-            "json, path",
+            "json, path or paths",
             "Whether there is something at the path",
-            [row2::<Text, Text, _>(|text, path| cached(path, |path| Ok(path.first(&parse(text)?).is_some())))],
+            [
+                row2::<Text, Text, _>(|text, path| cached(path, |path| Ok(path.first(Part::of(text)?).is_some()))),
+                at_paths(|part| Ok(Some(part.is_some()))),
+            ],
         ),
         function(
             "json_contains",
             "json, part",
             "Whether the part is found anywhere in the JSON",
             [row2::<Text, Text, _>(|text, part| Ok::<_, Error>(contains(&parse(text)?, &parse(part)?)))],
-        ),
-        function(
-            "json_quote",
-            "value",
-            "The text as a string of JSON",
-            [row1::<Text, _>(|text| Value::String(text.to_string()).to_string())],
         ),
         function(
             "json_pretty",
@@ -189,18 +175,14 @@ fn questions() -> Vec<Function> {
     ]
 }
 
-/// Of the whole JSON, or of the part at a path.
-fn of_part<R: super::typed::Output + 'static>(value: fn(&Value) -> Option<R>) -> Vec<Overload>
-where
-    Option<R>: Returned,
-    Result<Option<R>, Error>: Returned,
-{
+/// Of the whole JSON, of the part at a path, or of those at several.
+fn of_part<R: Output + 'static>(value: Made<R>) -> Vec<Overload> {
     vec![
-        row1::<Text, _>(move |text| -> Result<Option<R>, Error> { Ok(value(&parse(text)?)) }),
-        row2::<Text, Text, _>(move |text, path| -> Result<Option<R>, Error> {
-            let whole = parse(text)?;
-            cached(path, |path| Ok(path.first(&whole).and_then(value)))
+        row1::<Text, _>(move |text| value(Part::of(text)?)),
+        row2::<Text, Text, _>(move |text, path| {
+            cached(path, |path| path.first(Part::of(text)?).map_or(Ok(None), value))
         }),
+        at_paths(move |part| part.map_or(Ok(None), value)),
     ]
 }
 

@@ -2,9 +2,8 @@
 
 use std::cell::RefCell;
 
-use serde_json::Value;
-
 use crate::error::{Code, Error, Result};
+use crate::expr::json::Part;
 
 /// The steps from the whole to a part.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,7 +70,7 @@ impl Path {
     }
 
     /// The first part at the path.
-    pub(super) fn first<'a>(&self, value: &'a Value) -> Option<&'a Value> {
+    pub(super) fn first<'a>(&self, value: Part<'a>) -> Option<Part<'a>> {
         let mut found = value;
         for (index, step) in self.0.iter().enumerate() {
             found = match step {
@@ -86,7 +85,7 @@ impl Path {
     }
 
     /// All parts at the path.
-    pub(super) fn all<'a>(&self, value: &'a Value) -> Vec<&'a Value> {
+    pub(super) fn all<'a>(&self, value: Part<'a>) -> Vec<Part<'a>> {
         let mut found = vec![value];
         for step in &self.0 {
             found = found.into_iter().flat_map(|value| step.all(value)).collect();
@@ -103,43 +102,43 @@ pub(super) fn index_in(place: i64, length: usize) -> Option<usize> {
 }
 
 impl Step {
-    fn into<'a>(&self, value: &'a Value) -> Option<&'a Value> {
+    fn into<'a>(&self, value: Part<'a>) -> Option<Part<'a>> {
         match self {
-            Step::Key(key) => value.as_object()?.get(key),
+            Step::Key(key) => entry(value, key),
+            Step::Place(place) if *place >= 0 => value.items()?.nth(usize::try_from(*place).ok()?),
             Step::Place(place) => {
-                let values = value.as_array()?;
-                values.get(index_in(*place, values.len())?)
+                let index = index_in(*place, value.items()?.count())?;
+                value.items()?.nth(index)
             }
-            Step::Either(text) => match value {
-                Value::Array(values) => values.get(text.parse::<usize>().ok()?),
-                other => other.as_object()?.get(text),
+            Step::Either(text) => match value.items() {
+                Some(mut items) => items.nth(text.parse().ok()?),
+                None => entry(value, text),
             },
             Step::AnyKey | Step::AnyPlace | Step::Deep => None,
         }
     }
 
-    fn all<'a>(&self, value: &'a Value) -> Vec<&'a Value> {
-        let inner = |value: &'a Value| -> Vec<&'a Value> {
-            match value {
-                Value::Array(values) => values.iter().collect(),
-                Value::Object(object) => object.values().collect(),
-                _ => Vec::new(),
-            }
-        };
-        match (self, value) {
-            (Step::AnyKey, Value::Object(_)) | (Step::AnyPlace, Value::Array(_)) => inner(value),
-            (Step::Deep, _) => {
+    fn all<'a>(&self, value: Part<'a>) -> Vec<Part<'a>> {
+        match self {
+            Step::AnyKey => value.entries().into_iter().flatten().map(|(_, value)| value).collect(),
+            Step::AnyPlace => value.items().into_iter().flatten().collect(),
+            Step::Deep => {
                 let mut found = vec![value];
                 let mut next = 0;
                 while let Some(value) = found.get(next).copied() {
-                    found.extend(inner(value));
+                    found.extend(Step::AnyKey.all(value).into_iter().chain(Step::AnyPlace.all(value)));
                     next += 1;
                 }
                 found
             }
-            (step, value) => step.into(value).into_iter().collect(),
+            step => step.into(value).into_iter().collect(),
         }
     }
+}
+
+/// The value of the first such key.
+fn entry<'a>(object: Part<'a>, wanted: &str) -> Option<Part<'a>> {
+    object.entries()?.find(|(key, _)| key.text().is_ok_and(|key| key == wanted)).map(|(_, value)| value)
 }
 
 /// Reads the steps behind `$`.
@@ -225,8 +224,7 @@ mod tests {
     use super::*;
 
     fn find(json: &str, path: &str) -> Option<String> {
-        let value: Value = serde_json::from_str(json).unwrap();
-        Path::of(path).unwrap().first(&value).map(Value::to_string)
+        Path::of(path).unwrap().first(Part::of(json).unwrap()).map(Part::json)
     }
 
     #[test]
@@ -237,17 +235,17 @@ mod tests {
         assert_eq!(find(r#"{"a": [1, 2]}"#, "/a/1").as_deref(), Some("2"));
         assert_eq!(find("[1, 2]", "$[-1]").as_deref(), Some("2"));
         assert_eq!(find("[1, 2]", "$[2]"), None);
-        let value: Value = serde_json::from_str(r#"{"a": {"x": 1}, "b": [{"x": 2}]}"#).unwrap();
-        assert_eq!(Path::of("$..x").unwrap().all(&value).len(), 2);
-        assert_eq!(Path::of("$.b[*].x").unwrap().all(&value).len(), 1);
+        let value = Part::of(r#"{"a": {"x": 1}, "b": [{"x": 2}]}"#).unwrap();
+        assert_eq!(Path::of("$..x").unwrap().all(value).len(), 2);
+        assert_eq!(Path::of("$.b[*].x").unwrap().all(value).len(), 1);
     }
 
     proptest! {
         #[test]
         fn no_path_makes_it_panic(path in "[$./a\\[\\]*#\"0-9-]{0,12}") {
-            let value: Value = serde_json::from_str(r#"{"a": [1, {"a": 2}]}"#).unwrap();
+            let value = Part::of(r#"{"a": [1, {"a": 2}]}"#).unwrap();
             if let Ok(path) = Path::of(&path) {
-                let _ = (path.first(&value), path.all(&value));
+                let _ = (path.first(value), path.all(value));
             }
         }
     }

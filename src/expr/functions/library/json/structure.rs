@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::parse;
 use crate::error::Error;
 use crate::expr::functions::library::function::{Function, function};
-use crate::expr::functions::library::typed::{Text, row1};
+use crate::expr::functions::library::typed::{Json, Text, row1};
+use crate::expr::json::{Part, parse};
 
 /// The functions of this file.
 pub(super) fn functions() -> Vec<Function> {
@@ -13,7 +13,7 @@ pub(super) fn functions() -> Vec<Function> {
         "json_structure",
         "json",
         "The types of the parts, as JSON",
-        [row1::<Text, _>(|text| Ok::<_, Error>(structure(&parse(text)?).to_string()))],
+        [row1::<Text, _>(|text| Ok::<_, Error>(Json(structure(&parse(text)?).to_string())))],
     )]
 }
 
@@ -28,6 +28,16 @@ pub(super) fn type_name(value: &Value) -> &'static str {
         Value::Number(number) if number.is_u64() => "UBIGINT",
         Value::Number(number) if number.is_i64() => "BIGINT",
         Value::Number(_) => "DOUBLE",
+    }
+}
+
+/// The same of a part.
+pub(super) fn name_of(part: Part) -> &'static str {
+    match part.raw().as_bytes().first() {
+        Some(b'"') => "VARCHAR",
+        Some(b'[') => "ARRAY",
+        Some(b'{') => "OBJECT",
+        _ => serde_json::from_str(part.raw()).map_or("DOUBLE", |value| type_name(&value)),
     }
 }
 

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, ListArray, StringViewArray, StructArray, UInt64Array};
+use arrow::array::{ArrayRef, AsArray, LargeStringArray, ListArray, StringViewArray, StructArray, UInt64Array};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion_common::Result as DataFusionResult;
 use serde_json::Value;
 
-use super::parse;
 use super::path::Path;
 use super::structure::type_name;
+use crate::batch::logical::JSON;
 use crate::error::Result;
 use crate::expr::functions::library::function::{Arguments, Function, Overload, function};
 use crate::expr::functions::library::typed::list_type;
+use crate::expr::json::{Part, parse};
 
 /// The functions of this file.
 pub(super) fn functions() -> Vec<Function> {
@@ -31,12 +32,13 @@ pub(super) fn functions() -> Vec<Function> {
 
 fn fields() -> Fields {
     let text = |name| Field::new(name, DataType::Utf8View, true);
+    let json = |name| Field::new(name, JSON, true);
     let number = |name| Field::new(name, DataType::UInt64, true);
     let fields = [
         text("key"),
-        text("value"),
+        json("value"),
         text("type"),
-        text("atom"),
+        json("atom"),
         number("id"),
         number("parent"),
         text("fullkey"),
@@ -105,10 +107,9 @@ impl Walk<'_> {
 }
 
 fn entries_of(text: &str, path: Option<&str>, deep: bool, entries: &mut Vec<Entry>) -> Result<()> {
-    let whole = parse(text)?;
     let path = path.unwrap_or("$");
-    if let Some(value) = Path::of(path)?.first(&whole) {
-        Walk { entries, next: 0, deep }.visit(value, None, (path, path), None, 0);
+    if let Some(part) = Path::of(path)?.first(Part::of(text)?) {
+        Walk { entries, next: 0, deep }.visit(&parse(part.raw())?, None, (path, path), None, 0);
     }
     Ok(())
 }
@@ -131,13 +132,15 @@ fn run(arguments: &Arguments, deep: bool) -> DataFusionResult<ArrayRef> {
     }
     let text =
         |of: fn(&Entry) -> Option<&str>| -> ArrayRef { Arc::new(StringViewArray::from_iter(entries.iter().map(of))) };
+    let json =
+        |of: fn(&Entry) -> Option<&str>| -> ArrayRef { Arc::new(LargeStringArray::from_iter(entries.iter().map(of))) };
     let number =
         |of: fn(&Entry) -> Option<u64>| -> ArrayRef { Arc::new(UInt64Array::from_iter(entries.iter().map(of))) };
     let columns = vec![
         text(|entry| entry.key.as_deref()),
-        text(|entry| Some(&entry.value)),
+        json(|entry| Some(&entry.value)),
         text(|entry| Some(entry.kind)),
-        text(|entry| entry.is_atom.then_some(entry.value.as_str())),
+        json(|entry| entry.is_atom.then_some(entry.value.as_str())),
         number(|entry| Some(entry.id)),
         number(|entry| entry.parent),
         text(|entry| Some(&entry.full_key)),

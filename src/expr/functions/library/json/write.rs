@@ -1,19 +1,24 @@
 //! Values as JSON.
 
-use std::sync::Arc;
-
-use arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
 use datafusion_common::Result as DataFusionResult;
 
-use crate::batch::text::{JsonStyle, TextColumn};
+use crate::batch::logical::JSON;
+use crate::batch::text::TextColumn;
 use crate::error::{Code, Error, Result};
 use crate::expr::functions::library::function::{Arguments, Bound, Function, Overload, function};
+use crate::expr::json::{texts, write_value, written};
 
 /// The functions of this file.
 pub(super) fn functions() -> Vec<Function> {
     vec![
-        function("to_json array_to_json row_to_json", "value", "The value as JSON", [any(1, Some(1), to_json)]),
+        function(
+            "to_json array_to_json row_to_json json_quote",
+            "value",
+            "The value as JSON",
+            [any(1, Some(1), to_json)],
+        ),
         function("json_array", "values...", "A JSON array of the values", [any(0, None, json_array)]),
         function("json_object", "key, value...", "A JSON object of the keys and values", [any(0, None, json_object)]),
         function(
@@ -29,70 +34,34 @@ pub(super) fn functions() -> Vec<Function> {
 fn any(least: usize, most: Option<usize>, run: fn(&Arguments) -> DataFusionResult<ArrayRef>) -> Overload {
     let bind = move |types: &[DataType]| {
         let fits = types.len() >= least && most.is_none_or(|most| types.len() <= most);
-        fits.then(|| Bound { arguments: types.to_vec(), result: DataType::Utf8View })
+        fits.then(|| Bound { arguments: types.to_vec(), result: JSON })
     };
     Overload::generic(bind, run)
-}
-
-/// Writes a text for every row, or none.
-fn texts(rows: usize, mut write: impl FnMut(usize, &mut String) -> Result<bool>) -> DataFusionResult<ArrayRef> {
-    let mut texts = StringViewBuilder::with_capacity(rows);
-    let mut text = String::new();
-    for row in 0..rows {
-        text.clear();
-        if write(row, &mut text)? {
-            texts.append_value(&text);
-        } else {
-            texts.append_null();
-        }
-    }
-    Ok(Arc::new(texts.finish()))
 }
 
 fn readers(arrays: &[ArrayRef]) -> Result<Vec<TextColumn<'_>>> {
     arrays.iter().map(|array| TextColumn::new(array.as_ref())).collect()
 }
 
-/// Writes a value without spaces between its parts.
-fn write_compact(reader: &TextColumn, row: usize, out: &mut String) -> Result<()> {
-    let mut spaced = String::new();
-    reader.write_json(row, JsonStyle::Lines, &mut spaced)?;
-    let (mut within, mut escaped) = (false, false);
-    for character in spaced.chars() {
-        if !within && character == ' ' {
-            continue;
-        }
-        within ^= character == '"' && !escaped;
-        escaped = within && character == '\\' && !escaped;
-        out.push(character);
-    }
-    Ok(())
-}
-
 fn to_json(arguments: &Arguments) -> DataFusionResult<ArrayRef> {
-    let arrays = arguments.arrays()?;
-    let readers = readers(&arrays)?;
-    texts(arguments.rows, |row, out| {
-        let Some(reader) = readers.first().filter(|reader| !reader.is_null(row)) else { return Ok(false) };
-        write_compact(reader, row, out)?;
-        Ok(true)
-    })
+    Ok(written(&arguments.array(0)?)?)
 }
 
 fn json_array(arguments: &Arguments) -> DataFusionResult<ArrayRef> {
     let arrays = arguments.arrays()?;
     let readers = readers(&arrays)?;
-    texts(arguments.rows, |row, out| {
+    let objects = texts(arguments.rows, |row, out| {
         out.push('[');
         for (index, reader) in readers.iter().enumerate() {
             if index > 0 {
                 out.push(',');
             }
-            write_compact(reader, row, out)?;
+            write_value(reader, row, out)?;
         }
         out.push(']');
         Ok(true)
-    })
+    });
+    Ok(objects?)
 }
 
 fn json_object(arguments: &Arguments) -> DataFusionResult<ArrayRef> {
@@ -101,7 +70,7 @@ fn json_object(arguments: &Arguments) -> DataFusionResult<ArrayRef> {
         return Err(Error::new(Code::InvalidQuery, "json_object takes keys and values in turn").into());
     }
     let readers = readers(&arrays)?;
-    texts(arguments.rows, |row, out| {
+    let objects = texts(arguments.rows, |row, out| {
         let mut object = Object::begin(out);
         for pair in readers.chunks_exact(2) {
             let [key, value] = pair else { continue };
@@ -109,7 +78,8 @@ fn json_object(arguments: &Arguments) -> DataFusionResult<ArrayRef> {
         }
         object.end();
         Ok(true)
-    })
+    });
+    Ok(objects?)
 }
 
 fn json_entries(arguments: &Arguments) -> DataFusionResult<ArrayRef> {
@@ -119,7 +89,7 @@ fn json_entries(arguments: &Arguments) -> DataFusionResult<ArrayRef> {
     };
     let (key_texts, value_texts) =
         (TextColumn::new(keys.values().as_ref())?, TextColumn::new(values.values().as_ref())?);
-    texts(arguments.rows, |row, out| {
+    let objects = texts(arguments.rows, |row, out| {
         if keys.is_null(row) || values.is_null(row) {
             return Ok(false);
         }
@@ -133,7 +103,8 @@ fn json_entries(arguments: &Arguments) -> DataFusionResult<ArrayRef> {
         }
         object.end();
         Ok(true)
-    })
+    });
+    Ok(objects?)
 }
 
 /// An object that is being written.
@@ -160,7 +131,7 @@ impl<'a> Object<'a> {
         key.write_text(key_row, &mut name)?;
         self.out.push_str(&serde_json::Value::String(name).to_string());
         self.out.push(':');
-        write_compact(value, row, self.out)
+        write_value(value, row, self.out)
     }
 
     fn end(self) {

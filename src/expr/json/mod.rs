@@ -1,0 +1,62 @@
+//! JSON as values of other types, and these as JSON: what casts and the functions of JSON have in common.
+
+mod normal;
+mod part;
+mod read;
+mod write;
+
+use arrow::array::{Array, ArrayRef, AsArray, LargeStringBuilder};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+pub(super) use part::Part;
+pub(super) use read::{Demand, from_json, read};
+pub(super) use write::{texts, write_value, written};
+
+use crate::error::{Code, Error, Result};
+
+/// The value that a text holds.
+///
+/// # Errors
+/// `INVALID_CAST` that says where the text is malformed.
+pub(super) fn parse(text: &str) -> Result<Value> {
+    serde_json::from_str(text).map_err(|error| malformed(&error))
+}
+
+/// Whether the text is JSON.
+pub(super) fn is_json(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+fn check(text: &str) -> Result<()> {
+    serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|error| malformed(&error))
+}
+
+fn malformed(error: &serde_json::Error) -> Error {
+    let text = error.to_string();
+    let sentence = text.split(" at line ").next().unwrap_or(&text);
+    let line = if error.line() > 1 { format!("line {}, ", error.line()) } else { String::new() };
+    Error::new(Code::InvalidCast, format!("malformed JSON at {line}column {}: {sentence}", error.column()))
+}
+
+/// Texts as the JSON that they are, everything else written as JSON.
+///
+/// # Errors
+/// `INVALID_CAST` for a text that is none, unless it is to be NULL.
+pub(super) fn to_json(values: &ArrayRef, safe: bool) -> Result<ArrayRef> {
+    if !values.data_type().is_string() {
+        return written(values);
+    }
+    let views = cast(values, &DataType::Utf8View)?;
+    let mut texts = LargeStringBuilder::with_capacity(views.len(), 0);
+    for text in views.as_string_view() {
+        match text.map(|text| (text, check(text))) {
+            Some((text, Ok(()))) => texts.append_value(text),
+            Some((_, Err(error))) if !safe => return Err(error.hint("to_json makes a JSON string of any text")),
+            _ => texts.append_null(),
+        }
+    }
+    Ok(std::sync::Arc::new(texts.finish()))
+}
