@@ -65,7 +65,9 @@ pub fn agreed(types: &[&DataType]) -> Option<DataType> {
 pub fn compared(types: &[&DataType]) -> Option<DataType> {
     let mut others = types.iter().filter(|data_type| ***data_type != JSON && !data_type.is_null());
     let is_read = |data_type: &DataType| {
-        data_type.is_numeric() || data_type.is_temporal() || matches!(data_type, DataType::Boolean | DataType::Interval(_))
+        data_type.is_numeric()
+            || data_type.is_temporal()
+            || matches!(data_type, DataType::Boolean | DataType::Interval(_))
     };
     match others.next() {
         Some(first) if types.contains(&&JSON) && is_read(first) => {

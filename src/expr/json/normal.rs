@@ -49,7 +49,9 @@ fn write_number(token: &str, out: &mut String) {
     let digits = mantissa.bytes().filter(u8::is_ascii_digit).count();
     let is_fraction = mantissa.len() < token.len() || mantissa.contains('.');
     match serde_json::from_str::<f64>(token) {
-        Ok(number) if is_fraction && digits <= KEPT_DIGITS => out.push_str(&serde_json::Value::from(number).to_string()),
+        Ok(number) if is_fraction && digits <= KEPT_DIGITS => {
+            out.push_str(&serde_json::Value::from(number).to_string())
+        }
         _ if token == "-0" => out.push('0'),
         _ => out.push_str(token),
     }

@@ -9,7 +9,10 @@ use crate::batch::text::{JsonStyle, TextColumn};
 use crate::error::Result;
 
 /// JSON for every row that `write` says to have some.
-pub(in crate::expr) fn texts(rows: usize, mut write: impl FnMut(usize, &mut String) -> Result<bool>) -> Result<ArrayRef> {
+pub(in crate::expr) fn texts(
+    rows: usize,
+    mut write: impl FnMut(usize, &mut String) -> Result<bool>,
+) -> Result<ArrayRef> {
     let mut texts = LargeStringBuilder::with_capacity(rows, 0);
     let mut text = String::new();
     for row in 0..rows {

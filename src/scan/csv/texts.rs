@@ -171,7 +171,6 @@ fn short_view(data: &[u8], field: Field) -> Option<u128> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::AsArray;
     use proptest::prelude::*;
 
     use super::*;
@@ -194,7 +193,6 @@ mod tests {
                 let long = texts.iter().flatten().filter(|text| text.len() > INLINE).map(String::len).sum::<usize>();
                 prop_assert_eq!(column.bytes(), long);
                 let array = column.finish();
-                let array = array.as_string_view();
                 let again: Vec<_> = array.iter().map(|text| text.map(str::to_owned)).collect();
                 prop_assert_eq!(&again, &texts);
                 prop_assert_eq!(array.views().inner().len(), 16 * texts.len());

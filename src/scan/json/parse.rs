@@ -31,9 +31,21 @@ pub(super) fn record(cursor: &mut Cursor, row: &mut Row, rows: usize) -> Result<
 /// Any value at the cursor as the next one of the only column, where that is wanted.
 pub(super) fn lone_value(cursor: &mut Cursor, row: &mut Row) -> Result<(), Trouble> {
     match row.columns.first_mut() {
+        Some(column) if column.is_json() => whole(cursor, column),
         Some(column) => value(cursor, column),
         None => cursor.skip(),
     }
+}
+
+/// The value as it is written, `null` too.
+fn whole(cursor: &mut Cursor, column: &mut Column) -> Result<(), Trouble> {
+    let (start, _) = cursor.peek().ok_or(Trouble::End)?;
+    cursor.skip()?;
+    if let Values::Text(texts) = &mut column.values {
+        texts.push(cursor.text_from(start));
+    }
+    column.valid();
+    Ok(())
 }
 
 /// An object whose opening bracket was taken.

@@ -91,6 +91,11 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// What was walked over, from `start` on.
+    pub(super) fn text_from(&self, start: usize) -> &'a [u8] {
+        self.text.get(start..self.end()).unwrap_or_default()
+    }
+
     /// Passes over one value.
     pub(super) fn skip(&mut self) -> Result<(), Trouble> {
         let mut nesting = Nesting::default();

@@ -21,9 +21,9 @@ use crate::error::{Code, Error, Result};
 use crate::io::Location;
 use crate::scan::merge::logical_schema;
 use crate::scan::parquet::chunk::ChunkSource;
+use crate::scan::parquet::extensions::with_extensions;
 use crate::scan::parquet::fault::guard;
 use crate::scan::parquet::index::{IndexReader, PageIndexes};
-use crate::scan::parquet::extensions::with_extensions;
 use crate::scan::statistics::Piece;
 
 /// Bytes that remembered footers may take.
@@ -169,7 +169,8 @@ fn read(key: FileKey, path: &Location) -> Result<Footer> {
         let declared = ArrowReaderMetadata::try_new(metadata.clone(), options.clone()).or_else(|_| {
             ArrowReaderMetadata::try_new(metadata.clone(), options.clone().with_skip_arrow_metadata(true))
         })?;
-        let schema: SchemaRef = Arc::new(logical_schema(&with_extensions(declared.schema(), declared.parquet_schema())));
+        let schema: SchemaRef =
+            Arc::new(logical_schema(&with_extensions(declared.schema(), declared.parquet_schema())));
         let reader = as_views(declared, &schema, &options)?;
         let unchecked_text = unchecked_text(metadata.file_metadata().schema_descr());
         let (pages, pieces) = (PageIndexes::default(), Mutex::default());

@@ -86,7 +86,7 @@ pub fn all() -> &'static [Macro] {
     &ALL
 }
 
-static ALL: [Macro; 65] = [
+static ALL: [Macro; 66] = [
     scalar(
         "text",
         "array_to_string_comma_default",
@@ -214,6 +214,12 @@ static ALL: [Macro; 65] = [
         "schema_name = 'main'",
     ),
     aggregate("json_group_array", "value", "A JSON array of the values", "to_json(list(value))"),
+    aggregate(
+        "json_group_structure",
+        "value",
+        "The types of the parts of all values, as JSON",
+        "json_extract(json_structure(to_json(list(value))), '$[0]')",
+    ),
     aggregate(
         "json_group_object",
         "key, value",

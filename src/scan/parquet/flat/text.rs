@@ -254,7 +254,11 @@ impl Physical for Variable {
             // SAFETY: every view was made of a text that lies at its place in its block, or in the view itself, and all
             // texts of a page or dictionary have been checked to be UTF-8.
             let texts = unsafe { StringViewArray::new_unchecked(views, output.blocks, nulls) };
-            return Ok(if self.data_type == JSON { Arc::new(LargeStringArray::from_iter(&texts)) } else { Arc::new(texts) });
+            return Ok(if self.data_type == JSON {
+                Arc::new(LargeStringArray::from_iter(&texts))
+            } else {
+                Arc::new(texts)
+            });
         }
         // SAFETY: as above; bytes need not be UTF-8.
         Ok(Arc::new(unsafe { BinaryViewArray::new_unchecked(views, output.blocks, nulls) }))

@@ -67,7 +67,12 @@ fn extraction() -> Vec<Function> {
             "The part of the JSON at the path; a string without its quotes",
             at_path(as_text),
         ),
-        function("#json_extract_all", "json, path", "All parts at a path with wildcards, as JSON", all_at_path(as_json)),
+        function(
+            "#json_extract_all",
+            "json, path",
+            "All parts at a path with wildcards, as JSON",
+            all_at_path(as_json),
+        ),
         function("#json_extract_string_all", "json, path", "All parts at a path with wildcards", all_at_path(as_text)),
         function(
             "json_value",
@@ -91,9 +96,7 @@ fn at_path<R: Output + 'static>(made: Made<R>) -> Vec<Overload> {
 }
 
 /// One that makes something of the parts at several paths.
-fn at_paths<R: Output + 'static>(
-    made: impl Fn(Option<Part>) -> Result<Option<R>> + Send + Sync + 'static,
-) -> Overload {
+fn at_paths<R: Output + 'static>(made: impl Fn(Option<Part>) -> Result<Option<R>> + Send + Sync + 'static) -> Overload {
     row2::<Text, Texts, _>(move |text, paths| {
         let whole = Part::of(text)?;
         let found = texts_of(&paths).map(|path| cached(path, |path| made(path.first(whole))));
@@ -116,12 +119,7 @@ fn questions() -> Vec<Function> {
             "The JSON without spaces between its parts; an error where it is none",
             [row1::<Text, _>(|text| Part::of(text).map(|part| Json(part.json())))],
         ),
-        function(
-            "json_valid",
-            "text",
-            "Whether the text is JSON",
-            [row1::<Text, _>(is_json)],
-        ),
+        function("json_valid", "text", "Whether the text is JSON", [row1::<Text, _>(is_json)]),
         function(
             "json_type",
             "json[, path or paths]",
