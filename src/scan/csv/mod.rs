@@ -13,12 +13,14 @@
 mod boundary;
 mod chunks;
 mod columns;
+mod count;
 mod cut;
 mod dialect;
 mod encoding;
 mod forms;
 mod head;
 mod prove;
+mod quotes;
 mod records;
 mod rejects;
 mod report;

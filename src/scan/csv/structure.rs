@@ -10,7 +10,9 @@
 
 use memchr::memchr;
 
+use crate::scan::csv::count::{Count, Faultless};
 use crate::scan::csv::dialect::Dialect;
+use crate::scan::csv::quotes::{Before, Passed};
 use crate::scan::csv::tokenize::{Bounds, Field};
 #[cfg(target_arch = "x86_64")]
 use crate::scan::masks::running_parity_multiplied;
@@ -33,6 +35,8 @@ pub struct Structure {
     /// For each field that is kept, its place in the record.
     wanted: Vec<usize>,
     finder: Finder<3>,
+    /// None where an escape is more than a second quote.
+    faultless: Option<Faultless>,
     #[cfg(target_arch = "x86_64")]
     counts_bits: bool,
 }
@@ -77,6 +81,7 @@ impl Structure {
             columns,
             wanted: wanted.to_vec(),
             finder,
+            faultless: Faultless::new(&dialect, columns),
             #[cfg(target_arch = "x86_64")]
             counts_bits,
         })
@@ -186,10 +191,11 @@ impl Structure {
         let end = bounds.from.saturating_add(blocks.len() * BLOCK);
         // A record has a separator for each of its fields.
         let unbounded = end <= bounds.stop && bounds.max_rows >= (end - bounds.from) / self.columns;
-        if unbounded && let Some(counted) = self.count_faultless(blocks, bounds.from, &parity_of) {
-            return counted;
+        if unbounded && let Some((records, next)) = self.faultless.and_then(|counter| counter.count(blocks, &parity_of))
+        {
+            return (records, bounds.from + next);
         }
-        let mut count = Count { next: bounds.from, ..Count::default() };
+        let mut count = Count::from(bounds.from);
         // Without a quote nothing is between quotes.
         let quoted = self.dialect.quote.is_some()
             && (blocks.iter().fold(0, |all, block| all | block[QUOTE]) != 0
@@ -210,52 +216,6 @@ impl Structure {
             base += BLOCK;
         }
         (count.records, count.next)
-    }
-
-    /// The same for a stretch all of which may be read. Faults are gathered and looked at behind its end, so that
-    /// nothing branches on what the bytes are; `None` where there is one.
-    #[inline(always)]
-    fn count_faultless(
-        &self,
-        blocks: &[[u64; 3]],
-        from: usize,
-        parity_of: impl Fn(u64) -> u64,
-    ) -> Option<(usize, usize)> {
-        let may_double = self.dialect.escape == self.dialect.quote;
-        if self.dialect.escape.is_some() && !may_double {
-            return None;
-        }
-        let quotes_count = if self.dialect.quote.is_some() { u64::MAX } else { 0 };
-        let (mut before, mut misplaced, mut is_doubled) = (Before::default(), 0, false);
-        // Of the record that goes on from one block to the next.
-        let (mut separators_before, mut is_miscounted) = (0, false);
-        let (mut records, mut last) = (0, (0, 0));
-        for (index, &[delimiters, newlines, quotes]) in blocks.iter().enumerate() {
-            let passed = before.pass([delimiters, newlines, quotes & quotes_count], &parity_of);
-            misplaced |= passed.misplaced | passed.text_behind;
-            is_doubled |= passed.doubled;
-            let (newlines, separators) = (passed.newlines, passed.delimiters | passed.newlines);
-            // Up to the first newline; without one these are all bits.
-            let first = newlines ^ newlines.wrapping_sub(1);
-            let in_first = separators_before + (separators & first).count_ones() as usize;
-            is_miscounted |= (newlines != 0) & (in_first != self.columns);
-            let (mut counted, mut others) = (first, newlines & newlines.wrapping_sub(1));
-            while others != 0 {
-                let up_to = others ^ (others - 1);
-                is_miscounted |= (separators & up_to & !counted).count_ones() as usize != self.columns;
-                (counted, others) = (up_to, others & (others - 1));
-            }
-            let ended = newlines.count_ones() as usize;
-            records += ended;
-            separators_before += separators.count_ones() as usize;
-            separators_before = separators_before.wrapping_sub(ended * self.columns);
-            last = if newlines == 0 { last } else { (index, newlines) };
-        }
-        if misplaced != 0 || is_miscounted || is_doubled && !may_double {
-            return None;
-        }
-        let (index, newlines) = last;
-        Some((records, from + index * BLOCK + (u64::BITS - newlines.leading_zeros()) as usize))
     }
 
     /// How many records at the beginning have the right number of fields and may be read.
@@ -363,54 +323,6 @@ fn holds(stretch: &[u8], index: usize, byte: u8) -> bool {
     memchr(byte, block.get(..BLOCK).unwrap_or(block)).is_some()
 }
 
-/// What the bytes before a block mean for it: bits of its first byte, and whether all of it is between quotes.
-struct Before {
-    inside: u64,
-    /// A record's start is as good as a separator.
-    separator: u64,
-    close: u64,
-}
-
-impl Before {
-    /// Goes on over a block.
-    #[inline(always)]
-    fn pass(&mut self, [delimiters, newlines, quotes]: [u64; 3], parity_of: impl Fn(u64) -> u64) -> Passed {
-        let parity = parity_of(quotes) ^ self.inside;
-        let (opening, closing) = (quotes & parity, quotes & !parity);
-        let (delimiters, newlines) = (delimiters & !parity, newlines & !parity);
-        let separators = delimiters | newlines;
-        let (behind_separator, behind_close) = (separators << 1 | self.separator, closing << 1 | self.close);
-        *self = Before { inside: 0u64.wrapping_sub(parity >> 63), separator: separators >> 63, close: closing >> 63 };
-        Passed {
-            delimiters,
-            newlines,
-            doubled: opening & behind_close != 0,
-            misplaced: opening & !(behind_separator | behind_close),
-            text_behind: behind_close & !(separators | opening),
-        }
-    }
-}
-
-impl Default for Before {
-    fn default() -> Self {
-        Before { inside: 0, separator: 1, close: 0 }
-    }
-}
-
-/// What quotes make of a block.
-struct Passed {
-    /// Those that end fields.
-    delimiters: u64,
-    /// Those that end records.
-    newlines: u64,
-    /// Whether quotes stand for quotes in it.
-    doubled: bool,
-    /// Opening quotes that are not at the beginning of a field.
-    misplaced: u64,
-    /// Bytes behind closing quotes that are no separators.
-    text_behind: u64,
-}
-
 /// A block whose quotes are understood.
 struct Settled {
     /// Those that end fields.
@@ -420,37 +332,6 @@ struct Settled {
     doubled: bool,
     /// Whether something is not where it belongs.
     refused: bool,
-}
-
-/// Records that were counted.
-#[derive(Default)]
-struct Count {
-    records: usize,
-    /// Where the next one starts.
-    next: usize,
-    /// Delimiters that were seen of it.
-    before: usize,
-}
-
-impl Count {
-    /// Counts on over a block at `base`; false where no record is to be counted any more.
-    #[inline(always)]
-    fn each(&mut self, mut delimiters: u64, mut newlines: u64, base: usize, columns: usize, bounds: Bounds) -> bool {
-        while newlines != 0 {
-            let below = newlines ^ newlines.wrapping_sub(1);
-            let in_record = self.before + (delimiters & below).count_ones() as usize;
-            let goes_on = self.records < bounds.max_rows && self.next < bounds.stop;
-            if in_record + 1 != columns || !goes_on {
-                return false;
-            }
-            (self.records, self.before) = (self.records + 1, 0);
-            self.next = base + newlines.trailing_zeros() as usize + 1;
-            delimiters &= !below;
-            newlines &= newlines - 1;
-        }
-        self.before += delimiters.count_ones() as usize;
-        true
-    }
 }
 
 /// What quotes a stretch has.
