@@ -13,6 +13,7 @@ use datafusion_optimizer::push_down_filter::PushDownFilter;
 use datafusion_optimizer::{OptimizerConfig, OptimizerRule};
 
 use crate::plan::asof::push_into_asof;
+use crate::plan::rules::implied::with_implied;
 
 #[derive(Debug, Default)]
 pub(super) struct PushDownFilterWithColumns(PushDownFilter);
@@ -27,7 +28,7 @@ impl OptimizerRule for PushDownFilterWithColumns {
     }
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let plan = merged(plan)?;
+        let mut plan = merged(plan)?;
         if let LogicalPlan::Filter(filter) = &plan {
             if split_conjunction(&filter.predicate).into_iter().any(never_holds) {
                 let schema = filter.input.schema().clone();
@@ -39,6 +40,9 @@ impl OptimizerRule for PushDownFilterWithColumns {
             }
             if must_stay(filter) {
                 return Ok(Transformed::no(plan));
+            }
+            if let Some(filter) = with_implied(filter)? {
+                plan = LogicalPlan::Filter(filter);
             }
         }
         self.0.rewrite(plan, config)

@@ -10,6 +10,7 @@ mod columnless;
 mod cross_join;
 mod distinct_on;
 mod folded;
+mod implied;
 mod in_list;
 mod lengths;
 mod null_safe;
