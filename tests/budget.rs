@@ -276,9 +276,32 @@ fn other_relations() -> Vec<Case> {
     ]
 }
 
+/// Values many times larger than what they are made of.
+fn growing_values() -> Vec<Case> {
+    vec![
+        (
+            "SELECT sum(length(repeat(name, 1 + (id % 1000)::INTEGER))) AS s FROM FILE WHERE id < 20000",
+            of("s", &(NAME * 20 * (1000 * 1001 / 2)).to_string()),
+        ),
+        (
+            "SELECT count(*) AS rows FROM FILE WHERE id < 3000 AND contains(lpad(name, 30000 + id::INTEGER, '-'), '--a')",
+            of("rows", "3000"),
+        ),
+        (
+            "SELECT sum(len(l)) AS n, sum(list_sum(l)) AS s FROM (SELECT range(id, id + 10000) AS l FROM FILE WHERE id < 5000)",
+            of("n,s", &format!("50000000,{}", 10_000 * (4999 * 5000 / 2) + 5000 * (9999 * 10_000 / 2u64))),
+        ),
+        (
+            "SELECT a.amount, max(length(repeat(a.name, 2000))) AS most FROM FILE AS a JOIN FILE AS b ON a.id = b.id
+             WHERE a.id < 20000 AND a.amount = 7 GROUP BY a.amount ORDER BY max(repeat(a.name, 2000))",
+            of("amount,most", &format!("7,{}", NAME * 2000)),
+        ),
+    ]
+}
+
 /// The queries over the file; every operator that keeps rows has at least one.
 fn cases() -> Vec<Case> {
-    [groups_and_orders(), joins(), correlated(), growing_states(), other_relations()].concat()
+    [groups_and_orders(), joins(), correlated(), growing_states(), growing_values(), other_relations()].concat()
 }
 
 fn check(idle: u64, (query, expected): &Case, file: &str, folder: &Path) -> Result<(), String> {

@@ -23,6 +23,7 @@ mod evaluator;
 mod floats;
 mod fold;
 mod functions;
+mod growth;
 mod json;
 mod logic;
 mod numbers;
@@ -45,6 +46,7 @@ pub use functions::{
     Entry, FunctionRegistry, Macro, NAMED_CAST, TABLE_MACROS, TableMacro, entries, first_row, function_list, functions,
     macros, single_row,
 };
+pub use growth::grown_bytes;
 pub use numbers::{own_numbers, quotient};
 pub use predicate::Selection;
 pub use temporal::own_comparisons;

@@ -16,6 +16,7 @@ pub mod join;
 pub mod keep;
 pub mod limit;
 pub mod partition;
+pub mod portions;
 pub mod project;
 pub mod recursive;
 pub mod sample;

@@ -23,7 +23,7 @@ use crate::expr::coercion::agreed;
 const CHOOSING: [&str; 5] = ["coalesce", "greatest", "least", "nullif", "make_array"];
 
 /// Functions of texts: labels and JSON become texts.
-const READING: [&str; 22] = [
+const READING: [&str; 20] = [
     "bit_length",
     "btrim",
     "character_length",
@@ -32,13 +32,11 @@ const READING: [&str; 22] = [
     "initcap",
     "left",
     "lower",
-    "lpad",
     "ltrim",
     "repeat",
     "replace",
     "reverse",
     "right",
-    "rpad",
     "rtrim",
     "starts_with",
     "strpos",

@@ -65,6 +65,7 @@ impl Lowering<'_> {
         used.dedup();
         let schema = part_of(&join.schema, &used)?;
         let branches = self.hash_join(join, used, schema.inner().clone())?;
+        let branches = self.portioned(branches, &schema, &projection.expr)?;
         let evaluators = projection.expr.iter().map(|expr| self.compile(expr, &schema)).collect::<Result<Vec<_>>>()?;
         Ok(with_operator(branches, Arc::new(ops::project::Project::new(evaluators, output))))
     }

@@ -10,6 +10,7 @@ mod extension;
 mod join;
 mod nested_join;
 mod parts;
+mod portions;
 mod project;
 mod range_join;
 mod recursive;

@@ -17,7 +17,7 @@ impl Lowering<'_> {
         {
             return self.projected_join(projection, join);
         }
-        let branches = self.node(&projection.input)?;
+        let branches = self.rows_for(&projection.input, &projection.expr)?;
         let schema = projection.input.schema();
         let evaluators = projection.expr.iter().map(|expr| self.compile(expr, schema)).collect::<Result<Vec<_>>>()?;
         let output = projection.schema.inner().clone();
@@ -25,7 +25,7 @@ impl Lowering<'_> {
     }
 
     pub(super) fn filter(&mut self, filter: &Filter) -> Result<Branches> {
-        let branches = self.node(&filter.input)?;
+        let branches = self.rows_for(&filter.input, [&filter.predicate])?;
         let predicate = self.compile(&filter.predicate, filter.input.schema())?;
         let schema = filter.input.schema().inner().clone();
         Ok(with_operator(branches, Arc::new(ops::filter::Filter::new(predicate, schema))))

@@ -22,7 +22,7 @@ impl Lowering<'_> {
         let fetch = fetch.into_iter().chain(inner).min();
         let is_top_n = fetch.is_some_and(|fetch| skip.saturating_add(fetch) <= TOP_N_ROWS);
         let threshold = if is_top_n { self.threshold_of(sort) } else { None };
-        let branches = self.node(&sort.input)?;
+        let branches = self.rows_for(&sort.input, sort.expr.iter().map(|key| &key.expr))?;
         let keys = sort.expr.iter().map(|key| self.sort_key(key, sort.input.schema())).collect::<Result<Vec<_>>>()?;
         let schema = sort.input.schema().inner().clone();
         let sink: Arc<dyn DynSink> = match fetch {

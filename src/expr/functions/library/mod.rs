@@ -20,6 +20,7 @@ pub(super) mod macros;
 mod nested;
 mod numeric;
 mod operators;
+mod padding;
 mod path;
 mod regex;
 mod similarity;
@@ -42,11 +43,12 @@ pub(super) use list::statistics::Moments;
 type Family = (&'static str, fn() -> Vec<Function>);
 
 /// The families in the order of the documentation.
-const FAMILIES: [Family; 15] = [
+const FAMILIES: [Family; 16] = [
     ("text", text::functions),
     ("text", similarity::functions),
     ("text", format::functions),
     ("text", path::functions),
+    ("text", padding::functions),
     ("regex", regex::functions),
     ("numeric", numeric::functions),
     ("date", date::functions),

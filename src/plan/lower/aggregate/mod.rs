@@ -38,7 +38,7 @@ struct Groups {
 
 impl Lowering<'_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Branches> {
-        let branches = self.node(&aggregate.input)?;
+        let branches = self.rows_for(&aggregate.input, aggregate.group_expr.iter().chain(&aggregate.aggr_expr))?;
         let schema = aggregate.input.schema();
         let keys = grouping_set_to_exprlist(&aggregate.group_expr)?;
         let calls = aggregate.aggr_expr.iter().map(|expr| AggregateCall::compile(expr, schema, self.compiler));

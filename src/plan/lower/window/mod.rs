@@ -161,7 +161,7 @@ impl Columns {
 impl Lowering<'_> {
     pub(super) fn window(&mut self, window: &Window) -> Result<Branches> {
         let windows = Windows::of(window)?;
-        let mut branches = self.node(windows.input)?;
+        let mut branches = self.rows_for(windows.input, &window.window_expr)?;
         let orders = share(&windows.calls.iter().map(|(call, _)| wanted(call)).collect::<Vec<_>>());
         let mut columns = Columns::of_input(windows.input.schema());
         for (number, order) in orders.iter().enumerate() {
