@@ -3,6 +3,7 @@
 //! Invariant: schemas carry no metadata, so that two readings of one file compare equal. Merging never loses a value:
 //! the merged type holds every value of each file's type (64-bit integers beside doubles excepted, as in SQL).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
@@ -28,9 +29,21 @@ pub(in crate::scan) fn union_by_name(options: &Options) -> Result<bool> {
     }
 }
 
-/// The columns of a footer in the engine's types: text and bytes as views, no dictionaries, no metadata.
+/// The columns of a footer in the engine's types: text and bytes as views, no dictionaries, no metadata. Columns are found
+/// by their names: the second one called `a` is `a_1`.
 pub(in crate::scan) fn logical_schema(schema: &Schema) -> Schema {
-    Schema::new(schema.fields().iter().map(|field| logical_field(field)).collect::<Fields>())
+    let mut names = HashSet::new();
+    let field = |field: &FieldRef| {
+        let name = (0..).map(|number| numbered(field.name(), number)).find(|name| !names.contains(name));
+        let name = name.unwrap_or_default();
+        names.insert(name.clone());
+        Field::new(name, logical_type_of(field), field.is_nullable())
+    };
+    Schema::new(schema.fields().iter().map(field).collect::<Fields>())
+}
+
+fn numbered(name: &str, number: usize) -> String {
+    if number == 0 { name.to_owned() } else { format!("{name}_{number}") }
 }
 
 fn logical_field(field: &Field) -> FieldRef {
@@ -54,6 +67,7 @@ fn logical_type(data_type: &DataType) -> DataType {
         DataType::Dictionary(_, value) => logical_type(value),
         DataType::RunEndEncoded(_, value) => logical_type(value.data_type()),
         DataType::Float16 => DataType::Float32,
+        DataType::Date64 => DataType::Date32,
         DataType::List(item) | DataType::LargeList(item) | DataType::ListView(item) | DataType::LargeListView(item) => {
             DataType::List(logical_item(item))
         }
@@ -99,7 +113,7 @@ pub(in crate::scan) fn merge<'a>(
             match find_column(&known, field.name()).filter(|_| number > 0) {
                 Some(index) => {
                     if let (Some(column), Some(seen)) = (merged.get_mut(index), present.get_mut(index)) {
-                        column.widen(field, path)?;
+                        column.widen(field, path, union)?;
                         *seen = true;
                     }
                 }
@@ -138,14 +152,14 @@ struct Merged {
 }
 
 impl Merged {
-    fn widen(&mut self, other: &Field, path: &str) -> Result<()> {
+    fn widen(&mut self, other: &Field, path: &str, union: bool) -> Result<()> {
         if other.is_nullable() {
             self.field.set_nullable(true);
         }
         if self.field.data_type() == other.data_type() {
             return Ok(());
         }
-        let Some(common) = common_type(self.field.data_type(), other.data_type()) else {
+        let Some(common) = common_type(self.field.data_type(), other.data_type(), union) else {
             return Err(Error::new(
                 Code::InvalidData,
                 format!(
@@ -166,8 +180,8 @@ impl Merged {
     }
 }
 
-/// The narrowest type that holds the values of both, or `None`.
-fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
+/// The narrowest type that holds the values of both, or `None`. With `union` a struct gets the fields of both.
+fn common_type(left: &DataType, right: &DataType, union: bool) -> Option<DataType> {
     if left == right {
         return Some(left.clone());
     }
@@ -181,20 +195,25 @@ fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
         (DataType::Timestamp(one, zone), DataType::Timestamp(other, other_zone)) if zone == other_zone => {
             Some(DataType::Timestamp(finer(*one, *other), zone.clone()))
         }
-        (DataType::List(one), DataType::List(other)) => Some(DataType::List(common_field(one, other)?)),
-        (DataType::Struct(one), DataType::Struct(other)) if one.len() == other.len() => {
-            let fields = one
-                .iter()
-                .zip(other)
-                .map(|(one, other)| if one.name() == other.name() { common_field(one, other) } else { None });
-            Some(DataType::Struct(fields.collect::<Option<Fields>>()?))
-        }
+        (DataType::List(one), DataType::List(other)) => Some(DataType::List(common_field(one, other, union)?)),
+        (DataType::Struct(one), DataType::Struct(other)) => common_struct(one, other, union).map(DataType::Struct),
         _ => common_number(left, right),
     }
 }
 
-fn common_field(one: &Field, other: &Field) -> Option<FieldRef> {
-    let data_type = common_type(one.data_type(), other.data_type())?;
+/// The fields of the first in their order, then those that only the second has.
+fn common_struct(one: &Fields, other: &Fields, union: bool) -> Option<Fields> {
+    let missing = |field: &Field| union.then(|| Arc::new(field.clone().with_nullable(true)));
+    let shared = one.iter().map(|field| match other.find(field.name()) {
+        Some((_, same)) => common_field(field, same, union),
+        None => missing(field),
+    });
+    let added = other.iter().filter(|field| one.find(field.name()).is_none()).map(|field| missing(field));
+    shared.chain(added).collect()
+}
+
+fn common_field(one: &Field, other: &Field, union: bool) -> Option<FieldRef> {
+    let data_type = common_type(one.data_type(), other.data_type(), union)?;
     Some(Arc::new(Field::new(one.name(), data_type, one.is_nullable() || other.is_nullable())))
 }
 
@@ -260,5 +279,40 @@ fn common_integer(left: &DataType, right: &DataType) -> DataType {
         3..=4 => DataType::Int32,
         5..=8 => DataType::Int64,
         _ => DataType::Decimal128(20, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(fields: Vec<Field>) -> Schema {
+        Schema::new(fields)
+    }
+
+    #[test]
+    fn columns_of_one_name_are_told_apart() {
+        let names = ["a", "a", "b", "a_1"].map(|name| Field::new(name, DataType::Date64, true));
+        let schema = logical_schema(&schema(names.to_vec()));
+        let names: Vec<&String> = schema.fields().iter().map(|field| field.name()).collect();
+        assert_eq!(names, ["a", "a_1", "b", "a_1_1"]);
+        assert_eq!(schema.field(0).data_type(), &DataType::Date32);
+    }
+
+    #[test]
+    fn structs_are_merged_by_the_names_of_their_fields() {
+        let field = |name: &str, data_type: DataType| Field::new(name, data_type, false);
+        let a = |fields: Vec<Field>| schema(vec![field("s", DataType::Struct(fields.into()))]);
+        let one = a(vec![field("x", DataType::Int32), field("y", DataType::Utf8View)]);
+        let other = a(vec![field("z", DataType::Int8), field("x", DataType::Int64)]);
+        let files = || [("one", &one), ("other", &other)].into_iter();
+        let merged = merge(files(), true, "read_parquet").unwrap();
+        let expected = vec![
+            field("x", DataType::Int64),
+            Field::new("y", DataType::Utf8View, true),
+            Field::new("z", DataType::Int8, true),
+        ];
+        assert_eq!(merged.field(0).data_type(), &DataType::Struct(expected.into()));
+        assert_eq!(merge(files(), false, "read_parquet").unwrap_err().code(), Code::InvalidData);
     }
 }

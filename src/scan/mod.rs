@@ -5,6 +5,7 @@
 //!
 //! This module must not know operators or plans.
 
+mod adapt;
 mod chunks;
 mod csv;
 mod early;
@@ -36,7 +37,7 @@ pub use csv::{CsvReader, sniff_csv};
 pub use format::{FormatReader, Inferred, ScanRequest, SplitPlan, Splits};
 pub use known::KnownFiles;
 pub use parts::Parts;
-pub use prove::UNPROVEN;
+pub use prove::{MORE_COLUMNS, UNPROVEN};
 pub use resolve::{resolve, resolve_known};
 pub use runtime::{ScanFilter, Told};
 pub use source::source;

@@ -2,7 +2,8 @@
 //!
 //! A sample may miss a value that does not fit the type it suggests. So a scan's options name the columns whose types
 //! are not certain; whoever runs a query over them keeps its rows back until every value has been read or looked at,
-//! and plans anew with the types that hold ([`ScanSpec::proven`]) where one did not fit.
+//! and plans anew with the types that hold ([`ScanSpec::proven`]) where one did not fit. In the same way files whose rows
+//! name their columns (JSON) may have some that no sample shows.
 
 use std::sync::Arc;
 
@@ -16,6 +17,9 @@ use crate::scan::{OptionValue, ScanSpec, reader};
 /// Where inference leaves the names of the columns whose types rest on a sample: it is no option of the user's.
 pub const UNPROVEN: &str = "unproven";
 
+/// Where inference says that the files may have more columns than the samples show.
+pub const MORE_COLUMNS: &str = "more_columns";
+
 impl ScanSpec {
     /// Of the columns `columns` (indexes into the schema) those whose types rest on a sample.
     pub fn unproven(&self, columns: &[usize]) -> Vec<usize> {
@@ -25,7 +29,13 @@ impl ScanSpec {
         columns.iter().filter(rests).copied().collect()
     }
 
-    /// The types of columns after looking at all of their values, by name.
+    /// Whether rows may have columns that no sample shows, and a scan of `columns` would leave them out: it asks for all.
+    pub fn may_have_more(&self, columns: &[usize]) -> bool {
+        let in_files = self.schema.fields().len().saturating_sub(self.hive_columns);
+        self.options.contains_key(MORE_COLUMNS) && (0..in_files).all(|column| columns.contains(&column))
+    }
+
+    /// The types of columns after looking at all of their values, by name, and those of columns that no sample showed.
     ///
     /// # Errors
     /// What reading finds.
@@ -33,7 +43,7 @@ impl ScanSpec {
         reader(self.format)?.prove(self, columns, cancel)
     }
 
-    /// The same scan with types that are certain.
+    /// The same scan with types that are certain, and the columns that it did not know.
     #[must_use]
     pub fn proven(mut self, types: &[(String, DataType)]) -> Self {
         let known = |name: &str| types.iter().find(|(other, _)| other == name).map(|(_, data_type)| data_type);
@@ -41,7 +51,13 @@ impl ScanSpec {
             Some(data_type) => Arc::new(field.as_ref().clone().with_data_type(data_type.clone())),
             None => field.clone(),
         };
-        let fields: Vec<_> = self.schema.fields().iter().map(field).collect();
+        let mut fields: Vec<_> = self.schema.fields().iter().map(field).collect();
+        let added = types.iter().filter(|(name, _)| self.schema.field_with_name(name).is_err());
+        // What the path tells stands behind what the files have.
+        let behind = fields.len().saturating_sub(self.hive_columns);
+        let added = added.map(|(name, data_type)| Arc::new(Field::new(name, data_type.clone(), true)));
+        fields.splice(behind..behind, added.collect::<Vec<_>>());
+        self.options.remove(MORE_COLUMNS);
         self.schema = Arc::new(Schema::new_with_metadata(fields, self.schema.metadata().clone()));
         if let Some(OptionValue::List(names)) = self.options.get_mut(UNPROVEN) {
             names.retain(|name| !matches!(name, OptionValue::Text(name) if known(name).is_some()));

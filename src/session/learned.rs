@@ -9,7 +9,7 @@
 use arrow::datatypes::DataType;
 use parking_lot::Mutex;
 
-use crate::scan::{FileEntry, Options, ScanSpec, UNPROVEN};
+use crate::scan::{FileEntry, MORE_COLUMNS, Options, ScanSpec, UNPROVEN};
 
 /// File sets that are remembered; the oldest is forgotten first.
 const REMEMBERED: usize = 64;
@@ -27,7 +27,9 @@ struct Lesson {
 
 impl Lesson {
     fn is_about(&self, spec: &ScanSpec) -> bool {
-        let same = |(name, value): (&String, _)| name == UNPROVEN || self.options.get(name) == Some(value);
+        let same = |(name, value): (&String, _)| {
+            [UNPROVEN, MORE_COLUMNS].contains(&name.as_str()) || self.options.get(name) == Some(value)
+        };
         self.patterns == spec.patterns && self.files == spec.files && spec.options.iter().all(same)
     }
 }

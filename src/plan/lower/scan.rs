@@ -49,7 +49,7 @@ impl Lowering<'_> {
             after.extend(told.after);
         }
         let unproven = request.spec.unproven(&request.projection);
-        if !unproven.is_empty() {
+        if !unproven.is_empty() || request.spec.may_have_more(&request.projection) {
             self.uncertain.push((request.spec.clone(), unproven));
         }
         let source = scan::source(request, &self.scan_context())?;

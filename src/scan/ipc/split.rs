@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatchOptions, new_null_array};
-use arrow::compute::{CastOptions, cast_with_options, concat};
+use arrow::compute::concat;
 use arrow::datatypes::{DataType, Fields, Schema, SchemaRef};
 use arrow::ipc::reader::RecordBatchDecoder;
 use arrow::record_batch::RecordBatch;
@@ -19,6 +19,7 @@ use crate::batch::Split;
 use crate::error::{Code, Error, Result};
 use crate::io::{InputFile, Location};
 use crate::memory::Reservation;
+use crate::scan::adapt::adapted;
 use crate::scan::format::{ScanRequest, SplitPlan, Splits};
 use crate::scan::merge::{find_column, logical_schema, union_by_name};
 use crate::store::QueryContext;
@@ -269,8 +270,7 @@ impl Split for Reading {
 /// An array in the engine's type. Rows of a larger array are copied, so that they do not keep all of it.
 fn converted(array: &ArrayRef, target: &DataType, whole: bool) -> Result<ArrayRef> {
     if array.data_type() != target {
-        let options = CastOptions { safe: false, ..CastOptions::default() };
-        return Ok(cast_with_options(array, target, &options)?);
+        return adapted(array, target);
     }
     let is_view = matches!(target, DataType::Utf8View | DataType::BinaryView);
     if whole || is_view { Ok(array.clone()) } else { Ok(concat(&[array.as_ref()])?) }

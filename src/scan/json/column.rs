@@ -69,6 +69,23 @@ impl Texts {
     }
 }
 
+/// Where the values of a key go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Column(usize),
+    Unwanted,
+    /// No sample showed the key, and whoever reads wants all of them.
+    Unknown,
+}
+
+/// Whether there may be keys that no sample showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MoreKeys {
+    /// They are left out: somebody said which keys there are.
+    LeftOut,
+    Refused,
+}
+
 /// Columns by key: a whole line, or a nested object.
 #[derive(Debug)]
 pub(super) struct Row {
@@ -77,26 +94,40 @@ pub(super) struct Row {
     /// For each field its column; `None` where nobody wants it.
     places: Vec<Option<usize>>,
     fields: Fields,
-    index: HashMap<Vec<u8>, usize>,
+    index: HashMap<Vec<u8>, Place>,
+    /// What another key is.
+    otherwise: Place,
     /// The keys of the last object and their columns: those of the next one mostly come in the same order.
-    order: Vec<(Vec<u8>, Option<usize>)>,
+    order: Vec<(Vec<u8>, Place)>,
 }
 
 impl Row {
-    /// Columns for those of `fields` of which something is wanted.
-    pub(super) fn new(fields: &Fields, parts: &[&Parts], forms: &Forms) -> Result<Self> {
+    /// Columns for those of `fields` of which something is wanted. What is said of more keys goes for the row's own; for
+    /// those of nested objects `nested` says it, by the field's name.
+    pub(super) fn new(
+        fields: &Fields,
+        parts: &[&Parts],
+        forms: &Forms,
+        more: MoreKeys,
+        nested: &dyn Fn(&str) -> MoreKeys,
+    ) -> Result<Self> {
         let (mut columns, mut places, mut index) = (Vec::new(), Vec::new(), HashMap::with_capacity(fields.len()));
         for (position, field) in fields.iter().enumerate() {
             let parts = parts.get(position).copied().unwrap_or(&Parts::All);
             if parts.is_none() {
                 places.push(None);
+                index.insert(field.name().as_bytes().to_vec(), Place::Unwanted);
                 continue;
             }
             places.push(Some(columns.len()));
-            index.insert(field.name().as_bytes().to_vec(), columns.len());
-            columns.push(Column::new(field.data_type(), parts, forms)?);
+            index.insert(field.name().as_bytes().to_vec(), Place::Column(columns.len()));
+            columns.push(Column::new(field.data_type(), parts, forms, nested(field.name()))?);
         }
-        Ok(Row { columns, places, fields: fields.clone(), index, order: Vec::new() })
+        let otherwise = match more {
+            MoreKeys::LeftOut => Place::Unwanted,
+            MoreKeys::Refused => Place::Unknown,
+        };
+        Ok(Row { columns, places, fields: fields.clone(), index, otherwise, order: Vec::new() })
     }
 
     /// Whether no column is wanted.
@@ -104,35 +135,34 @@ impl Row {
         self.columns.is_empty()
     }
 
-    /// The column of the key whose escaped form is `key`, the `step`th of its object.
+    /// Where the values go of the key whose escaped form is `key`, the `step`th of its object.
     #[inline]
-    pub(super) fn find(&mut self, key: &[u8], step: usize) -> Option<usize> {
+    pub(super) fn find(&mut self, key: &[u8], step: usize) -> Place {
         match self.order.get(step) {
             Some((known, column)) if known == key => *column,
             _ => self.look_up(key, step),
         }
     }
 
-    fn look_up(&mut self, key: &[u8], step: usize) -> Option<usize> {
-        let column = match memchr(b'\\', key) {
+    fn look_up(&mut self, key: &[u8], step: usize) -> Place {
+        let found = match memchr(b'\\', key) {
             None => self.index.get(key).copied(),
             Some(_) => {
                 let mut plain = Vec::new();
                 if unescape(key, &mut plain) { self.index.get(&plain).copied() } else { None }
             }
         };
+        let place = found.unwrap_or(self.otherwise);
         match self.order.get_mut(step) {
-            Some((known, found)) => {
+            Some((known, last)) => {
                 known.clear();
                 known.extend_from_slice(key);
-                *found = column;
+                *last = place;
             }
-            None if step < REMEMBERED_KEYS && key.len() <= LONGEST_REMEMBERED => {
-                self.order.push((key.to_vec(), column))
-            }
+            None if step < REMEMBERED_KEYS && key.len() <= LONGEST_REMEMBERED => self.order.push((key.to_vec(), place)),
             None => {}
         }
-        column
+        place
     }
 
     /// The key of column `position`.
@@ -172,11 +202,11 @@ impl Row {
 }
 
 impl Column {
-    /// An empty column of type `target` of which `parts` are wanted.
+    /// An empty column of type `target` of which `parts` are wanted; `more` is said of all objects within it.
     ///
     /// # Errors
     /// `NOT_SUPPORTED` for a type that JSON values are not read as.
-    pub(super) fn new(target: &DataType, parts: &Parts, forms: &Forms) -> Result<Self> {
+    pub(super) fn new(target: &DataType, parts: &Parts, forms: &Forms, more: MoreKeys) -> Result<Self> {
         let values = match target {
             DataType::Boolean => Values::Boolean(BooleanBufferBuilder::new(0)),
             DataType::UInt64 => Values::Huge(Vec::new()),
@@ -189,12 +219,15 @@ impl Column {
             DataType::Decimal128(..) | DataType::Utf8View | DataType::Utf8 => Values::Text(Texts::default()),
             json if *json == JSON => Values::Text(Texts::default()),
             DataType::List(field) => {
-                let item = Box::new(Column::new(field.data_type(), &Parts::All, forms)?);
+                let item = Box::new(Column::new(field.data_type(), &Parts::All, forms, more)?);
                 Values::List { ends: Vec::new(), field: field.clone(), item }
             }
             DataType::Struct(fields) => {
+                let parts_of_all = parts;
                 let parts: Vec<&Parts> = fields.iter().map(|field| parts.of(field.name())).collect();
-                Values::Struct(Box::new(Row::new(fields, &parts, forms)?))
+                // Whoever wants some fields by name does not miss others.
+                let own = if matches!(parts_of_all, Parts::All) { more } else { MoreKeys::LeftOut };
+                Values::Struct(Box::new(Row::new(fields, &parts, forms, own, &|_| own)?))
             }
             other => return Err(Error::not_supported(format!("reading JSON values as {other}"))),
         };

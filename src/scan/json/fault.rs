@@ -21,6 +21,8 @@ pub(super) struct Misfit {
     pub(super) found: String,
     /// The column's type, in words.
     pub(super) wanted: String,
+    /// It is an object with a key that no sample showed.
+    pub(super) is_new_key: bool,
 }
 
 /// The error for a record that is not JSON, or not an object; with the line within the portion.
@@ -121,7 +123,10 @@ fn misfit_in_words(misfit: &Misfit) -> Error {
         path.push_str(step);
     }
     let key = misfit.path.last().map_or("", String::as_str);
-    let message = format!("key '{path}' holds {}, but its type is {}", misfit.found, misfit.wanted);
+    let message = match misfit.is_new_key {
+        true => format!("the key '{path}' was not there before"),
+        false => format!("key '{path}' holds {}, but its type is {}", misfit.found, misfit.wanted),
+    };
     Error::new(Code::InvalidData, message).hint(format!(
         "the type comes from samples of the file: sample_size => -1 reads all of it, or give the type with columns => \
          {{'{key}': 'VARCHAR', …}}"

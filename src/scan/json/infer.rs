@@ -18,7 +18,7 @@ use crate::scan::json::input::Portion;
 use crate::scan::json::records::{Broken, Record, Records};
 use crate::scan::json::settings::{Layout, Sample, Settings};
 use crate::scan::json::shape::{Keys, Limits, RowShape, ValueShape};
-use crate::scan::prove::UNPROVEN;
+use crate::scan::prove::{MORE_COLUMNS, UNPROVEN};
 use crate::scan::spec::{FileEntry, OptionValue, Options, ScanSpec};
 
 /// Bytes that are looked at in all files together.
@@ -49,13 +49,17 @@ pub(super) fn infer(files: &[FileEntry], options: &Options) -> Result<Inferred> 
             let rests = |field: &&Arc<Field>| !is_whole && *field.data_type() != DataType::Utf8View;
             let names = schema.fields().iter().filter(rests).map(|field| OptionValue::Text(field.name().clone()));
             options.insert(UNPROVEN.to_owned(), OptionValue::List(names.collect()));
+            if !is_whole {
+                options.insert(MORE_COLUMNS.to_owned(), OptionValue::Bool(true));
+            }
             schema
         }
     };
     Ok(Inferred { schema, rows: None, options })
 }
 
-/// What the columns `columns` (indexes into the spec's schema) are, after looking at all values.
+/// What the columns `columns` (indexes into the spec's schema) are after looking at all values, and those that the spec
+/// does not have.
 ///
 /// # Errors
 /// What reading finds, `CANCELLED`.
@@ -69,7 +73,9 @@ pub(super) fn prove(spec: &ScanSpec, columns: &[usize], cancel: &CancelToken) ->
         let found = schema.field_with_name(field.name()).unwrap_or(field);
         (field.name().clone(), found.data_type().clone())
     });
-    Ok(proven.collect())
+    let added = schema.fields().iter().filter(|field| spec.schema.field_with_name(field.name()).is_err());
+    let added = added.map(|field| (field.name().clone(), field.data_type().clone()));
+    Ok(proven.chain(added).collect())
 }
 
 fn common_layout(layouts: &[Option<Layout>]) -> Option<&'static str> {

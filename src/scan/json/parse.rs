@@ -7,7 +7,7 @@
 use memchr::memchr;
 
 use crate::scan::infer::number;
-use crate::scan::json::column::{Column, Row, Values};
+use crate::scan::json::column::{Column, Place, Row, Values};
 use crate::scan::json::fault::Misfit;
 use crate::scan::json::unescape::unescape;
 use crate::scan::json::walk::{Cursor, Trouble, copy_string, is_number};
@@ -60,8 +60,12 @@ fn object(cursor: &mut Cursor, row: &mut Row, rows: usize) -> Result<(), Trouble
         let (b'"', open) = (token.1, token.0) else { return Err(Trouble::Syntax(token.0)) };
         let key = cursor.key(open)?;
         match row.find(key, step) {
-            None => cursor.skip()?,
-            Some(position) => {
+            Place::Unwanted => cursor.skip()?,
+            Place::Unknown => {
+                let misfit = Misfit { path: vec![plain_key(key)], is_new_key: true, ..Misfit::default() };
+                return Err(Trouble::Misfit(Box::new(misfit), open));
+            }
+            Place::Column(position) => {
                 if let Some(column) = row.columns.get_mut(position) {
                     if column.len() > rows {
                         column.truncate(rows);
@@ -126,7 +130,7 @@ fn value(cursor: &mut Cursor, column: &mut Column) -> Result<(), Trouble> {
 
 fn refuse<T>(column: &Column, at: usize, found: String) -> Result<T, Trouble> {
     let wanted = column.type_name();
-    Err(Trouble::Misfit(Box::new(Misfit { path: Vec::new(), found, wanted }), at))
+    Err(Trouble::Misfit(Box::new(Misfit { found, wanted, ..Misfit::default() }), at))
 }
 
 /// A string's inside. False where the column does not take it; `None` where it is no text.
@@ -262,6 +266,13 @@ fn json_text(cursor: &mut Cursor, column: &mut Column) -> Result<(), Trouble> {
     cursor.copy(&mut texts.bytes)?;
     texts.end();
     Ok(())
+}
+
+/// A key as it is meant.
+fn plain_key(raw: &[u8]) -> String {
+    let mut plain = Vec::new();
+    let key = if unescape(raw, &mut plain) { plain.as_slice() } else { raw };
+    String::from_utf8_lossy(key).into_owned()
 }
 
 /// The start of a text, for errors.

@@ -252,6 +252,9 @@ impl Reader {
     }
 
     fn rests_on_sample(&self, misfit: &Misfit) -> bool {
+        if misfit.is_new_key {
+            return true;
+        }
         match misfit.path.last() {
             Some(key) if self.unpacks => self.unproven.contains(key),
             _ => !self.unproven.is_empty(),

@@ -20,7 +20,7 @@ use crate::memory::Reservation;
 use crate::scan::Parts;
 use crate::scan::chunks::{Beginning, Cutter, SharedStream, shares};
 use crate::scan::format::{ScanRequest, SplitPlan};
-use crate::scan::json::column::Row;
+use crate::scan::json::column::{MoreKeys, Row};
 use crate::scan::json::fault::placed;
 use crate::scan::json::input::{BYTE_ORDER_MARK, Input, Portion};
 use crate::scan::json::reader::Reader;
@@ -44,6 +44,7 @@ struct Scan {
     schema: SchemaRef,
     /// For each column of `schema` what is wanted of it.
     parts: Vec<Parts>,
+    more: MoreKeys,
     limit: Option<usize>,
     context: Arc<QueryContext>,
 }
@@ -58,7 +59,11 @@ pub(super) fn splits(request: &ScanRequest, context: &Arc<QueryContext>) -> Resu
     let settings = Settings::new(&request.spec.options)?;
     let limit = request.limit.filter(|_| request.filters.is_empty());
     let parts = parts_of(&request.projection, &request.parts);
-    let scan = Arc::new(Scan { settings, schema, parts, limit, context: context.clone() });
+    let more = match request.spec.may_have_more(&request.projection) {
+        true => MoreKeys::Refused,
+        false => MoreKeys::LeftOut,
+    };
+    let scan = Arc::new(Scan { settings, schema, parts, more, limit, context: context.clone() });
     let files = &request.spec.files;
     let all: u64 = files.iter().map(|file| file.size).sum();
     let threads = u64::try_from(context.threads.max(1)).unwrap_or(1);
@@ -158,7 +163,16 @@ impl SplitPlan for JsonSplit {
             scan: self.scan.clone(),
             portion: self.portion.clone(),
             reader: Reader::new(input, self.portion.layout, settings, memory),
-            row: Row::new(self.scan.schema.fields(), &parts, &settings.forms)?,
+            row: Row::new(
+                self.scan.schema.fields(),
+                &parts,
+                &settings.forms,
+                self.scan.more,
+                &|column| match settings.unproven.iter().any(|name| name == column) {
+                    true => MoreKeys::Refused,
+                    false => MoreKeys::LeftOut,
+                },
+            )?,
             left: self.scan.limit.unwrap_or(usize::MAX),
             batch: budget.reservation("JSON scan"),
         }))

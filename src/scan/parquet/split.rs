@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatchOptions, new_null_array};
-use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
@@ -22,6 +21,7 @@ use parquet::file::page_index::offset_index::PageLocation;
 use crate::batch::Split;
 use crate::error::{Code, Error, Result};
 use crate::memory::{Reservation, Tally};
+use crate::scan::adapt::adapted;
 use crate::scan::format::SplitPlan;
 use crate::scan::parquet::chunk::{ChunkSource, window_bytes};
 use crate::scan::parquet::fault::guard;
@@ -497,11 +497,7 @@ pub(super) fn converted(array: &ArrayRef, column: &OutputColumn) -> Result<Array
     if column.unchecked_text {
         array.to_data().validate_full().map_err(|error| Error::new(Code::InvalidData, error.to_string()))?;
     }
-    if array.data_type() == &column.target {
-        return Ok(array.clone());
-    }
-    let options = CastOptions { safe: false, ..CastOptions::default() };
-    Ok(cast_with_options(array, &column.target, &options)?)
+    adapted(array, &column.target)
 }
 
 /// No rows.

@@ -1,0 +1,87 @@
+//! A file's arrays in the types that the schemas of all files have in common.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, StructArray, new_null_array};
+use arrow::compute::{CastOptions, cast_with_options, take};
+use arrow::datatypes::{DataType, Field, Fields};
+
+use crate::error::Result;
+
+/// `array` as `target`: structs by the names of their fields, with NULL for those that the file does not have.
+///
+/// # Errors
+/// `INVALID_DATA` for a value that the type does not hold.
+pub(in crate::scan) fn adapted(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
+    if array.data_type() == target {
+        return Ok(array.clone());
+    }
+    if let Some(dictionary) = array.as_any_dictionary_opt() {
+        // A value of the dictionary may be NULL, too.
+        return Ok(take(&adapted(dictionary.values(), target)?, dictionary.keys(), None)?);
+    }
+    match (array.data_type(), target) {
+        (DataType::Struct(_), DataType::Struct(fields)) => structs(array.as_struct(), fields),
+        (DataType::List(_), DataType::List(item)) if item.data_type().is_nested() => {
+            let list = array.as_list::<i32>();
+            let values = adapted(list.values(), item.data_type())?;
+            Ok(Arc::new(ListArray::try_new(item.clone(), list.offsets().clone(), values, list.nulls().cloned())?))
+        }
+        (DataType::LargeList(item), DataType::List(_)) => {
+            let item = Field::new(Field::LIST_FIELD_DEFAULT_NAME, item.data_type().clone(), item.is_nullable());
+            adapted(&cast(array, &DataType::List(Arc::new(item)))?, target)
+        }
+        _ => cast(array, target),
+    }
+}
+
+fn structs(array: &StructArray, fields: &Fields) -> Result<ArrayRef> {
+    let rows = array.len();
+    let column = |field: &Arc<Field>| match array.column_by_name(field.name()) {
+        Some(column) => adapted(column, field.data_type()),
+        None => Ok(new_null_array(field.data_type(), rows)),
+    };
+    let columns = fields.iter().map(column).collect::<Result<Vec<_>>>()?;
+    Ok(Arc::new(StructArray::try_new_with_length(fields.clone(), columns, array.nulls().cloned(), rows)?))
+}
+
+fn cast(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    Ok(cast_with_options(array, target, &options)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{DictionaryArray, Int8Array, Int64Array, LargeListArray, StringArray};
+    use arrow::buffer::OffsetBuffer;
+    use arrow::datatypes::Int64Type;
+
+    use super::*;
+
+    #[test]
+    fn a_null_of_a_dictionary_stays_null() {
+        let values = Arc::new(StringArray::from(vec![Some("x"), None]));
+        let array = DictionaryArray::new(Int8Array::from(vec![Some(0), Some(1), None, Some(0)]), values);
+        let adapted = adapted(&(Arc::new(array) as ArrayRef), &DataType::Utf8View).unwrap();
+        let texts: Vec<_> = adapted.as_string_view().iter().collect();
+        assert_eq!(texts, [Some("x"), None, None, Some("x")]);
+    }
+
+    #[test]
+    fn structs_within_lists_get_the_fields_that_they_lack() {
+        let column = |name: &str| Arc::new(Field::new(name, DataType::Int64, true));
+        let values: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+        let fields: Fields = vec![column("a")].into();
+        let structs = StructArray::new(fields.clone(), vec![values], None);
+        let item = Arc::new(Field::new_list_field(DataType::Struct(fields), true));
+        let offsets = OffsetBuffer::new(vec![0_i64, 1, 3].into());
+        let list: ArrayRef = Arc::new(LargeListArray::new(item, offsets, Arc::new(structs), None));
+        let wanted: Fields = vec![column("b"), column("a")].into();
+        let target = DataType::List(Arc::new(Field::new_list_field(DataType::Struct(wanted), true)));
+        let adapted = adapted(&list, &target).unwrap();
+        assert_eq!(adapted.data_type(), &target);
+        let second = adapted.as_list::<i32>().value(1);
+        assert_eq!(second.as_struct().column(0).null_count(), 2);
+        assert_eq!(second.as_struct().column(1).as_primitive::<Int64Type>().values(), &[2, 3]);
+    }
+}
