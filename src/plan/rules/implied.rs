@@ -22,10 +22,10 @@ pub(super) fn with_implied(filter: &Filter) -> Result<Option<Filter>> {
     let mut implied = Vec::new();
     for condition in &conditions {
         let is_known = |found: &Expr| conditions.contains(&found) || implied.contains(found);
-        if let Some(found) = of_keys(condition, &keys).filter(|found| !is_known(found)) {
-            if !is_asked_below(&aggregate.input, &found)? {
-                implied.push(found);
-            }
+        if let Some(found) = of_keys(condition, &keys).filter(|found| !is_known(found))
+            && !is_asked_below(&aggregate.input, &found)?
+        {
+            implied.push(found);
         }
     }
     if implied.is_empty() {
