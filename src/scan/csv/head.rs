@@ -8,10 +8,11 @@ use memchr::memchr;
 
 use crate::error::{Code, Error, Result};
 use crate::io::{Compression, InputFile, Location};
-use crate::scan::csv::records::{counted, shown};
+use crate::scan::csv::records::counted;
 use crate::scan::csv::settings::Settings;
 use crate::scan::csv::tokenize::{BadRecord, FirstRecord, Flaw, Tokenizer};
 use crate::scan::csv::window::Window;
+use crate::scan::fault::shown;
 
 /// Bytes that tell what a file is.
 const LONGEST_MARK: usize = 4;

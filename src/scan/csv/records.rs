@@ -10,9 +10,7 @@ use crate::scan::csv::dialect::Dialect;
 use crate::scan::csv::rejects::{Reject, kind_of};
 use crate::scan::csv::tokenize::{BadRecord, Bounds, Field, FirstRecord, Flaw, Rules, Tile, Tokenizer};
 use crate::scan::csv::window::Window;
-
-/// Characters of a bad line that an error shows.
-const SHOWN_CHARACTERS: usize = 200;
+use crate::scan::fault::shown;
 
 /// See the module.
 pub struct Records {
@@ -231,21 +229,4 @@ impl Records {
 /// `1 column`, `2 columns`.
 pub fn counted(columns: usize) -> String {
     if columns == 1 { "1 column".to_string() } else { format!("{columns} columns") }
-}
-
-/// Bytes for an error message: cut, and without what would break the line.
-pub fn shown(bytes: &[u8]) -> String {
-    let cut = bytes.get(..SHOWN_CHARACTERS * 4).unwrap_or(bytes);
-    let text = String::from_utf8_lossy(cut);
-    let mut shown: String = text.chars().take(SHOWN_CHARACTERS).flat_map(visible).collect();
-    if text.chars().count() > SHOWN_CHARACTERS || cut.len() < bytes.len() {
-        shown.push('…');
-    }
-    shown
-}
-
-fn visible(character: char) -> impl Iterator<Item = char> {
-    let plain = if character.is_control() { None } else { Some(character) };
-    let escaped = if plain.is_none() { Some(character.escape_default()) } else { None };
-    plain.into_iter().chain(escaped.into_iter().flatten())
 }

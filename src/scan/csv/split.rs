@@ -17,13 +17,14 @@ use crate::scan::csv::boundary::{Boundaries, LAST_LOOK, Layout};
 use crate::scan::csv::chunks::RecordCutter;
 use crate::scan::csv::columns::{ColumnBuilder, Values, fits};
 use crate::scan::csv::head::Head;
-use crate::scan::csv::records::{Records, shown};
+use crate::scan::csv::records::Records;
 use crate::scan::csv::rejects::{Reject, Rejects, SplitRejects};
 use crate::scan::csv::settings::Settings;
 use crate::scan::csv::structure::Scratch;
 use crate::scan::csv::tokenize::{Field, Tokenizer};
 use crate::scan::csv::window::{LineCounts, Window};
 use crate::scan::early::EarlyConditions;
+use crate::scan::fault::shown;
 use crate::scan::{FileEntry, SplitPlan};
 use crate::store::QueryContext;
 

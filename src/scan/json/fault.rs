@@ -6,6 +6,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::error::{Code, Error, Result};
 use crate::io::{Compression, InputFile};
+use crate::scan::fault::shown;
 use crate::scan::json::input::Portion;
 use crate::scan::json::records::Record;
 
@@ -37,14 +38,15 @@ pub(super) fn record_error(record: &Record, error: &serde_json::Error) -> (Error
     }
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or(&text);
-    let error = not_json(what, line.get(before.len()..).unwrap_or_default());
+    let error = not_json(what, line.get(before.len()..).unwrap_or_default(), line);
     (error.context(format!("column {column}")), record.lines + line_in_record)
 }
 
-fn not_json(what: &str, found: &[u8]) -> Error {
+/// `found` is what is there instead, to the end of its line, and `line` all of that.
+fn not_json(what: &str, found: &[u8], line: &[u8]) -> Error {
     let near: String = String::from_utf8_lossy(found.get(..120).unwrap_or(found)).chars().take(30).collect();
     let found = if near.trim().is_empty() { "the end".to_owned() } else { format!("'{near}'") };
-    Error::new(Code::InvalidData, format!("not JSON: {what}, found {found}"))
+    Error::new(Code::InvalidData, format!("not JSON: {what}, found {found}, in the line: {}", shown(line)))
         .hint("one object per line is expected; ignore_errors => true leaves broken lines out")
 }
 
@@ -59,15 +61,24 @@ pub(super) fn refused_record(record: &Record, at: usize) -> (Error, u64) {
     let Err(error) = parsed.and_then(|_| object()) else {
         let (column, lines) = place_in(record, at);
         let rest = record.bytes.get(at..).unwrap_or_default();
-        return (not_json("unexpected text", rest).context(format!("column {column}")), record.lines + lines);
+        let error = not_json("unexpected text", rest, line_in(record, lines));
+        return (error.context(format!("column {column}")), record.lines + lines);
     };
     record_error(record, &error)
 }
 
-/// The error for a value, at byte `at` of the record, that its column does not take.
-pub(super) fn misfit_error(record: &Record, misfit: &Misfit, at: usize) -> (Error, u64) {
+/// The error for a value, at byte `at` of the record, that its column does not take. With `is_declared` the type is what
+/// somebody wrote, else that of a sample.
+pub(super) fn misfit_error(record: &Record, misfit: &Misfit, is_declared: bool, at: usize) -> (Error, u64) {
     let (column, lines) = place_in(record, at);
-    (misfit_in_words(misfit).context(format!("column {column}")), record.lines + lines)
+    let error = misfit_in_words(misfit, is_declared, line_in(record, lines));
+    (error.context(format!("column {column}")), record.lines + lines)
+}
+
+/// Line `number` of a record, from 0.
+fn line_in<'a>(record: &Record<'a>, number: u64) -> &'a [u8] {
+    let number = usize::try_from(number).unwrap_or(usize::MAX);
+    record.bytes.split(|byte| *byte == b'\n').nth(number).unwrap_or_default()
 }
 
 /// The column, from 1, of byte `at` of the record, and the lines before it in the record.
@@ -114,7 +125,7 @@ pub(super) fn encoding_error(record: &Record, error: std::str::Utf8Error) -> (Er
     (error.context(format!("column {}", characters(line) + 1)), record.lines + lines)
 }
 
-fn misfit_in_words(misfit: &Misfit) -> Error {
+fn misfit_in_words(misfit: &Misfit, is_declared: bool, line: &[u8]) -> Error {
     let mut path = String::new();
     for step in misfit.path.iter().rev() {
         if !path.is_empty() && !step.starts_with('[') {
@@ -127,10 +138,14 @@ fn misfit_in_words(misfit: &Misfit) -> Error {
         true => format!("the key '{path}' was not there before"),
         false => format!("key '{path}' holds {}, but its type is {}", misfit.found, misfit.wanted),
     };
-    Error::new(Code::InvalidData, message).hint(format!(
-        "the type comes from samples of the file: sample_size => -1 reads all of it, or give the type with columns => \
-         {{'{key}': 'VARCHAR', …}}"
-    ))
+    let text = format!("columns => {{'{key}': 'VARCHAR', …}}");
+    let hint = match is_declared {
+        true => format!("{text} takes any value; ignore_errors => true leaves such lines out"),
+        false => format!(
+            "the type comes from samples of the file: sample_size => -1 reads all of it, or give it with {text}"
+        ),
+    };
+    Error::new(Code::InvalidData, format!("{message}, in the line: {}", shown(line))).hint(hint)
 }
 
 fn characters(bytes: &[u8]) -> usize {

@@ -266,7 +266,8 @@ impl Reader {
         match trouble {
             Trouble::Misfit(misfit, at) => {
                 let is_of_inferred_type = self.rests_on_sample(&misfit);
-                let (error, lines) = misfit_error(&self.record(start, end), &misfit, at.saturating_sub(start));
+                let (error, lines) =
+                    misfit_error(&self.record(start, end), &misfit, !is_of_inferred_type, at.saturating_sub(start));
                 let error = if is_of_inferred_type { error.of_inferred_type() } else { error };
                 Broken { error, lines: Some(lines) }
             }
