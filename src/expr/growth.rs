@@ -4,7 +4,7 @@
 //! sizes are told before the values exist, so that whoever evaluates them can take as many rows as there is room for.
 //!
 //! # Known limitation
-//! Calls within lambdas are not measured, nor what `replace` and `format` add.
+//! Calls within lambdas and conditions of joins are not measured, nor what `replace` and `format` add.
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
