@@ -1,7 +1,7 @@
 //! ASOF JOIN as a logical node, and how it comes out of what the SQL planner makes.
 //!
 //! The SQL planner knows no ASOF joins: it plans an ordinary join whose right side has a [mark](AsofMark), and when the
-//! whole statement is planned [`asof_joins`] takes the marked joins apart: equalities between the sides are the keys, the first
+//! whole statement is planned [`asof_joins`] takes the marked joins apart: equalities between the sides are the keys, the one
 //! comparison between them says what is nearest, and the rest decides whether the nearest row is a partner (a tolerance).
 //! `nearest(a, b)` in place of the comparison takes the nearest row on either side.
 
@@ -112,7 +112,7 @@ impl AsofJoin {
     /// The join of these sides by `condition`.
     ///
     /// # Errors
-    /// `INVALID_QUERY` when the condition has no comparison between the sides, or their types have nothing in common.
+    /// `INVALID_QUERY` when the condition has no comparison between the sides or several, or their types have nothing in common.
     pub fn new(left: LogicalPlan, right: LogicalPlan, condition: Vec<Expr>, outer: bool) -> PlanResult<Self> {
         let (mut keys, mut values, mut residual) = (Vec::new(), None, Vec::new());
         for conjunct in condition.into_iter().flat_map(split_conjunction_owned) {
@@ -121,7 +121,10 @@ impl AsofJoin {
                 Some((pair, Some(nearest))) if values.is_none() => {
                     values = Some((of_one_type(pair, left.schema(), right.schema())?, nearest));
                 }
-                _ => residual.push(conjunct),
+                Some((_, Some(_))) => {
+                    return Err(invalid("an ASOF JOIN has two comparisons (>=, >, <=, <) between its sides"));
+                }
+                None => residual.push(conjunct),
             }
         }
         let Some((values, nearest)) = values else {

@@ -73,6 +73,43 @@ impl VisitorMut for Groups {
     }
 }
 
+/// Names the keys of `GROUP BY ALL … HAVING`: the planner would find no key in HAVING that is more than a column.
+pub(super) fn name_all_keys(select: &mut Select) {
+    if !matches!(select.group_by, GroupByExpr::All(_)) || select.having.is_none() {
+        return;
+    }
+    let mut keys = Vec::new();
+    for item in &select.projection {
+        let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { return };
+        let mut calls = Calls::default();
+        let _: ControlFlow<()> = Visit::visit(expr, &mut calls);
+        if calls.windows {
+            return;
+        }
+        if !calls.aggregates && has_key(item) {
+            keys.push(expr.clone());
+        }
+    }
+    select.group_by = GroupByExpr::Expressions(keys, Vec::new());
+}
+
+/// What kinds of calls an expression has.
+#[derive(Default)]
+struct Calls {
+    aggregates: bool,
+    windows: bool,
+}
+
+impl Visitor for Calls {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        self.aggregates |= is_aggregate(expr);
+        self.windows |= matches!(expr, Expr::Function(call) if call.over.is_some());
+        ControlFlow::Continue(())
+    }
+}
+
 fn parsed(expr: &str) -> Option<Expr> {
     Parser::new(&GenericDialect {}).try_with_sql(expr).ok()?.parse_expr().ok()
 }

@@ -6,8 +6,8 @@
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, LimitClause, Query, SetExpr, Statement, TableFactor, Value,
-    VisitMut, VisitorMut,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, LimitClause, Query, SetExpr, Spanned, Statement,
+    TableFactor, Value, VisitMut, VisitorMut,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::keywords::Keyword;
@@ -15,6 +15,7 @@ use datafusion_sql::sqlparser::parser::Parser;
 use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
 use super::macros::plain_name;
+use super::parse::span_of;
 use crate::error::{Code, Error, Result};
 
 /// The function that stands for the percent sign: one that nobody writes.
@@ -139,6 +140,13 @@ fn counted(query: &mut Query) -> Result<()> {
     }
     let FunctionArguments::List(list) = &call.args else { return Ok(()) };
     let [FunctionArg::Unnamed(FunctionArgExpr::Expr(percent))] = list.args.as_slice() else { return Ok(()) };
+    if let Expr::Value(value) = percent
+        && let Value::Number(number, _) = &value.value
+        && number.parse::<f64>().is_ok_and(|number| number > 100.0)
+    {
+        let message = format!("LIMIT {number}% is more than all rows");
+        return Err(Error::new(Code::InvalidQuery, message).span(span_of(percent.span())).hint("write 0% to 100%"));
+    }
     let mut whole = query.clone();
     // What WITH names is known in the subquery, too.
     (whole.limit_clause, whole.order_by, whole.with) = (None, None, None);

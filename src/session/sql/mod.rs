@@ -45,6 +45,7 @@ mod relation_planner;
 pub(crate) mod relations;
 mod rows;
 mod sampling;
+mod scoped;
 mod script;
 mod semi;
 pub(crate) mod spelling;
@@ -53,6 +54,7 @@ mod suggest;
 mod table_function;
 mod types;
 pub(crate) mod visible;
+mod windows;
 pub(crate) mod words;
 
 use arrow::datatypes::Schema;
@@ -137,8 +139,8 @@ impl Prepared {
         macros::spell_out_tables(&mut statement);
         relations.replace(&mut statement, &spelling)?;
         naming::name_columns(&mut statement);
+        windows::spell_out(&mut statement)?;
         collate::spell_out(&mut statement)?;
-        orders::spell_out(&mut statement);
         semi::spell_out(&mut statement);
         groups::spell_out(&mut statement);
         limits::spell_out(&mut statement)?;
@@ -177,7 +179,7 @@ impl Prepared {
     fn columns_of(&self, mut query: Query) -> Result<LogicalPlan> {
         rows::make_values(&mut query);
         marks::put(&mut query, &self.hints)?;
-        self.planned(&query)
+        self.planned(&query).or_else(|error| self.planned_otherwise(query).ok_or(error))
     }
 
     /// The plan of a query that was or will be refused: with subqueries in FROM that may be lateral, with casts in the names of columns, or both.

@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 
 use datafusion_expr::LogicalPlan;
 use datafusion_sql::sqlparser::ast::{
-    Expr, Ident, OrderByExpr, OrderByKind, Query, Select, SelectFlavor, SelectItem, SetExpr, Statement, TableFactor,
-    Value, VisitMut, VisitorMut, WildcardAdditionalOptions,
+    Expr, Ident, OrderByExpr, OrderByKind, Query, Select, SelectFlavor, SelectItem, SetExpr, Statement, TableAlias,
+    TableFactor, Value, VisitMut, VisitorMut, WildcardAdditionalOptions,
 };
 
 use super::stars::has_columns;
@@ -36,6 +36,7 @@ impl VisitorMut for Names {
             select.projection.push(SelectItem::Wildcard(WildcardAdditionalOptions::default()));
         }
         select.flavor = SelectFlavor::Standard;
+        name_subqueries(select);
         let relations = relation_names(select);
         let mut taken = HashSet::new();
         for item in &select.projection {
@@ -47,6 +48,41 @@ impl VisitorMut for Names {
             name_item(item, &relations, &mut taken);
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// Names the subqueries of a FROM clause that stand beside other relations, which may have columns of the same names.
+fn name_subqueries(select: &mut Select) {
+    let is_alone = matches!(select.from.as_slice(), [only] if only.joins.is_empty());
+    if is_alone {
+        return;
+    }
+    let mut taken = relation_names(select);
+    let mut number = 1_usize;
+    let factors = select.from.iter_mut().flat_map(|from| {
+        std::iter::once(&mut from.relation).chain(from.joins.iter_mut().map(|join| &mut join.relation))
+    });
+    for factor in factors {
+        name_subquery(factor, &mut number, &mut taken);
+    }
+}
+
+fn name_subquery(factor: &mut TableFactor, number: &mut usize, taken: &mut HashSet<String>) {
+    match factor {
+        TableFactor::NestedJoin { table_with_joins, alias: None } => {
+            name_subquery(&mut table_with_joins.relation, number, taken);
+            table_with_joins.joins.iter_mut().for_each(|join| name_subquery(&mut join.relation, number, taken));
+        }
+        TableFactor::Derived { alias: alias @ None, .. } => {
+            let mut name = "unnamed_subquery".to_string();
+            while !taken.insert(name.clone()) {
+                *number += 1;
+                name = format!("unnamed_subquery{number}");
+            }
+            let name = Ident::with_quote('"', name);
+            *alias = Some(TableAlias { explicit: true, name, columns: Vec::new(), at: None });
+        }
+        _ => {}
     }
 }
 

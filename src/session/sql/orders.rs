@@ -1,4 +1,5 @@
-//! `SELECT f(t.a) AS a … ORDER BY t.a`: the order is by the table's column, though the output has one of that name.
+//! `SELECT -a AS a … ORDER BY a + 0` (or `ORDER BY t.a`): the order is by the table's column, though the output has one of that
+//! name.
 //!
 //! The planner puts a column that only ORDER BY names beside those of the select list and then finds two of one name. Where
 //! that would happen, the keys get names of their own in a subquery and the order stays outside.
@@ -9,29 +10,14 @@
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
-    Expr, Ident, OrderByKind, Query, SelectItem, SetExpr, Statement, TableFactor, Value, Visit, VisitMut, Visitor,
-    VisitorMut,
+    Expr, Ident, OrderBy, OrderByKind, Select, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, Value,
+    Visit, Visitor,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::Parser;
 
-/// Rewrites every such query of the statement; after every column has got its name.
-pub(super) fn spell_out(statement: &mut Statement) {
-    let _: ControlFlow<()> = VisitMut::visit(statement, &mut Orders);
-}
-
-struct Orders;
-
-impl VisitorMut for Orders {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        if let Some(outer) = ordered_outside(query) {
-            *query.body = outer;
-        }
-        ControlFlow::Continue(())
-    }
-}
+use super::scoped::names_in;
+use crate::error::{Error, Result};
 
 /// The names of a select list that consists of nothing but named columns.
 fn output_names(items: &[SelectItem]) -> Option<Vec<Ident>> {
@@ -44,20 +30,19 @@ fn output_names(items: &[SelectItem]) -> Option<Vec<Ident>> {
     items.iter().map(name).collect()
 }
 
-/// Gives the keys of ORDER BY their names and returns the select around the query's own.
-fn ordered_outside(query: &mut Query) -> Option<SetExpr> {
-    let order = query.order_by.as_mut()?;
+/// Makes columns of the keys of ORDER BY where one of them names a column that the output hides; returns the names of the
+/// columns that the query has without them.
+pub(super) fn name_keys(
+    select: &mut Select,
+    order: &mut OrderBy,
+    is_column: &dyn Fn(&str) -> bool,
+) -> Option<Vec<Ident>> {
     let OrderByKind::Expressions(keys) = &mut order.kind else { return None };
-    let SetExpr::Select(select) = query.body.as_mut() else { return None };
     if select.distinct.is_some() {
         return None;
     }
     let names = output_names(&select.projection)?;
-    let mut hidden = Hidden { items: &select.projection, found: false };
-    keys.iter().for_each(|key| {
-        let _: ControlFlow<()> = Visit::visit(&key.expr, &mut hidden);
-    });
-    if !hidden.found {
+    if !keys.iter().any(|key| hides(&select.projection, &key.expr, is_column)) {
         return None;
     }
     for (number, key) in keys.iter_mut().enumerate() {
@@ -72,14 +57,49 @@ fn ordered_outside(query: &mut Query) -> Option<SetExpr> {
             select.projection.push(SelectItem::ExprWithAlias { expr, alias });
         }
     }
-    let inner = query.body.clone();
+    Some(names)
+}
+
+/// Puts `SELECT names FROM (body)` in the place of a query's body.
+///
+/// # Errors
+/// `INTERNAL` where the parser does not read its template.
+pub(super) fn put_around(body: &mut SetExpr, names: Vec<Ident>) -> Result<()> {
+    let mut outer = around(names).ok_or_else(|| Error::internal("a query around another that cannot be read"))?;
+    if let SetExpr::Select(select) = &mut outer
+        && let Some(TableWithJoins { relation: TableFactor::Derived { subquery, .. }, .. }) = select.from.first_mut()
+    {
+        std::mem::swap(subquery.body.as_mut(), body);
+    }
+    *body = outer;
+    Ok(())
+}
+
+fn around(names: Vec<Ident>) -> Option<SetExpr> {
     let mut statements = Parser::parse_sql(&GenericDialect {}, "SELECT 1 FROM (SELECT 1) AS rows").ok()?;
     let Some(Statement::Query(mut outer)) = statements.pop() else { return None };
     let SetExpr::Select(select) = outer.body.as_mut() else { return None };
-    let TableFactor::Derived { subquery, .. } = &mut select.from.first_mut()?.relation else { return None };
-    *subquery.body = *inner;
     select.projection = names.into_iter().map(|name| SelectItem::UnnamedExpr(Expr::Identifier(name))).collect();
     Some(*outer.body)
+}
+
+/// Whether a key names a table's column that an alias of the select list hides: with its table, or within an expression,
+/// where a name is a column first.
+fn hides(items: &[SelectItem], key: &Expr, is_column: &dyn Fn(&str) -> bool) -> bool {
+    let mut hidden = Hidden { items, found: false };
+    let _: ControlFlow<()> = Visit::visit(key, &mut hidden);
+    let is_name = matches!(key, Expr::Identifier(_));
+    hidden.found
+        || !is_name
+            && names_in(key).iter().any(|name| {
+                let own = |item: &SelectItem| match item {
+                    SelectItem::ExprWithAlias { alias, expr } => {
+                        alias.value == name.value && !matches!(expr, Expr::Identifier(own) if own.value == name.value)
+                    }
+                    _ => false,
+                };
+                items.iter().any(own) && is_column(&name.value)
+            })
 }
 
 /// Whether a key names a table's column that an alias of the select list hides.

@@ -6,8 +6,9 @@
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArguments, Ident, Join, JoinConstraint, JoinOperator, Query, Select, SelectItem,
-    SetExpr, SetOperator, SetQuantifier, Spanned, Statement, TableFactor, TableWithJoins, Visit, Visitor,
+    Expr, FunctionArg, FunctionArguments, Ident, Join, JoinConstraint, JoinOperator, OrderByKind, Query, Select,
+    SelectItem, SetExpr, SetOperator, SetQuantifier, Spanned, Statement, TableFactor, TableWithJoins, UnaryOperator,
+    Value, Visit, Visitor,
 };
 
 use super::calls;
@@ -49,6 +50,9 @@ impl Visitor for Rejections {
         refuse_if(!query.pipe_operators.is_empty(), "the pipe operator |>")?;
         if let Some(order) = &query.order_by {
             refuse_if(order.interpolate.is_some(), "ORDER BY … INTERPOLATE")?;
+            if let OrderByKind::Expressions(keys) = &order.kind {
+                keys.iter().try_for_each(|key| order_by_constant(&key.expr))?;
+            }
         }
         set_operations(&query.body)
     }
@@ -178,6 +182,27 @@ fn constraint(join: &Join) -> Verdict {
         return ControlFlow::Break(Box::new(error));
     }
     ControlFlow::Continue(())
+}
+
+/// A constant orders nothing, and one that is no position was probably meant to be something else.
+fn order_by_constant(key: &Expr) -> Verdict {
+    let is_position = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
+    let what = match key {
+        Expr::Value(value) => match &value.value {
+            Value::Number(text, _) if is_position(text) => return ControlFlow::Continue(()),
+            Value::Placeholder(_) => return ControlFlow::Continue(()),
+            Value::Number(..) => "is not the position of a column",
+            _ => "has no effect",
+        },
+        Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, expr } if matches!(expr.as_ref(), Expr::Value(value) if matches!(value.value, Value::Number(..))) => {
+            "is not the position of a column"
+        }
+        _ => return ControlFlow::Continue(()),
+    };
+    let error = Error::new(Code::InvalidQuery, format!("ORDER BY {key} {what}")).span(span_of(key.span()));
+    ControlFlow::Break(Box::new(
+        error.hint("positions count from 1; a column's name is written in double quotes, or in none"),
+    ))
 }
 
 fn refuse_at(name: &Ident, what: String) -> Verdict {

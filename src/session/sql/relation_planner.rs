@@ -9,6 +9,7 @@ use datafusion_expr::{Expr, LogicalPlan};
 use datafusion_sql::sqlparser::ast::{Expr as SqlExpr, Ident, TableAlias, TableAliasColumnDef, TableFactor};
 
 use super::marks::Mark;
+use super::spelling::distinct_names;
 use crate::error::{Code, Error, Result};
 use crate::expr::functions;
 use crate::plan::asof::{asof_joins, asof_right};
@@ -27,6 +28,12 @@ pub(super) fn with_struct_fields(plan: LogicalPlan) -> Result<LogicalPlan> {
         Some(names) => with_column_names(plan, names.iter().map(String::as_str)),
         None => Ok(plan),
     }
+}
+
+/// The plan of a subquery, where columns of several tables may have one name: all but the first get a number.
+fn with_names_once(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let names = distinct_names(plan.schema().fields().iter().map(|field| field.name().as_str()));
+    with_column_names(plan, names.iter().map(String::as_str))
 }
 
 #[derive(Debug)]
@@ -50,7 +57,7 @@ impl RelationPlanner for Relations {
                 }
                 None => {
                     let alias = alias.replace(Mark::Seen.alias());
-                    let plan = with_struct_fields(context.plan(relation)?)?;
+                    let plan = with_names_once(with_struct_fields(context.plan(relation)?)?)?;
                     let alias = alias.map(|alias| with_all_columns(alias, &plan));
                     PlannedRelation::new(plan, alias)
                 }

@@ -2,6 +2,7 @@
 //!
 //! * `(a, b) IN (SELECT x, y …)` becomes `row(a, b) IN (SELECT row(x, y) …)`, which the planner takes for one column; the
 //!   rule for subqueries takes the rows apart again.
+//! * `[a, b]` becomes `list_value(a, b)`: the planner forgets CTEs, parameters of lambdas and the query around within brackets.
 //! * A subquery in FROM may name the relations before it without LATERAL ([`make_lateral`]).
 
 use std::ops::ControlFlow;
@@ -14,7 +15,9 @@ use datafusion_sql::sqlparser::ast::{
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::Parser;
 
-/// Makes single values of the rows that are looked up in subqueries.
+use super::calls::call_of;
+
+/// Makes single values of the rows that are looked up in subqueries, and calls of lists in brackets.
 pub(super) fn make_values(query: &mut Query) {
     let _: ControlFlow<()> = VisitMut::visit(query, &mut Rows);
 }
@@ -25,6 +28,10 @@ impl VisitorMut for Rows {
     type Break = ();
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Array(list) = expr {
+            *expr = call_of("list_value", std::mem::take(&mut list.elem));
+            return ControlFlow::Continue(());
+        }
         if let Expr::InSubquery { expr: tested, subquery, .. } = expr
             && let Expr::Tuple(values) = tested.as_mut()
             && values.len() > 1

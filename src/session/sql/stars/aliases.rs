@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion_expr::Volatility;
-use datafusion_sql::sqlparser::ast::{Expr, Ident, Query, Select, SelectItem, Visit, VisitMut, Visitor, VisitorMut};
+use datafusion_sql::sqlparser::ast::{Expr, Ident, Select, SelectItem, Visit, Visitor};
 
-use super::super::calls::parameters;
 use super::super::macros::plain_name;
 use super::super::parse::span_of;
+use super::super::scoped::{names_in, replace_names};
 use super::Tables;
 use crate::error::{Error, Result};
 use crate::expr::functions;
@@ -38,18 +38,16 @@ pub(super) fn spell_out(select: &mut Select, tables: &Tables<'_>) -> Result<()> 
 
 /// Puts expressions for the aliases in `expr` that are no columns.
 fn put(expr: &mut Expr, known: &HashMap<String, Expr>, tables: &Tables<'_>) -> Result<()> {
-    let mut aliases = Aliases { known, chosen: None, scopes: Vec::new(), queries: 0, met: Vec::new() };
-    let _: ControlFlow<()> = VisitMut::visit(expr, &mut aliases);
-    if aliases.met.is_empty() {
+    let met: Vec<Ident> = names_in(expr).into_iter().filter(|name| known.contains_key(&name.value)).collect();
+    if met.is_empty() {
         return Ok(());
     }
     // Columns of an outer query, or tables that cannot be planned alone: the planner knows better.
     let Ok(schema) = tables.schema() else { return Ok(()) };
     let mut chosen = Vec::new();
-    for name in aliases.met {
-        let is_column = schema.fields().iter().any(|field| *field.name() == name.value);
+    for name in met {
         let is_table = schema.iter().any(|(qualifier, _)| qualifier.is_some_and(|table| table.table() == name.value));
-        if is_column || is_table {
+        if tables.has_column(&name.value) || is_table {
             continue;
         }
         if known.get(&name.value).is_some_and(changes) {
@@ -61,10 +59,10 @@ fn put(expr: &mut Expr, known: &HashMap<String, Expr>, tables: &Tables<'_>) -> R
         }
         chosen.push(name.value);
     }
-    if !chosen.is_empty() {
-        let mut aliases = Aliases { known, chosen: Some(chosen), scopes: Vec::new(), queries: 0, met: Vec::new() };
-        let _: ControlFlow<()> = VisitMut::visit(expr, &mut aliases);
-    }
+    replace_names(expr, &mut |name| {
+        let meaning = known.get(&name.value).filter(|_| chosen.contains(&name.value))?;
+        Some(Expr::Nested(Box::new(meaning.clone())))
+    });
     Ok(())
 }
 
@@ -85,54 +83,4 @@ fn changes(expr: &Expr) -> bool {
         }
     }
     Visit::visit(expr, &mut Volatile).is_break()
-}
-
-/// Finds the aliases in an expression, or replaces those that are chosen; not in subqueries, whose names are their own.
-struct Aliases<'a> {
-    known: &'a HashMap<String, Expr>,
-    chosen: Option<Vec<String>>,
-    /// Parameters of the lambdas around.
-    scopes: Vec<Vec<String>>,
-    queries: usize,
-    met: Vec<Ident>,
-}
-
-impl VisitorMut for Aliases<'_> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
-        self.queries += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
-        self.queries -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Expr::Lambda(lambda) = expr {
-            self.scopes.push(parameters(lambda));
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        match expr {
-            Expr::Lambda(_) => drop(self.scopes.pop()),
-            Expr::Identifier(name) if self.queries == 0 => {
-                if self.scopes.iter().flatten().any(|parameter| *parameter == name.value) {
-                    return ControlFlow::Continue(());
-                }
-                let Some(meaning) = self.known.get(&name.value) else { return ControlFlow::Continue(()) };
-                match &self.chosen {
-                    None => self.met.push(name.clone()),
-                    Some(chosen) if chosen.contains(&name.value) => *expr = Expr::Nested(Box::new(meaning.clone())),
-                    Some(_) => {}
-                }
-            }
-            _ => {}
-        }
-        ControlFlow::Continue(())
-    }
 }

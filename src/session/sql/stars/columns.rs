@@ -23,6 +23,7 @@ use super::super::naming::{free_name, relation_names};
 use super::super::parse::span_of;
 use super::super::suggest;
 use super::Tables;
+use super::merged::Merged;
 use super::tokens::UNPACKED;
 use crate::error::{Code, Error, Result};
 use crate::plan::folded;
@@ -120,18 +121,18 @@ fn spell_item(
                 items.push(SelectItem::ExprWithAlias { expr, alias });
             }
         }
-        SelectItem::Wildcard(options) if needs_names(&options) => {
+        SelectItem::Wildcard(options) if needs_names(&options, tables) => {
             items.extend(chosen_by_star(None, &options, tables)?.iter().map(star_item));
         }
         SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
             let last = name.0.last().and_then(|part| part.as_ident()).map(|part| part.value.clone());
             let Some(table) = last else { return Ok(()) };
-            if needs_names(&options) {
-                items.extend(chosen_by_star(Some(&table), &options, tables)?.iter().map(star_item));
-            } else if !relations.contains(&table.to_lowercase())
+            if !relations.contains(&table.to_lowercase())
                 && let Some(fields) = fields_of(&table, tables)
             {
-                items.extend(fields);
+                items.extend(kept(fields, &options)?.iter().map(star_item));
+            } else if needs_names(&options, tables) {
+                items.extend(chosen_by_star(Some(&table), &options, tables)?.iter().map(star_item));
             } else {
                 let kind = SelectItemQualifiedWildcardKind::ObjectName(name);
                 items.push(SelectItem::QualifiedWildcard(kind, options));
@@ -142,7 +143,7 @@ fn spell_item(
     Ok(())
 }
 
-fn star_item(column: &Chosen) -> SelectItem {
+pub(super) fn star_item(column: &Chosen) -> SelectItem {
     match column.value.is_some() || column.alias.is_some() {
         false => SelectItem::UnnamedExpr(column.expr()),
         true => SelectItem::ExprWithAlias { expr: column.expr(), alias: Ident::with_quote('"', column.shown()) },
@@ -150,7 +151,7 @@ fn star_item(column: &Chosen) -> SelectItem {
 }
 
 /// The fields of a struct column, as columns.
-fn fields_of(column: &str, tables: &Tables<'_>) -> Option<Vec<SelectItem>> {
+fn fields_of(column: &str, tables: &Tables<'_>) -> Option<Vec<Chosen>> {
     let schema = tables.schema().ok()?;
     let (_, field) = schema.iter().find(|(_, field)| field.name() == column)?;
     let DataType::Struct(fields) = field.data_type() else { return None };
@@ -158,9 +159,12 @@ fn fields_of(column: &str, tables: &Tables<'_>) -> Option<Vec<SelectItem>> {
         let index = Expr::value(Value::SingleQuotedString(name.clone()));
         let access = AccessExpr::Subscript(Subscript::Index { index });
         let root = Box::new(Expr::Identifier(Ident::with_quote('"', column)));
-        SelectItem::ExprWithAlias {
-            expr: Expr::CompoundFieldAccess { root, access_chain: vec![access] },
-            alias: Ident::with_quote('"', name),
+        Chosen {
+            table: Some(column.to_string()),
+            name: name.clone(),
+            value: Some(Expr::CompoundFieldAccess { root, access_chain: vec![access] }),
+            alias: Some(name.clone()),
+            groups: Vec::new(),
         }
     };
     Some(fields.iter().map(|field| item(field.name())).collect())
@@ -293,7 +297,7 @@ fn chosen(call: &Function, tables: &Tables<'_>) -> Result<Vec<Chosen>> {
     };
     let FunctionArguments::List(list) = &call.args else { return Err(bad()) };
     let found = match list.args.as_slice() {
-        [] | [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)] => all(tables.schema()?),
+        [] | [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)] => all(tables)?,
         [FunctionArg::Unnamed(FunctionArgExpr::WildcardWithOptions(options))] => chosen_by_star(None, options, tables)?,
         [FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(name))] => {
             let table = name.0.last().and_then(|part| part.as_ident()).map(|part| part.value.clone());
@@ -301,12 +305,20 @@ fn chosen(call: &Function, tables: &Tables<'_>) -> Result<Vec<Chosen>> {
         }
         [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] => match argument {
             Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(pattern), .. }) => {
-                chosen_by_pattern(pattern, tables.schema()?).map_err(|error| error.span(span_of(argument.span())))?
+                chosen_by_pattern(pattern, all(tables)?).map_err(|error| error.span(span_of(argument.span())))?
             }
-            Expr::Array(names) => chosen_by_names(&names.elem, tables.schema()?)?.ok_or_else(bad)?,
-            Expr::Lambda(lambda) => chosen_by_lambda(lambda, tables)?.ok_or_else(bad)?,
+            Expr::Array(names) => chosen_by_names(&names.elem, all(tables)?)?.ok_or_else(bad)?,
+            Expr::Lambda(lambda) => chosen_by_lambda(lambda, all(tables)?, tables)?.ok_or_else(bad)?,
             _ => return Err(bad()),
         },
+        [
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Lambda(lambda))),
+            FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(name)),
+        ] => {
+            let last = name.0.last().and_then(|part| part.as_ident()).map(|part| part.value.as_str());
+            let columns = columns_of(last.unwrap_or_default(), tables)?;
+            chosen_by_lambda(lambda, columns, tables)?.ok_or_else(bad)?
+        }
         _ => return Err(bad()),
     };
     if found.is_empty() {
@@ -320,7 +332,27 @@ fn shown_call(call: &Function) -> String {
     call.to_string().replace(&format!("\"{UNPACKED}\""), "*COLUMNS")
 }
 
-fn all(schema: &DFSchema) -> Vec<Chosen> {
+/// The columns of all tables as a star shows them: what a join merged stands where its first column is.
+fn all(tables: &Tables<'_>) -> Result<Vec<Chosen>> {
+    let mut shown = HashSet::new();
+    let as_shown = |column: Chosen| {
+        let holds = |merged: &Merged| merged.holds(column.table.as_deref(), &column.name);
+        let Some(at) = tables.merged.iter().position(holds) else { return Some(column) };
+        let merged = tables.merged.get(at).filter(|_| shown.insert(at))?;
+        let (value, alias) = (Some(merged.value.clone()), Some(merged.name.clone()));
+        Some(Chosen { value, alias, ..column })
+    };
+    Ok(every(tables.schema()?).into_iter().filter_map(as_shown).collect())
+}
+
+/// The columns of a table, or the fields of a struct of that name.
+fn columns_of(table: &str, tables: &Tables<'_>) -> Result<Vec<Chosen>> {
+    let own = every(tables.schema()?).into_iter().filter(|column| column.table.as_deref() == Some(table));
+    let own: Vec<Chosen> = own.collect();
+    Ok(if own.is_empty() { fields_of(table, tables).unwrap_or_default() } else { own })
+}
+
+fn every(schema: &DFSchema) -> Vec<Chosen> {
     let column = |(table, field): (Option<&datafusion_common::TableReference>, &arrow::datatypes::FieldRef)| Chosen {
         table: table.map(|table| table.table().to_string()),
         name: field.name().clone(),
@@ -331,7 +363,7 @@ fn all(schema: &DFSchema) -> Vec<Chosen> {
     schema.iter().map(column).collect()
 }
 
-fn chosen_by_pattern(pattern: &str, schema: &DFSchema) -> Result<Vec<Chosen>> {
+fn chosen_by_pattern(pattern: &str, columns: Vec<Chosen>) -> Result<Vec<Chosen>> {
     let regex = Regex::new(pattern)
         .map_err(|error| Error::new(Code::InvalidQuery, format!("'{pattern}' is no regular expression: {error}")))?;
     let fits = |column: Chosen| {
@@ -341,12 +373,11 @@ fn chosen_by_pattern(pattern: &str, schema: &DFSchema) -> Result<Vec<Chosen>> {
         let groups = captures.iter().map(group).collect();
         Some(Chosen { groups, ..column })
     };
-    Ok(all(schema).into_iter().filter_map(fits).collect())
+    Ok(columns.into_iter().filter_map(fits).collect())
 }
 
 /// The columns of a list of texts, in the order of the table; `None` where it holds something else.
-fn chosen_by_names(names: &[Expr], schema: &DFSchema) -> Result<Option<Vec<Chosen>>> {
-    let mut columns = all(schema);
+fn chosen_by_names(names: &[Expr], mut columns: Vec<Chosen>) -> Result<Option<Vec<Chosen>>> {
     let mut wanted = Vec::with_capacity(names.len());
     for name in names {
         let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) = name else { return Ok(None) };
@@ -368,7 +399,7 @@ fn unknown(name: &str, columns: &[Chosen]) -> Error {
 }
 
 /// The columns for whose names a lambda is true; `None` where it has not one parameter.
-fn chosen_by_lambda(lambda: &LambdaFunction, tables: &Tables<'_>) -> Result<Option<Vec<Chosen>>> {
+fn chosen_by_lambda(lambda: &LambdaFunction, columns: Vec<Chosen>, tables: &Tables<'_>) -> Result<Option<Vec<Chosen>>> {
     let parameter = match &lambda.params {
         OneOrManyWithParens::One(parameter) => parameter,
         OneOrManyWithParens::Many(parameters) => match parameters.as_slice() {
@@ -376,7 +407,6 @@ fn chosen_by_lambda(lambda: &LambdaFunction, tables: &Tables<'_>) -> Result<Opti
             _ => return Ok(None),
         },
     };
-    let columns = all(tables.schema()?);
     let of_column = |column: &Chosen| {
         let mut body = lambda.body.as_ref().clone();
         let mut filler = NameFiller { parameter: &parameter.name.value, name: &column.name };
@@ -406,25 +436,33 @@ impl VisitorMut for NameFiller<'_> {
 }
 
 /// Whether the planner cannot do what stands behind a star.
-fn needs_names(options: &WildcardAdditionalOptions) -> bool {
+fn needs_names(options: &WildcardAdditionalOptions, tables: &Tables<'_>) -> bool {
     let is_qualified = |name: &ObjectName| name.0.len() > 1;
     let excludes_qualified = match &options.opt_exclude {
         Some(ExcludeSelectItem::Single(name)) => is_qualified(name),
         Some(ExcludeSelectItem::Multiple(names)) => names.iter().any(is_qualified),
         None => false,
     };
-    excludes_qualified || options.opt_rename.is_some()
+    // The planner leaves out columns that it cannot replace.
+    excludes_qualified || options.opt_rename.is_some() || options.opt_replace.is_some() || !tables.merged.is_empty()
 }
 
 /// The columns of a star with what stands behind it.
-fn chosen_by_star(
+pub(super) fn chosen_by_star(
     table: Option<&str>,
     options: &WildcardAdditionalOptions,
     tables: &Tables<'_>,
 ) -> Result<Vec<Chosen>> {
-    let every = all(tables.schema()?);
-    let of_table = |column: &Chosen| table.is_none_or(|table| column.table.as_deref() == Some(table));
-    let mut columns: Vec<Chosen> = every.iter().filter(|column| of_table(column)).cloned().collect();
+    let columns = match table {
+        Some(table) => columns_of(table, tables)?,
+        None => all(tables)?,
+    };
+    kept(columns, options)
+}
+
+/// What EXCLUDE leaves of the columns, with what REPLACE and RENAME make of them.
+fn kept(every: Vec<Chosen>, options: &WildcardAdditionalOptions) -> Result<Vec<Chosen>> {
+    let mut columns = every.clone();
     for name in excluded(options) {
         let parts: Vec<&str> =
             name.0.iter().filter_map(|part| part.as_ident()).map(|part| part.value.as_str()).collect();

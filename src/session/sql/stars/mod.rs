@@ -3,6 +3,8 @@
 //! * [`columns`]: `COLUMNS('regex')`, `COLUMNS(n -> …)`, `COLUMNS(['a', 'b'])`, `COLUMNS(* EXCLUDE (a))`, and `*` with RENAME,
 //!   LIKE or a qualified EXCLUDE, and `column.*` of a struct;
 //! * [`pivot`]: PIVOT and UNPIVOT, whose columns are the values of a table;
+//! * [`merged`]: what joins with USING make of two columns;
+//! * [`twice`]: names that a select list has twice;
 //! * [`rows`]: a table's name for its row;
 //! * [`aliases`]: names of the select list that are used in WHERE or further behind in the list.
 //!
@@ -11,10 +13,12 @@
 
 mod aliases;
 mod columns;
+mod merged;
 mod pivot;
 mod pivot_tokens;
 mod rows;
 mod tokens;
+mod twice;
 
 use std::cell::OnceCell;
 use std::ops::ControlFlow;
@@ -24,8 +28,8 @@ use datafusion_common::DFSchema;
 use datafusion_expr::LogicalPlan;
 use datafusion_sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion_sql::sqlparser::ast::{
-    Cte, Expr, OrderBy, OrderByExpr, OrderByKind, Query, Select, SetExpr, Statement, TableWithJoins, Value, VisitMut,
-    VisitorMut, With,
+    Cte, Expr, Ident, OrderBy, OrderByExpr, OrderByKind, Query, Select, SetExpr, Statement, TableWithJoins, Value,
+    VisitMut, VisitorMut, With,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::Parser;
@@ -33,7 +37,9 @@ use datafusion_sql::sqlparser::parser::Parser;
 pub(super) use columns::{has_columns, is_columns};
 pub(super) use tokens::take;
 
+use super::{groups, orders};
 use crate::error::{Error, Result};
+use merged::Merged;
 
 /// Plans a query for the sake of its columns.
 pub(super) type Learn<'a> = dyn Fn(Query) -> Result<LogicalPlan> + 'a;
@@ -74,7 +80,15 @@ impl Stars<'_> {
                 scope.push((cte.clone(), with.recursive));
             }
         }
-        self.set(&mut query.body, &scope)?;
+        let Query { body, order_by, .. } = query;
+        match body.as_mut() {
+            SetExpr::Select(select) => {
+                if let Some(outputs) = self.select(select, &scope, order_by.as_mut())? {
+                    orders::put_around(body, outputs)?;
+                }
+            }
+            body => self.set(body, &scope)?,
+        }
         self.order_by_all(query, outer)
     }
 
@@ -103,7 +117,7 @@ impl Stars<'_> {
 
     fn set(&self, body: &mut SetExpr, scope: &[(Cte, bool)]) -> Result<()> {
         match body {
-            SetExpr::Select(select) => self.select(select, scope),
+            SetExpr::Select(select) => self.select(select, scope, None).map(drop),
             SetExpr::Query(query) => self.query(query, scope),
             SetExpr::SetOperation { left, right, .. } => {
                 self.set(left, scope)?;
@@ -113,16 +127,33 @@ impl Stars<'_> {
         }
     }
 
-    fn select(&self, select: &mut Select, scope: &[(Cte, bool)]) -> Result<()> {
+    /// Returns the names of the columns that are the query's own where keys of `order` have become columns, too.
+    fn select(
+        &self,
+        select: &mut Select,
+        scope: &[(Cte, bool)],
+        mut order: Option<&mut OrderBy>,
+    ) -> Result<Option<Vec<Ident>>> {
         let mut nested = Nested { stars: self, scope, depth: 0 };
-        if let ControlFlow::Break(error) = VisitMut::visit(select, &mut nested) {
+        let mut visited = VisitMut::visit(select, &mut nested);
+        if let (ControlFlow::Continue(()), Some(order)) = (&visited, order.as_deref_mut()) {
+            visited = VisitMut::visit(order, &mut nested);
+        }
+        if let ControlFlow::Break(error) = visited {
             return Err(*error);
         }
-        pivot::spell_out(select, self, &scope.to_vec())?;
-        let tables = Tables::new(self, select.from.clone(), scope);
+        let scope = scope.to_vec();
+        pivot::spell_out(select, self, &scope)?;
+        let merged = merged::spell_out(select, self, &scope)?;
+        let tables = Tables { merged, ..Tables::new(self, select.from.clone(), &scope) };
         columns::spell_out(select, &tables)?;
+        merged::put(select, order.as_deref_mut(), &tables.merged);
+        groups::name_all_keys(select);
+        twice::spell_out(select, &tables)?;
         rows::spell_out(select, &tables)?;
-        aliases::spell_out(select, &tables)
+        let outputs = order.and_then(|order| orders::name_keys(select, order, &|name| tables.has_column(name)));
+        aliases::spell_out(select, &tables)?;
+        Ok(outputs)
     }
 }
 
@@ -159,11 +190,12 @@ struct Tables<'a> {
     from: Vec<TableWithJoins>,
     scope: &'a [(Cte, bool)],
     schema: OnceCell<DFSchema>,
+    merged: Vec<Merged>,
 }
 
 impl<'a> Tables<'a> {
     fn new(stars: &'a Stars<'a>, from: Vec<TableWithJoins>, scope: &'a [(Cte, bool)]) -> Self {
-        Tables { stars, from, scope, schema: OnceCell::new() }
+        Tables { stars, from, scope, schema: OnceCell::new(), merged: Vec::new() }
     }
 
     /// The columns of `SELECT * FROM …`.
@@ -178,15 +210,27 @@ impl<'a> Tables<'a> {
         Ok(self.schema.get_or_init(|| plan.schema().as_ref().clone()))
     }
 
+    /// Whether one is called so; `false` as long as they are not known.
+    fn has_column(&self, name: &str) -> bool {
+        self.schema().is_ok_and(|schema| schema.fields().iter().any(|field| field.name() == name))
+    }
+
     fn everything(&self) -> Result<Query> {
-        let unreadable = || Error::internal("a query of all columns that the parser does not read");
-        let parsed =
-            Parser::new(&GenericDialect {}).try_with_sql("SELECT *").and_then(|mut parser| parser.parse_query());
-        let mut query = parsed.map_err(|_| unreadable())?;
-        let SetExpr::Select(select) = query.body.as_mut() else { return Err(unreadable()) };
-        select.from.clone_from(&self.from);
+        let mut query = everything()?;
+        if let SetExpr::Select(select) = query.body.as_mut() {
+            select.from.clone_from(&self.from);
+        }
         query.with = with(self.scope);
-        Ok(*query)
+        Ok(query)
+    }
+}
+
+/// `SELECT *`, to be given relations.
+fn everything() -> Result<Query> {
+    let parsed = Parser::new(&GenericDialect {}).try_with_sql("SELECT *").and_then(|mut parser| parser.parse_query());
+    match parsed {
+        Ok(query) => Ok(*query),
+        Err(_) => Err(Error::internal("a query of all columns that the parser does not read")),
     }
 }
 

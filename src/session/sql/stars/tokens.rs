@@ -66,10 +66,7 @@ fn stars(words: Vec<TokenWithSpan>, changed: &mut bool) -> Vec<TokenWithSpan> {
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(words.len());
     let mut at = 0;
     while let Some(token) = words.get(at) {
-        let begins = out.last().is_none_or(|before| {
-            matches!(before.token, Token::Comma | Token::LParen)
-                || matches!(keyword(Some(before)), Keyword::SELECT | Keyword::DISTINCT)
-        });
+        let begins = begins_item(out.last());
         let rest = words.get(at + 1..).unwrap_or_default();
         let before = out.len().checked_sub(2).and_then(|index| out.get(index));
         if token.token == Token::Mul && keyword(out.last()) == Keyword::BY && keyword(before) == Keyword::GROUP {
@@ -77,19 +74,23 @@ fn stars(words: Vec<TokenWithSpan>, changed: &mut bool) -> Vec<TokenWithSpan> {
             (at, *changed) = (at + 1, true);
             continue;
         }
+        if token.token == Token::Mul
+            && let Some(table) = table_before(&out)
+            && let Some(count) = pattern_words(rest)
+        {
+            let table = out.split_off(table);
+            out.extend(of_names(rest.iter().take(count + 1), token.span));
+            out.push(TokenWithSpan { token: Token::Comma, span: token.span });
+            out.extend(table);
+            out.push(token.clone());
+            out.push(TokenWithSpan { token: Token::RParen, span: token.span });
+            (at, *changed) = (at + count + 2, true);
+            continue;
+        }
         if token.token == Token::Mul && begins {
             if let Some(count) = pattern_words(rest) {
-                let keep = |token: Token| TokenWithSpan { token, span: token_span(&words, at) };
-                out.extend([
-                    keep(Token::make_keyword("COLUMNS")),
-                    keep(Token::LParen),
-                    keep(Token::make_keyword("LAMBDA")),
-                    quoted(NAME, token.span),
-                    keep(Token::Colon),
-                    quoted(NAME, token.span),
-                ]);
-                out.extend(rest.iter().take(count + 1).cloned());
-                out.push(keep(Token::RParen));
+                out.extend(of_names(rest.iter().take(count + 1), token.span));
+                out.push(TokenWithSpan { token: Token::RParen, span: token.span });
                 (at, *changed) = (at + count + 2, true);
                 continue;
             }
@@ -105,8 +106,38 @@ fn stars(words: Vec<TokenWithSpan>, changed: &mut bool) -> Vec<TokenWithSpan> {
     out
 }
 
-fn token_span(words: &[TokenWithSpan], at: usize) -> Span {
-    words.get(at).map_or_else(Span::empty, |token| token.span)
+/// `COLUMNS(LAMBDA name: name LIKE 'a%'`, without the last parenthesis.
+fn of_names<'a>(
+    pattern: impl Iterator<Item = &'a TokenWithSpan> + 'a,
+    span: Span,
+) -> impl Iterator<Item = TokenWithSpan> + 'a {
+    let token = move |token: Token| TokenWithSpan { token, span };
+    let name = quoted(NAME, span);
+    let call = [token(Token::make_keyword("COLUMNS")), token(Token::LParen), token(Token::make_keyword("LAMBDA"))];
+    call.into_iter().chain([name.clone(), token(Token::Colon), name]).chain(pattern.cloned())
+}
+
+/// Where the name of a table begins that `out` ends with, and a dot, at the beginning of an item.
+fn table_before(out: &[TokenWithSpan]) -> Option<usize> {
+    let mut at = out.len();
+    loop {
+        let [.., name, dot] = out.get(..at)? else { return None };
+        if dot.token != Token::Period || !matches!(name.token, Token::Word(_)) {
+            return None;
+        }
+        at -= 2;
+        let before = at.checked_sub(1).and_then(|index| out.get(index))?;
+        if before.token != Token::Period {
+            return begins_item(Some(before)).then_some(at);
+        }
+    }
+}
+
+fn begins_item(before: Option<&TokenWithSpan>) -> bool {
+    before.is_none_or(|before| {
+        matches!(before.token, Token::Comma | Token::LParen)
+            || matches!(keyword(Some(before)), Keyword::SELECT | Keyword::DISTINCT)
+    })
 }
 
 /// Where in a query a token stands, outside of what is in parentheses around it.
