@@ -44,6 +44,16 @@ impl Series {
         Series { start: 0, step: 1, count: 0 }
     }
 
+    /// How many numbers it has.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The first and the last number; `None` of none.
+    pub fn ends(&self) -> Option<(i64, i64)> {
+        self.count.checked_sub(1).map(|last| (self.start, self.number(last)))
+    }
+
     fn number(&self, index: u64) -> i64 {
         // Within the series this is between start and stop, so it fits.
         self.start.wrapping_add(self.step.wrapping_mul(index as i64))

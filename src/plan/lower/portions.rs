@@ -2,13 +2,19 @@
 
 use std::sync::Arc;
 
+use arrow::array::{AsArray, RecordBatchOptions};
+use arrow::datatypes::{Float64Type, Schema};
+use arrow::record_batch::RecordBatch;
 use datafusion_common::DFSchema;
 use datafusion_expr::{Expr, LogicalPlan};
 
 use super::{Branches, Lowering, with_operator};
 use crate::error::Result;
-use crate::expr::grown_bytes;
+use crate::expr::{Evaluator, grown_bytes};
 use crate::ops::portions::Portions;
+
+/// Bytes that any row may make of itself.
+const SMALL: f64 = 1024.0;
 
 impl Lowering<'_> {
     /// The rows of `input` for an operator that evaluates `expressions` over them.
@@ -31,7 +37,10 @@ impl Lowering<'_> {
         let mut sizes = Vec::new();
         for expression in expressions {
             for size in grown_bytes(expression, schema)? {
-                sizes.push(self.compile(&size, schema)?);
+                let evaluator = self.compile(&size, schema)?;
+                if !size.column_refs().is_empty() || size.is_volatile() || !is_small(&evaluator)? {
+                    sizes.push(evaluator);
+                }
             }
         }
         if sizes.is_empty() {
@@ -39,4 +48,12 @@ impl Lowering<'_> {
         }
         Ok(with_operator(branches, Arc::new(Portions::new(sizes, schema.inner().clone()))))
     }
+}
+
+/// Whether a size that is the same for every row is one that needs no care.
+fn is_small(size: &Evaluator) -> Result<bool> {
+    let options = RecordBatchOptions::new().with_row_count(Some(1));
+    let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)?;
+    let bytes = size.evaluate(&row)?;
+    Ok(bytes.as_primitive_opt::<Float64Type>().is_some_and(|bytes| bytes.iter().flatten().all(|bytes| bytes < SMALL)))
 }

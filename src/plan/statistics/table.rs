@@ -6,8 +6,9 @@ use datafusion_expr::logical_plan::TableScan;
 use datafusion_expr::utils::split_conjunction;
 
 use super::{ColumnEstimate, Columns, Estimate, Estimator};
+use crate::batch::Series;
 use crate::plan::shared::SharedTable;
-use crate::plan::table::{FileTable, StoredTable};
+use crate::plan::table::{FileTable, SeriesTable, StoredTable};
 use crate::scan::statistics::{self, ColumnStatistics, TableStatistics};
 
 /// Rows of a table of which nothing is known.
@@ -59,6 +60,9 @@ impl Estimator {
     }
 
     fn table(&self, scan: &TableScan, columns: &[usize]) -> Arc<TableStatistics> {
+        if let Some(table) = scan.source.downcast_ref::<SeriesTable>() {
+            return Arc::new(of_series(&table.series, columns.len()));
+        }
         let file = scan.source.downcast_ref::<FileTable>();
         let stored = scan.source.downcast_ref::<StoredTable>();
         let address = match (file, stored) {
@@ -79,6 +83,14 @@ impl Estimator {
         self.tables.borrow_mut().insert(key, found.clone());
         found
     }
+}
+
+/// The numbers of a series, in one column or none that is asked for.
+fn of_series(series: &Series, columns: usize) -> TableStatistics {
+    let rows = series.count() as f64;
+    let range = series.ends().map(|(first, last)| (first.min(last) as f64, first.max(last) as f64));
+    let column = ColumnStatistics { range, nulls: Some(0.0), distinct: Some(rows) };
+    TableStatistics { rows: Some(rows), columns: vec![column; columns] }
 }
 
 fn of_statistics(known: &ColumnStatistics, rows: f64) -> ColumnEstimate {
