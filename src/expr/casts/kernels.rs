@@ -152,8 +152,13 @@ pub(super) fn parsed<T>(
 }
 
 pub(in crate::expr) fn no_value(text: &str, what: &str) -> Error {
-    let shown: String = text.chars().take(50).collect();
-    Error::new(Code::InvalidCast, format!("'{shown}' cannot be read as {what}"))
+    Error::new(Code::InvalidCast, format!("'{}' cannot be read as {what}", start_of(text)))
+}
+
+/// As much of a value as a message shows.
+pub(in crate::expr) fn start_of(text: &str) -> &str {
+    const SHOWN: usize = 50;
+    text.char_indices().nth(SHOWN).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
 }
 
 /// `12`, ` -1_000 `, `1.6`, `1e3`, `0xFF`: the nearest integer, halves away from zero.

@@ -25,7 +25,7 @@ use crate::error::Result;
 use crate::expr::fold::input_schema;
 use crate::expr::types::UHUGEINT;
 
-pub(super) use kernels::{How, cast_values, no_value};
+pub(super) use kernels::{How, cast_values, no_value, start_of};
 pub(super) use unsigned::unsigned;
 
 /// `plan`, analysed, with floe's own casts, in subqueries too.

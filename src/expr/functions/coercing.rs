@@ -23,7 +23,7 @@ use crate::expr::coercion::agreed;
 const CHOOSING: [&str; 5] = ["coalesce", "greatest", "least", "nullif", "make_array"];
 
 /// Functions of texts: labels and JSON become texts.
-const READING: [&str; 20] = [
+const READING: [&str; 22] = [
     "bit_length",
     "btrim",
     "character_length",
@@ -33,12 +33,14 @@ const READING: [&str; 20] = [
     "left",
     "lower",
     "ltrim",
+    "regexp_match",
     "repeat",
     "replace",
     "reverse",
     "right",
     "rtrim",
     "starts_with",
+    "string_to_array",
     "strpos",
     "substr",
     "to_hex",

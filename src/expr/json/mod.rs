@@ -16,13 +16,14 @@ pub(super) use read::{Demand, from_json, read};
 pub(super) use write::{texts, write_value, written};
 
 use crate::error::{Code, Error, Result};
+use crate::expr::casts::start_of;
 
 /// The value that a text holds.
 ///
 /// # Errors
 /// `INVALID_CAST` that says where the text is malformed.
 pub(super) fn parse(text: &str) -> Result<Value> {
-    serde_json::from_str(text).map_err(|error| malformed(&error))
+    serde_json::from_str(text).map_err(|error| malformed(text, &error))
 }
 
 /// Whether the text is JSON.
@@ -31,14 +32,15 @@ pub(super) fn is_json(text: &str) -> bool {
 }
 
 fn check(text: &str) -> Result<()> {
-    serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|error| malformed(&error))
+    serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|error| malformed(text, &error))
 }
 
-fn malformed(error: &serde_json::Error) -> Error {
-    let text = error.to_string();
-    let sentence = text.split(" at line ").next().unwrap_or(&text);
+fn malformed(text: &str, error: &serde_json::Error) -> Error {
+    let sentence = error.to_string();
+    let sentence = sentence.split(" at line ").next().unwrap_or_default();
     let line = if error.line() > 1 { format!("line {}, ", error.line()) } else { String::new() };
-    Error::new(Code::InvalidCast, format!("malformed JSON at {line}column {}: {sentence}", error.column()))
+    let place = format!("{line}column {}", error.column());
+    Error::new(Code::InvalidCast, format!("malformed JSON at {place}: {sentence}, in '{}'", start_of(text)))
 }
 
 /// Texts as the JSON that they are, everything else written as JSON.

@@ -55,7 +55,7 @@ impl<'a> Part<'a> {
         match self.0.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
             None => Ok(Cow::Owned(self.json())),
             Some(plain) if !plain.contains('\\') => Ok(Cow::Borrowed(plain)),
-            Some(_) => serde_json::from_str(self.0).map(Cow::Owned).map_err(|error| malformed(&error)),
+            Some(_) => serde_json::from_str(self.0).map(Cow::Owned).map_err(|error| malformed(self.0, &error)),
         }
     }
 

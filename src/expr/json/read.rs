@@ -15,6 +15,9 @@ use crate::batch::logical::{JSON, is_enum};
 use crate::error::{Code, Error, Result};
 use crate::expr::casts::{How, cast_values, no_value};
 
+/// Doubles count integers one by one below this.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// What is asked of JSON that is read as a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::expr) enum Demand {
@@ -163,6 +166,11 @@ fn scalar_text<'a>(part: Part<'a>, to: &DataType) -> Result<Cow<'a, str>> {
         number if *to == DataType::Boolean && is_number(number) => {
             Cow::Borrowed(if number.parse().is_ok_and(|number: f64| number == 0.0) { "false" } else { "true" })
         }
+        number if to.is_integer() && is_number(number) => match number.parse().map(f64::round_ties_even) {
+            // Of two integers that are as near, a double becomes the even one.
+            Ok(whole) if number.contains(['.', 'e', 'E']) && whole.abs() < EXACT => Cow::Owned(whole.to_string()),
+            _ => Cow::Borrowed(number),
+        },
         // A double might not have all the digits.
         number if to.is_numeric() && is_number(number) => Cow::Borrowed(number),
         _ => part.text()?,

@@ -116,6 +116,14 @@ fn plan_sentence(text: &str) -> Error {
             None => error,
         };
     }
+    // What a function of floe's own says of its arguments, in the middle of what the library says around it.
+    if let Some((_, told)) = text.split_once("External error: UNKNOWN_FUNCTION: ") {
+        let told = told.split(". No function matches").next().unwrap_or(told);
+        return match told.split_once("\nhint: ") {
+            Some((sentence, hint)) => Error::new(Code::UnknownFunction, sentence).hint(hint),
+            None => Error::new(Code::UnknownFunction, told),
+        };
+    }
     let text = in_types_of_sql(text);
     let wrong_arguments = ["No function matches", "Failed to coerce arguments", "does not support the argument"];
     if wrong_arguments.iter().any(|phrase| text.contains(phrase)) {

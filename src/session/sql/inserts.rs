@@ -1,9 +1,10 @@
 //! INSERT in its parts: the table, its columns, and the query of the rows.
 
+use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::changes::{Returning, split_with, with_default};
-use super::words::{Tokens, Words, parts};
+use super::words::{Tokens, Words, made, parts};
 use crate::error::{Error, Result, Span};
 use crate::session::names::Name;
 
@@ -18,6 +19,14 @@ pub(crate) struct InsertInto {
     /// `None` for DEFAULT VALUES.
     pub rows: Option<Tokens>,
     pub returning: Option<Returning>,
+}
+
+/// A column that values go to.
+pub(crate) struct Target {
+    /// What stands for DEFAULT.
+    pub default: String,
+    /// The type, where it holds values of all types as texts: each becomes one before VALUES makes one type of them.
+    pub text: Option<&'static str>,
 }
 
 impl InsertInto {
@@ -58,8 +67,8 @@ impl InsertInto {
         Ok(Some(InsertInto { table, span, columns, by_name, rows, returning }))
     }
 
-    /// The query with `defaults`, by the query's columns, in the place of DEFAULT in VALUES.
-    pub(crate) fn query(&self, defaults: &[String]) -> Result<Option<Tokens>> {
+    /// The query with what `targets`, by the query's columns, make of values in VALUES.
+    pub(crate) fn query(&self, targets: &[Target]) -> Result<Option<Tokens>> {
         let Some(rows) = &self.rows else { return Ok(None) };
         let mut words = Words::new(rows);
         if words.peek() != "VALUES" {
@@ -71,7 +80,7 @@ impl InsertInto {
             if index > 0 {
                 query.push(TokenWithSpan::new(Token::Comma, super::words::place_of(row)));
             }
-            query.extend(row_with_defaults(row, defaults)?);
+            query.extend(row_for(row, targets)?);
         }
         Ok(Some(query))
     }
@@ -119,20 +128,43 @@ fn columns(words: &mut Words) -> Result<Vec<(String, Span)>> {
 }
 
 /// `(1, DEFAULT)` with the default of the second column.
-fn row_with_defaults(row: &[TokenWithSpan], defaults: &[String]) -> Result<Tokens> {
+fn row_for(row: &[TokenWithSpan], targets: &[Target]) -> Result<Tokens> {
     let ([open, inner @ .., close], true) = (row, row.len() > 2) else { return Ok(row.to_vec()) };
     if open.token != Token::LParen || close.token != Token::RParen {
         return Ok(row.to_vec());
     }
-    let mut with_defaults = vec![open.clone()];
+    let mut values = vec![open.clone()];
     for (index, value) in parts(inner).into_iter().enumerate() {
         if index > 0 {
-            with_defaults.push(TokenWithSpan::new(Token::Comma, open.span));
+            values.push(TokenWithSpan::new(Token::Comma, open.span));
         }
-        with_defaults.extend(with_default(value, defaults.get(index).map_or("NULL", String::as_str))?);
+        let target = targets.get(index);
+        let value = with_default(value, target.map_or("NULL", |target| &target.default))?;
+        values.extend(match target.and_then(|target| target.text) {
+            Some(name) if !is_text(&value) => as_type(value, name)?,
+            _ => value,
+        });
     }
-    with_defaults.push(close.clone());
-    Ok(with_defaults)
+    values.push(close.clone());
+    Ok(values)
+}
+
+/// Whether it is a text as written, or NULL.
+fn is_text(value: &[TokenWithSpan]) -> bool {
+    match value {
+        [TokenWithSpan { token: Token::SingleQuotedString(_), .. }] => true,
+        [TokenWithSpan { token: Token::Word(word), .. }] => word.keyword == Keyword::NULL,
+        _ => false,
+    }
+}
+
+/// `CAST(value AS name)`
+fn as_type(value: Tokens, name: &str) -> Result<Tokens> {
+    let place = super::words::place_of(&value);
+    let mut tokens = made("CAST(", place)?;
+    tokens.extend(value);
+    tokens.extend(made(&format!("AS {name})"), place)?);
+    Ok(tokens)
 }
 
 #[cfg(test)]
@@ -145,7 +177,9 @@ mod tests {
     }
 
     fn query(sql: &str) -> String {
-        let tokens = read(sql).and_then(|insert| insert.query(&["7".to_string(), "x".to_string()])).unwrap().unwrap();
+        let target = |default: &str, text| Target { default: default.to_string(), text };
+        let targets = [target("7", None), target("x", None), target("y", Some("JSON"))];
+        let tokens = read(sql).and_then(|insert| insert.query(&targets)).unwrap().unwrap();
         tokens.iter().map(|token| token.token.to_string()).collect::<Vec<_>>().join(" ")
     }
 
@@ -154,6 +188,10 @@ mod tests {
         assert_eq!(
             query("insert into t values (1, default), (default, (2, 3))"),
             "values ( 1 , x ) , ( 7 , ( 2 , 3 ) )"
+        );
+        assert_eq!(
+            query("insert into t values (1, 2, 3), (1, 2, '3'), (1, 2, null)"),
+            "values ( 1 , 2 , CAST ( 3 AS JSON ) ) , ( 1 , 2 , '3' ) , ( 1 , 2 , null )"
         );
         assert_eq!(query("insert into t (b, a) (select 1, 2) returning a"), "( select 1 , 2 )");
         assert_eq!(query("with w as (select 1) insert into s.t from w"), "with w as ( select 1 ) from w");

@@ -12,11 +12,12 @@ use datafusion_sql::sqlparser::tokenizer::Span as Place;
 use super::change::{column_of, table_of};
 use super::returning::{changed_rows, returned};
 use super::rules::{refuse_generated, ruled};
+use crate::batch::logical::JSON;
 use crate::error::{Code, Error, Result, Span};
 use crate::session::catalog::Table;
 use crate::session::rows::store_rows;
 use crate::session::scope::Scope;
-use crate::session::sql::inserts::InsertInto;
+use crate::session::sql::inserts::{InsertInto, Target};
 use crate::session::sql::words::made;
 use crate::session::sql::{Prepared, planning_error};
 use crate::session::{DataFrame, Session};
@@ -37,9 +38,14 @@ pub(super) fn insert(session: &Session, insert: &InsertInto) -> Result<DataFrame
 pub(super) fn inserted(session: &Session, insert: &InsertInto) -> Result<(Arc<Table>, DataFrame)> {
     let table = table_of(session, &insert.table, insert.span, "INSERT INTO")?;
     let mut targets = targets(&table, &insert.columns)?;
-    let default = |target: &usize| table.defaults.get(*target).cloned().flatten().unwrap_or_else(|| "NULL".to_string());
-    let defaults: Vec<String> = targets.iter().map(default).collect();
-    let plan = match insert.query(&defaults)? {
+    let target = |index: &usize| {
+        let default = table.defaults.get(*index).cloned().flatten().unwrap_or_else(|| "NULL".to_string());
+        let data_type = table.schema.fields().get(*index).map(|field| field.data_type());
+        let text = data_type.filter(|data_type| data_type.is_string());
+        Target { default, text: text.map(|text| if *text == JSON { "JSON" } else { "VARCHAR" }) }
+    };
+    let columns: Vec<Target> = targets.iter().map(target).collect();
+    let plan = match insert.query(&columns)? {
         Some(query) => Prepared::of_tokens(query, &Scope::new(session.engine()))?.query_plan()?,
         None => {
             targets.clear();
