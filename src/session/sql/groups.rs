@@ -217,7 +217,7 @@ struct Keys {
     found: bool,
 }
 
-fn is_aggregate(expr: &Expr) -> bool {
+pub(super) fn is_aggregate(expr: &Expr) -> bool {
     let Expr::Function(call) = expr else { return false };
     let name = call.name.to_string().to_lowercase();
     call.over.is_none()

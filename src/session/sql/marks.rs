@@ -15,23 +15,28 @@ use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion_sql::sqlparser::ast::{
-    Cte, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Join, JoinConstraint, JoinOperator,
-    ObjectName, ObjectNamePart, Query, Select, SetExpr, SetOperator, SetQuantifier, Spanned, Statement, TableAlias,
-    TableFactor, TableSampleKind, TableWithJoins, Visit, VisitMut, Visitor, VisitorMut, With,
+    Cte, Expr, FunctionArg, FunctionArgExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart,
+    Query, Select, SetExpr, SetOperator, SetQuantifier, Spanned, Statement, TableAlias, TableFactor, TableSampleKind,
+    TableWithJoins, Visit, VisitMut, Visitor, VisitorMut, With,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::Parser;
 
 use super::asof;
+use super::calls::call_of;
 use super::hints::{Hints, Materialized};
 use super::parse::span_of;
 use super::positional;
+use super::stars;
 use super::table_function;
 use crate::error::{Code, Error, Result};
 use crate::plan::{SampleClause, SampleMethod, SampleSize, SetOperation};
 
 /// The quote of a mark: the dialect has no such quote, so no text can have it.
 const QUOTE: char = '[';
+
+/// No list has more levels than this.
+const MOST_LEVELS: usize = 100;
 
 /// What a marked relation is.
 #[derive(Debug, Clone, PartialEq)]
@@ -229,53 +234,14 @@ fn series(factor: &mut TableFactor) -> Result<()> {
     Ok(())
 }
 
-/// `unnest(x, max_depth := 2)` as `unnest(unnest(x))`, and `unnest(x, recursive := true)` as `unnest(flatten(x))`.
+/// `unnest(x, max_depth := 2)` as `unnest(unnest(x))`, and `unnest(x, recursive := true)` as `unnest(flatten(x))`, where the
+/// call is only a part of an item or its type is not known.
 fn nested_unnest(expr: &mut Expr) -> Result<()> {
-    let Expr::Function(function) = expr else { return Ok(()) };
-    let FunctionArguments::List(list) = &mut function.args else { return Ok(()) };
-    if function.name.to_string().to_lowercase() != "unnest" || list.args.len() < 2 {
-        return Ok(());
-    }
-    let mut depth = 1_usize;
-    let mut flattens = false;
-    for option in list.args.split_off(1) {
-        let FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } = &option else {
-            return Err(Error::new(Code::InvalidQuery, "unnest takes one list").span(span_of(function.name.span())));
-        };
-        let value_text = value.to_string().to_lowercase();
-        match (name.value.to_lowercase().as_str(), value_text.as_str()) {
-            ("recursive", "true" | "false") => flattens = value_text == "true",
-            ("max_depth", number) if number.parse::<usize>().is_ok_and(|depth| (1..=100).contains(&depth)) => {
-                depth = number.parse().unwrap_or(1);
-            }
-            _ => {
-                let error = Error::new(Code::InvalidQuery, format!("unnest does not take {option}"));
-                return Err(error.span(span_of(name.span)).hint("it takes recursive := true or max_depth := number"));
-            }
-        }
-    }
-    let around = |name: ObjectName, inner: Expr, function: &Function| {
-        let mut outer = function.clone();
-        outer.name = name;
-        if let FunctionArguments::List(list) = &mut outer.args {
-            list.args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(inner))];
-        }
-        outer
+    let Some((value, depth)) = stars::opened(expr)? else { return Ok(()) };
+    *expr = match depth {
+        usize::MAX => call_of("unnest", vec![call_of("flatten", vec![value])]),
+        depth => (0..depth.min(MOST_LEVELS)).fold(value, |inner, _| call_of("unnest", vec![inner])),
     };
-    let template = function.clone();
-    if flattens {
-        if let FunctionArguments::List(list) = &mut function.args
-            && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(inner))) = list.args.first().cloned()
-        {
-            let flatten = ObjectName::from(vec![Ident::new("flatten")]);
-            let flat = around(flatten, inner, &template);
-            *function = around(template.name.clone(), Expr::Function(flat), &template);
-        }
-        return Ok(());
-    }
-    for _ in 1..depth {
-        *function = around(template.name.clone(), Expr::Function(function.clone()), &template);
-    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 //! * [`pivot`]: PIVOT and UNPIVOT, whose columns are the values of a table;
 //! * [`merged`]: what joins with USING make of two columns;
 //! * [`twice`]: names that a select list has twice;
+//! * [`unnests`]: `unnest` of several levels;
 //! * [`rows`]: a table's name for its row;
 //! * [`aliases`]: names of the select list that are used in WHERE or further behind in the list.
 //!
@@ -19,23 +20,27 @@ mod pivot_tokens;
 mod rows;
 mod tokens;
 mod twice;
+mod unnests;
+mod unpivot;
 
 use std::cell::OnceCell;
 use std::ops::ControlFlow;
 
+use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use datafusion_common::DFSchema;
 use datafusion_expr::LogicalPlan;
 use datafusion_sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion_sql::sqlparser::ast::{
-    Cte, Expr, Ident, OrderBy, OrderByExpr, OrderByKind, Query, Select, SetExpr, Statement, TableWithJoins, Value,
-    VisitMut, VisitorMut, With,
+    Cte, Expr, Ident, OrderBy, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, Statement, TableWithJoins,
+    Value, VisitMut, VisitorMut, With,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::Parser;
 
 pub(super) use columns::{has_columns, is_columns};
 pub(super) use tokens::take;
+pub(super) use unnests::opened;
 
 use super::{groups, orders};
 use crate::error::{Error, Result};
@@ -147,6 +152,7 @@ impl Stars<'_> {
         let merged = merged::spell_out(select, self, &scope)?;
         let tables = Tables { merged, ..Tables::new(self, select.from.clone(), &scope) };
         columns::spell_out(select, &tables)?;
+        unnests::spell_out(select, &tables)?;
         merged::put(select, order.as_deref_mut(), &tables.merged);
         groups::name_all_keys(select);
         twice::spell_out(select, &tables)?;
@@ -213,6 +219,20 @@ impl<'a> Tables<'a> {
     /// Whether one is called so; `false` as long as they are not known.
     fn has_column(&self, name: &str) -> bool {
         self.schema().is_ok_and(|schema| schema.fields().iter().any(|field| field.name() == name))
+    }
+
+    /// The types of expressions over the tables.
+    fn types_of(&self, exprs: &[Expr]) -> Result<Vec<DataType>> {
+        let mut query = self.everything()?;
+        if let SetExpr::Select(select) = query.body.as_mut() {
+            let named = |(number, expr): (usize, &Expr)| SelectItem::ExprWithAlias {
+                expr: expr.clone(),
+                alias: Ident::with_quote('"', number.to_string()),
+            };
+            select.projection = exprs.iter().enumerate().map(named).collect();
+        }
+        let plan = (self.stars.learn)(query)?;
+        Ok(plan.schema().fields().iter().map(|field| field.data_type().clone()).collect())
     }
 
     fn everything(&self) -> Result<Query> {

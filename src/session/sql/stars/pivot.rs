@@ -2,7 +2,7 @@
 //!
 //! `t PIVOT (sum(a) FOR b IN ('x', 'y'))` is `SELECT …, sum(a) FILTER (WHERE b = 'x') AS x, … FROM t GROUP BY …`, by all columns that it
 //! does not name otherwise; values that are not written down are looked up in the table when the query is planned.
-//! `t UNPIVOT (v FOR n IN (a, b))` is `SELECT …, unnest(['a', 'b']) AS n, unnest([a, b]) AS v FROM t`.
+//! UNPIVOT is in [`unpivot`](super::unpivot).
 //!
 //! # Known limitation
 //! A query with PIVOT that is kept (a view) looks its values up each time it is planned.
@@ -12,17 +12,18 @@ use std::ops::ControlFlow;
 
 use arrow::array::Array;
 use datafusion_sql::sqlparser::ast::{
-    Array as ListLiteral, BinaryOperator, Expr, ExprWithAlias, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, GroupByExpr, Ident, NullInclusion, PivotValueSource, Query, Select, SelectItem, SetExpr,
-    TableAlias, TableFactor, TableWithJoins, Value, Visit, Visitor,
+    BinaryOperator, Expr, ExprWithAlias, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
+    NullInclusion, PivotValueSource, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins,
+    Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::Parser;
 
-use super::super::calls::call_of;
+use super::super::groups::is_aggregate;
 use super::super::macros::plain_name;
-use super::pivot_tokens::{BY, ON};
-use super::{Scope, Stars, Tables, columns};
+use super::pivot_tokens::{AS, BY, ON, USING};
+use super::unpivot::unpivoted;
+use super::{Scope, Stars, Tables};
 use crate::batch::text::TextColumn;
 use crate::error::{Code, Error, Result};
 
@@ -82,12 +83,37 @@ fn tables_of<'a>(table: &TableFactor, stars: &'a Stars<'a>, scope: &'a Scope) ->
 
 /// What is pivoted on, and the groups where they are named.
 struct Pivot {
-    on: Vec<(Expr, Option<Vec<ExprWithAlias>>)>,
+    on: Vec<On>,
     by: Option<Vec<Expr>>,
 }
 
-/// A value, and what its column is called.
-type Named = (Expr, String);
+/// Columns that are pivoted on together, and the values that are written down.
+struct On {
+    columns: Vec<Expr>,
+    values: Option<Vec<ExprWithAlias>>,
+}
+
+impl On {
+    fn new(column: Expr, values: Option<Vec<ExprWithAlias>>) -> Self {
+        On { columns: elements(column), values }
+    }
+
+    fn is_together(&self) -> bool {
+        self.columns.len() > 1
+    }
+}
+
+/// The values of a row in parentheses, or the only one.
+pub(super) fn elements(expr: Expr) -> Vec<Expr> {
+    match expr {
+        Expr::Tuple(exprs) => exprs,
+        Expr::Nested(expr) => vec![*expr],
+        other => vec![other],
+    }
+}
+
+/// Values, one for each column, and what their column is called.
+pub(super) type Named = (Vec<Expr>, String);
 
 impl Pivot {
     fn read(columns: &[Expr], values: &PivotValueSource) -> Result<Self> {
@@ -95,10 +121,9 @@ impl Pivot {
         if let Some(on) = marked(ON) {
             let read = |expr: Expr| match expr {
                 Expr::InList { expr, list, negated: false } => {
-                    (*expr, Some(list.into_iter().map(|expr| ExprWithAlias { expr, alias: None }).collect()))
+                    On::new(*expr, Some(list.into_iter().map(with_alias).collect()))
                 }
-                Expr::Nested(expr) => (*expr, None),
-                other => (other, None),
+                other => On::new(other, None),
             };
             return Ok(Pivot { on: on.into_iter().map(read).collect(), by: marked(BY) });
         }
@@ -110,24 +135,30 @@ impl Pivot {
             PivotValueSource::Any(order) if order.is_empty() => None,
             _ => return Err(Error::not_supported("PIVOT … IN of a subquery").hint("write PIVOT t ON b USING sum(a)")),
         };
-        Ok(Pivot { on: vec![(column.clone(), values)], by: None })
+        Ok(Pivot { on: vec![On::new(column.clone(), values)], by: None })
     }
 
     fn query(&self, table: &TableFactor, aggregates: &[ExprWithAlias], tables: &Tables<'_>) -> Result<Query> {
+        let bare = |aggregate: &ExprWithAlias| {
+            let inner = arguments_of(&aggregate.expr, USING).and_then(|mut arguments| arguments.pop());
+            ExprWithAlias { expr: inner.unwrap_or_else(|| aggregate.expr.clone()), alias: aggregate.alias.clone() }
+        };
+        let aggregates: Vec<ExprWithAlias> = aggregates.iter().map(bare).collect();
         let mut places: Vec<(Option<Expr>, String)> = vec![(None, String::new())];
-        for (on, values) in &self.on {
-            let values = match values {
-                Some(values) => values.iter().map(written).collect::<Vec<_>>(),
+        for on in &self.on {
+            let values = match &on.values {
+                Some(values) => values.iter().map(|value| written(value, on)).collect::<Result<Vec<_>>>()?,
                 None => looked_up(on, tables)?,
             };
-            let equal = |value: &Expr| Expr::BinaryOp {
-                left: Box::new(Expr::Nested(Box::new(on.clone()))),
+            let equal = |(column, value): (&Expr, &Expr)| Expr::BinaryOp {
+                left: Box::new(Expr::Nested(Box::new(column.clone()))),
                 op: BinaryOperator::Eq,
                 right: Box::new(value.clone()),
             };
-            let with = |(condition, name): &(Option<Expr>, String), (value, text): &Named| match condition {
-                None => (Some(equal(value)), text.clone()),
-                Some(condition) => (Some(both(condition.clone(), equal(value))), format!("{name}_{text}")),
+            let with = |(condition, name): &(Option<Expr>, String), (values, text): &Named| {
+                let here = on.columns.iter().zip(values).map(equal);
+                let name = if condition.is_some() { format!("{name}_{text}") } else { text.clone() };
+                (condition.iter().cloned().chain(here).reduce(both), name)
             };
             places = places.iter().flat_map(|place| values.iter().map(move |value| with(place, value))).collect();
             if places.len().saturating_mul(aggregates.len().max(1)) > MOST_COLUMNS {
@@ -137,16 +168,21 @@ impl Pivot {
         }
         let groups = match &self.by {
             Some(by) => by.clone(),
-            None => self.other_columns(aggregates, tables)?,
+            None if self.on.is_empty() => Vec::new(),
+            None => self.other_columns(&aggregates, tables)?,
         };
         let mut taken = HashSet::new();
         let mut items: Vec<SelectItem> = groups.iter().cloned().map(SelectItem::UnnamedExpr).collect();
         for (condition, name) in &places {
-            for aggregate in aggregates {
+            for aggregate in &aggregates {
                 let has_name = aggregate.alias.is_some() || aggregates.len() > 1;
                 let alias =
                     aggregate.alias.as_ref().map_or_else(|| aggregate.expr.to_string(), |alias| alias.value.clone());
-                let name = if has_name { format!("{name}_{alias}") } else { name.clone() };
+                let name = match (condition, has_name) {
+                    (None, _) => alias,
+                    (Some(_), true) => format!("{name}_{alias}"),
+                    (Some(_), false) => name.clone(),
+                };
                 let alias = Ident::with_quote('"', super::super::naming::free_name(&name, &mut taken));
                 items.push(SelectItem::ExprWithAlias { expr: filtered(&aggregate.expr, condition.clone())?, alias });
             }
@@ -162,7 +198,8 @@ impl Pivot {
     /// The table's columns that are named nowhere else.
     fn other_columns(&self, aggregates: &[ExprWithAlias], tables: &Tables<'_>) -> Result<Vec<Expr>> {
         let mut named = Names::default();
-        for expr in self.on.iter().map(|(on, _)| on).chain(aggregates.iter().map(|aggregate| &aggregate.expr)) {
+        for expr in self.on.iter().flat_map(|on| &on.columns).chain(aggregates.iter().map(|aggregate| &aggregate.expr))
+        {
             let _: ControlFlow<()> = Visit::visit(expr, &mut named);
         }
         let schema = tables.schema()?;
@@ -171,7 +208,7 @@ impl Pivot {
     }
 }
 
-fn both(left: Expr, right: Expr) -> Expr {
+pub(super) fn both(left: Expr, right: Expr) -> Expr {
     Expr::BinaryOp { left: Box::new(left), op: BinaryOperator::And, right: Box::new(right) }
 }
 
@@ -191,7 +228,7 @@ fn arguments_of(expr: &Expr, name: &str) -> Option<Vec<Expr>> {
 
 /// The plain names in expressions.
 #[derive(Default)]
-struct Names(HashSet<String>);
+pub(super) struct Names(pub(super) HashSet<String>);
 
 impl Visitor for Names {
     type Break = ();
@@ -206,46 +243,88 @@ impl Visitor for Names {
     }
 }
 
-/// A value that the query writes down.
-fn written(value: &ExprWithAlias) -> Named {
-    let name = match (&value.alias, &value.expr) {
-        (Some(alias), _) => alias.value.clone(),
-        (None, Expr::Value(literal)) => match &literal.value {
+/// `"#as"(value, 'name')` as what it stands for.
+fn with_alias(value: Expr) -> ExprWithAlias {
+    match arguments_of(&value, AS).as_deref() {
+        Some([expr, Expr::Value(name)]) => {
+            let alias = name.value.clone().into_string().map(|name| Ident::with_quote('"', name));
+            ExprWithAlias { expr: expr.clone(), alias }
+        }
+        _ => ExprWithAlias { expr: value, alias: None },
+    }
+}
+
+/// A value that the query writes down, or one for each column.
+fn written(value: &ExprWithAlias, on: &On) -> Result<Named> {
+    let text = |value: &Expr| match value {
+        Expr::Value(literal) => match &literal.value {
             Value::SingleQuotedString(text) => text.clone(),
             other => other.to_string(),
         },
-        (None, other) => other.to_string(),
+        other => other.to_string(),
     };
-    (value.expr.clone(), name)
+    let values = if on.is_together() { elements(value.expr.clone()) } else { vec![value.expr.clone()] };
+    if values.len() != on.columns.len() {
+        let message =
+            format!("PIVOT ON {} columns takes {} values, not {}", on.columns.len(), on.columns.len(), value.expr);
+        return Err(Error::new(Code::InvalidQuery, message));
+    }
+    let name = value.alias.as_ref().map(|alias| alias.value.clone());
+    let name = name.unwrap_or_else(|| named_by(values.iter().map(text).collect()));
+    Ok((values, name))
+}
+
+/// What the column of some values is called.
+fn named_by(mut texts: Vec<String>) -> String {
+    match texts.len() {
+        1 => texts.pop().unwrap_or_default(),
+        _ => format!("({})", texts.join(", ")),
+    }
 }
 
 /// The values that the table has, in their order.
-fn looked_up(on: &Expr, tables: &Tables<'_>) -> Result<Vec<Named>> {
-    let mut query = parsed("SELECT DISTINCT 1 AS value ORDER BY value")?;
+fn looked_up(on: &On, tables: &Tables<'_>) -> Result<Vec<Named>> {
+    let mut query = parsed("SELECT DISTINCT 1 AS value")?;
     let everything = tables.everything()?;
     if let (SetExpr::Select(select), SetExpr::Select(all)) = (query.body.as_mut(), *everything.body) {
         select.from = all.from;
-        select.projection =
-            vec![SelectItem::ExprWithAlias { expr: on.clone(), alias: Ident::with_quote('"', "value") }];
+        let named = |(number, expr): (usize, &Expr)| SelectItem::ExprWithAlias {
+            expr: expr.clone(),
+            alias: Ident::with_quote('"', format!("value {number}")),
+        };
+        select.projection = on.columns.iter().enumerate().map(named).collect();
     }
+    query.order_by = parsed(&format!("SELECT 1 ORDER BY {}", positions(on.columns.len())))?.order_by;
     query.with = everything.with;
     let plan = (tables.stars.learn)(query)?;
-    let kind = crate::expr::types::sql_type_name(plan.schema().field(0).data_type());
+    let kinds = plan.schema().fields().iter().map(|field| crate::expr::types::sql_type_name(field.data_type()));
+    let kinds: Vec<String> = kinds.collect();
     let mut values = Vec::new();
     for batch in (tables.stars.run)(&plan)? {
-        let column = TextColumn::new(batch.column(0).as_ref())?;
-        for row in (0..batch.num_rows()).filter(|&row| !batch.column(0).is_null(row)) {
-            let mut text = String::new();
-            column.write_text(row, &mut text)?;
-            let value = Expr::value(Value::SingleQuotedString(text.clone()));
-            values.push((cast(value, &kind)?, text));
+        let columns = batch.columns().iter().map(|column| TextColumn::new(column.as_ref()));
+        let columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
+        for row in (0..batch.num_rows()).filter(|&row| !batch.columns().iter().any(|column| column.is_null(row))) {
+            let (mut exprs, mut texts) = (Vec::new(), Vec::new());
+            for (column, kind) in columns.iter().zip(&kinds) {
+                let mut text = String::new();
+                column.write_text(row, &mut text)?;
+                exprs.push(cast(Expr::value(Value::SingleQuotedString(text.clone())), kind)?);
+                texts.push(text);
+            }
+            values.push((exprs, named_by(texts)));
         }
         if values.len() > MOST_COLUMNS {
-            return Err(Error::new(Code::InvalidQuery, format!("PIVOT ON {on} has more than {MOST_COLUMNS} values"))
-                .hint("name some: ON column IN ('a', 'b')"));
+            let columns = on.columns.iter().map(Expr::to_string).collect::<Vec<_>>().join(", ");
+            let message = format!("PIVOT ON {columns} has more than {MOST_COLUMNS} values");
+            return Err(Error::new(Code::InvalidQuery, message).hint("name some: ON column IN ('a', 'b')"));
         }
     }
     Ok(values)
+}
+
+/// `1, 2, 3`.
+fn positions(count: usize) -> String {
+    (1..=count).map(|position| position.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 fn cast(value: Expr, kind: &str) -> Result<Expr> {
@@ -260,20 +339,54 @@ fn cast(value: Expr, kind: &str) -> Result<Expr> {
     }
 }
 
-/// An aggregate over the rows of one place.
+/// An expression of aggregates, each of them over the rows of one place.
 fn filtered(aggregate: &Expr, condition: Option<Expr>) -> Result<Expr> {
-    let Expr::Function(call) = aggregate else {
+    let mut expr = aggregate.clone();
+    let mut filters = Filters { condition, depth: 0, met: false };
+    let _: ControlFlow<()> = VisitMut::visit(&mut expr, &mut filters);
+    if !filters.met {
         return Err(Error::new(Code::InvalidQuery, format!("PIVOT needs aggregates, not {aggregate}")));
-    };
-    let filter = match (call.filter.clone(), condition) {
-        (Some(own), Some(condition)) => Some(Box::new(both(Expr::Nested(own), condition))),
-        (own, condition) => own.or_else(|| condition.map(Box::new)),
-    };
-    Ok(Expr::Function(Function { filter, ..call.clone() }))
+    }
+    Ok(expr)
+}
+
+/// Puts a filter to every aggregate that is not within another.
+struct Filters {
+    condition: Option<Expr>,
+    depth: usize,
+    met: bool,
+}
+
+impl VisitorMut for Filters {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if is_aggregate(expr) {
+            self.depth += 1;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if !is_aggregate(expr) {
+            return ControlFlow::Continue(());
+        }
+        self.depth -= 1;
+        if let Expr::Function(call) = expr
+            && self.depth == 0
+        {
+            self.met = true;
+            call.filter = match (call.filter.take(), self.condition.clone()) {
+                (Some(own), Some(condition)) => Some(Box::new(both(Expr::Nested(own), condition))),
+                (own, condition) => own.or_else(|| condition.map(Box::new)),
+            };
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// `SELECT * FROM table`.
-fn select_from(table: &TableFactor) -> Result<Query> {
+pub(super) fn select_from(table: &TableFactor) -> Result<Query> {
     let mut query = parsed("SELECT *")?;
     if let SetExpr::Select(select) = query.body.as_mut() {
         select.from = vec![TableWithJoins { relation: table.clone(), joins: Vec::new() }];
@@ -284,64 +397,4 @@ fn select_from(table: &TableFactor) -> Result<Query> {
 fn parsed(sql: &str) -> Result<Query> {
     let parsed = Parser::new(&GenericDialect {}).try_with_sql(sql).and_then(|mut parser| parser.parse_query());
     parsed.map(|query| *query).map_err(|_| Error::internal("a query that the parser does not read"))
-}
-
-/// The query of an UNPIVOT.
-fn unpivoted(
-    table: &TableFactor,
-    value: &Expr,
-    name: &Ident,
-    written: &[ExprWithAlias],
-    keeps_nulls: bool,
-    tables: &Tables<'_>,
-) -> Result<Query> {
-    let Expr::Identifier(value) = value else {
-        return Err(Error::not_supported("UNPIVOT into several columns of values"));
-    };
-    let mut turned: Vec<Named> = Vec::new();
-    for column in written {
-        match &column.expr {
-            expr if columns::has_columns(expr) => {
-                let several = columns::repeated(expr, tables)?;
-                turned.extend(several.into_iter().map(|(expr, column)| (expr, column.shown().to_string())));
-            }
-            expr => {
-                let last = match expr {
-                    Expr::CompoundIdentifier(names) => names.last().map(|name| name.value.clone()),
-                    Expr::Identifier(name) => Some(name.value.clone()),
-                    _ => None,
-                };
-                let alias = column.alias.as_ref().map(|alias| alias.value.clone());
-                turned.push((expr.clone(), alias.or(last).unwrap_or_else(|| expr.to_string())));
-            }
-        }
-    }
-    let mut named = Names::default();
-    turned.iter().for_each(|(expr, _)| {
-        let _: ControlFlow<()> = Visit::visit(expr, &mut named);
-    });
-    let schema = tables.schema()?;
-    let others = schema.fields().iter().filter(|field| !named.0.contains(field.name()));
-    let others: Vec<SelectItem> =
-        others.map(|field| SelectItem::UnnamedExpr(Expr::Identifier(Ident::with_quote('"', field.name())))).collect();
-    let list = |elem: Vec<Expr>| call_of("unnest", vec![Expr::Array(ListLiteral { elem, named: false })]);
-    let text = |(_, text): &Named| Expr::value(Value::SingleQuotedString(text.clone()));
-    let names = list(turned.iter().map(text).collect());
-    let values = list(turned.iter().map(|(expr, _)| expr.clone()).collect());
-    let mut query = select_from(table)?;
-    if let SetExpr::Select(select) = query.body.as_mut() {
-        select.projection = others;
-        select.projection.push(SelectItem::ExprWithAlias { expr: names, alias: name.clone() });
-        select.projection.push(SelectItem::ExprWithAlias { expr: values, alias: value.clone() });
-    }
-    if keeps_nulls {
-        return Ok(query);
-    }
-    let alias = TableAlias { explicit: true, name: Ident::with_quote('"', "pivot"), columns: Vec::new(), at: None };
-    let all = TableFactor::Derived { lateral: false, subquery: Box::new(query), alias: Some(alias), sample: None };
-    let mut query = select_from(&all)?;
-    if let SetExpr::Select(select) = query.body.as_mut() {
-        select.selection = Some(Expr::IsNotNull(Box::new(Expr::Identifier(value.clone()))));
-    }
-    Ok(query)
 }
