@@ -26,6 +26,28 @@ pub(super) fn parse(text: &str) -> Result<Value> {
     serde_json::from_str(text).map_err(|error| malformed(text, &error))
 }
 
+/// The same for what is written again: with all digits of its integers, or not at all.
+///
+/// # Errors
+/// `NOT_SUPPORTED` for integers of more than 64 bits.
+pub(super) fn parse_exactly(text: &str) -> Result<Value> {
+    let value = parse(text)?;
+    match normal::has_wide_integer(text) {
+        true => Err(Error::not_supported("changing JSON with integers of more than 64 bits")),
+        false => Ok(value),
+    }
+}
+
+/// The whole of a text that is not nested deeper than one may go down into it step by step.
+///
+/// # Errors
+/// `INVALID_CAST` where it is, or is malformed.
+pub(super) fn shallow(text: &str) -> Result<Part<'_>> {
+    // The library has a limit.
+    parse(text)?;
+    Part::of(text)
+}
+
 /// Whether the text is JSON.
 pub(super) fn is_json(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()

@@ -6,22 +6,40 @@ const KEPT_DIGITS: usize = 15;
 
 /// Adds `text`, which is JSON.
 pub(super) fn write_normal(text: &str, out: &mut String) {
+    for token in tokens(text) {
+        match token.as_bytes().first() {
+            Some(b' ' | b'\t' | b'\n' | b'\r') => {}
+            Some(b'"') => write_string(token, out),
+            Some(b'-' | b'0'..=b'9') => write_number(token, out),
+            _ => out.push_str(token),
+        }
+    }
+}
+
+/// Whether there is an integer that has more than 64 bits.
+pub(super) fn has_wide_integer(text: &str) -> bool {
+    let is_wide = |token: &str| {
+        let is_integer =
+            token.starts_with(|first: char| first == '-' || first.is_ascii_digit()) && !token.contains(['.', 'e', 'E']);
+        is_integer && token.parse::<i64>().is_err() && token.parse::<u64>().is_err()
+    };
+    tokens(text).any(is_wide)
+}
+
+/// Strings, numbers, and all else character by character.
+fn tokens(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
-    while let Some(first) = rest.chars().next() {
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
         let length = match first {
             '"' => string_length(rest),
             '-' | '0'..='9' => rest.find(|next| !matches!(next, '0'..='9' | '+' | '-' | '.' | 'e' | 'E')),
             _ => Some(first.len_utf8()),
         };
         let (token, behind) = rest.split_at_checked(length.unwrap_or(rest.len())).unwrap_or((rest, ""));
-        match first {
-            ' ' | '\t' | '\n' | '\r' => {}
-            '"' => write_string(token, out),
-            '-' | '0'..='9' => write_number(token, out),
-            _ => out.push_str(token),
-        }
         rest = behind;
-    }
+        Some(token)
+    })
 }
 
 /// The bytes of the string that `text` begins with, its quotes included.

@@ -6,7 +6,7 @@ use super::path::{Step, cached, index_in};
 use crate::error::{Error, Result};
 use crate::expr::functions::library::function::{Function, Overload, function};
 use crate::expr::functions::library::typed::{Json, Text, row1, row2, row3, row4};
-use crate::expr::json::parse;
+use crate::expr::json::parse_exactly as parse;
 
 /// The functions of this file.
 pub(super) fn functions() -> Vec<Function> {

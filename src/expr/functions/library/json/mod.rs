@@ -1,7 +1,7 @@
 //! JSON: every function takes texts, too, and says where they are malformed.
 //!
 //! # Known limitation
-//! Functions that change JSON, or compare its parts, read numbers beyond 64 bits as doubles.
+//! Functions that change JSON refuse integers of more than 64 bits; `json_contains` compares them as doubles.
 
 mod edit;
 mod path;
@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::function::{Function, Overload, function};
 use super::typed::{Int, Json, Output, Text, Texts, row1, row2, texts_of};
 use crate::error::{Error, Result};
-use crate::expr::json::{Part, is_json, parse};
+use crate::expr::json::{Part, is_json, parse, shallow};
 use path::{Path, cached};
 
 /// The functions of this family.
@@ -161,16 +161,40 @@ fn questions() -> Vec<Function> {
             "json",
             "The JSON on lines of its own, indented",
             [row1::<Text, _>(|text| -> Result<String> {
-                let value = parse(text)?;
-                let mut written = Vec::new();
-                let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-                let mut serializer = serde_json::Serializer::with_formatter(&mut written, formatter);
-                serde::Serialize::serialize(&value, &mut serializer)
-                    .map_err(|error| Error::internal(error.to_string()))?;
-                String::from_utf8(written).map_err(|error| Error::internal(error.to_string()))
+                let mut written = String::new();
+                write_pretty(shallow(text)?, 0, &mut written);
+                Ok(written)
             })],
         ),
     ]
+}
+
+/// Adds the value, what is in it on lines of its own.
+fn write_pretty(part: Part, depth: usize, out: &mut String) {
+    let line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n("    ", depth));
+    };
+    let (mut is_empty, start) = (true, out.len());
+    let mut next = |out: &mut String, open: char| {
+        out.push(if std::mem::take(&mut is_empty) { open } else { ',' });
+        line(out, depth + 1);
+    };
+    for value in part.items().into_iter().flatten() {
+        next(out, '[');
+        write_pretty(value, depth + 1, out);
+    }
+    for (key, value) in part.entries().into_iter().flatten() {
+        next(out, '{');
+        out.push_str(&key.json());
+        out.push_str(": ");
+        write_pretty(value, depth + 1, out);
+    }
+    if out.len() == start {
+        return out.push_str(&part.json());
+    }
+    line(out, depth);
+    out.push(if part.items().is_some() { ']' } else { '}' });
 }
 
 /// Of the whole JSON, of the part at a path, or of those at several.

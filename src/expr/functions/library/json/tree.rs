@@ -6,15 +6,14 @@ use arrow::array::{ArrayRef, AsArray, LargeStringArray, ListArray, StringViewArr
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion_common::Result as DataFusionResult;
-use serde_json::Value;
 
 use super::path::Path;
-use super::structure::type_name;
+use super::structure::name_of;
 use crate::batch::logical::JSON;
 use crate::error::Result;
 use crate::expr::functions::library::function::{Arguments, Function, Overload, function};
 use crate::expr::functions::library::typed::list_type;
-use crate::expr::json::{Part, parse};
+use crate::expr::json::{Part, shallow};
 
 /// The functions of this file.
 pub(super) fn functions() -> Vec<Function> {
@@ -68,50 +67,52 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// `depth` is that below the value with which the walk began.
-    fn visit(&mut self, value: &Value, key: Option<String>, place: (&str, &str), parent: Option<u64>, depth: usize) {
+    fn visit(
+        &mut self,
+        part: Part,
+        key: Option<String>,
+        place: (&str, &str),
+        parent: Option<u64>,
+        depth: usize,
+    ) -> Result<()> {
         let (full_key, path) = place;
         let id = self.next;
         self.next += 1;
-        let is_atom = !value.is_object() && !value.is_array();
+        let is_atom = part.items().is_none() && part.entries().is_none();
         // Without depth only the entries of the value, or the value itself where it has none.
         if self.deep || depth == 1 || is_atom && depth == 0 {
             self.entries.push(Entry {
                 key,
-                value: value.to_string(),
-                kind: type_name(value),
-                is_atom: is_atom && !value.is_null(),
+                value: part.json(),
+                kind: name_of(part),
+                is_atom: is_atom && !part.is_null(),
                 id,
                 parent: parent.filter(|_| self.deep),
                 full_key: full_key.to_string(),
                 path: path.to_string(),
             });
         }
-        match value {
-            Value::Object(object) => {
-                for (key, value) in object {
-                    self.next += 1;
-                    let is_plain = key.chars().all(|next| next.is_alphanumeric() || next == '_') && !key.is_empty();
-                    let step = if is_plain { format!("{full_key}.{key}") } else { format!("{full_key}.\"{key}\"") };
-                    self.visit(value, Some(key.clone()), (&step, full_key), Some(id), depth + 1);
-                }
-            }
-            Value::Array(values) => {
-                for (index, value) in values.iter().enumerate() {
-                    let step = format!("{full_key}[{index}]");
-                    self.visit(value, Some(index.to_string()), (&step, full_key), Some(id), depth + 1);
-                }
-            }
-            _ => {}
+        for (key, value) in part.entries().into_iter().flatten() {
+            self.next += 1;
+            let key = key.text()?;
+            let is_plain = key.chars().all(|next| next.is_alphanumeric() || next == '_') && !key.is_empty();
+            let step = if is_plain { format!("{full_key}.{key}") } else { format!("{full_key}.\"{key}\"") };
+            self.visit(value, Some(key.into_owned()), (&step, full_key), Some(id), depth + 1)?;
         }
+        for (index, value) in part.items().into_iter().flatten().enumerate() {
+            let step = format!("{full_key}[{index}]");
+            self.visit(value, Some(index.to_string()), (&step, full_key), Some(id), depth + 1)?;
+        }
+        Ok(())
     }
 }
 
 fn entries_of(text: &str, path: Option<&str>, deep: bool, entries: &mut Vec<Entry>) -> Result<()> {
     let path = path.unwrap_or("$");
-    if let Some(part) = Path::of(path)?.first(Part::of(text)?) {
-        Walk { entries, next: 0, deep }.visit(&parse(part.raw())?, None, (path, path), None, 0);
+    match Path::of(path)?.first(shallow(text)?) {
+        Some(part) => Walk { entries, next: 0, deep }.visit(part, None, (path, path), None, 0),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn run(arguments: &Arguments, deep: bool) -> DataFusionResult<ArrayRef> {
