@@ -65,7 +65,11 @@ fn in_directory(directory: &str) -> Result<Vec<FoundFile>> {
         entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".") && !is_private(entry)
     };
     for entry in WalkDir::new(directory).follow_links(true).into_iter().filter_entry(visible) {
-        let entry = entry.map_err(|error| unreadable(directory, &error))?;
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) if is_missing(&error) && error.depth() > 0 => continue,
+            Err(error) => return Err(unreadable(directory, &error)),
+        };
         if entry.file_type().is_file() && is_data(&entry.file_name().to_string_lossy()) {
             found.push(entry_file(&entry, directory)?);
         }
@@ -97,10 +101,8 @@ fn matching(pattern: &str) -> Result<Vec<FoundFile>> {
     for entry in walk.into_iter().filter_entry(|entry| search.enters(entry)) {
         let entry = match entry {
             Ok(entry) => entry,
-            // A dangling link that the pattern does not even name is nobody's business.
-            Err(error) if is_missing(&error) && !error.path().is_some_and(|path| search.matches(root, path)) => {
-                continue;
-            }
+            // A link to nothing is no file.
+            Err(error) if is_missing(&error) && error.depth() > 0 => continue,
             Err(error) => return Err(unreadable(root, &error)),
         };
         if entry.file_type().is_file() && search.matches(root, entry.path()) {
@@ -308,11 +310,13 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_dangling_link_is_an_error_only_where_it_is_asked_for() {
+    fn a_dangling_link_is_no_file() {
         let folder = folder(&["a.csv"]);
         std::os::unix::fs::symlink("nowhere", folder.path().join("b.json")).unwrap();
         assert_eq!(names(&folder, "*.csv").unwrap(), ["a.csv"]);
+        assert_eq!(names(&folder, "*").unwrap(), ["a.csv"]);
+        assert_eq!(names(&folder, ".").unwrap(), ["./a.csv"]);
         let error = names(&folder, "*.json").unwrap_err();
-        assert!(error.message().contains("b.json"), "{error}");
+        assert_eq!(error.code(), Code::FileNotFound, "{error}");
     }
 }

@@ -81,10 +81,10 @@ pub fn texts(options: &Options, name: &str) -> Result<Option<Vec<String>>> {
     }
 }
 
-/// The value of an option that maps names to texts, in its order.
+/// The value of an option that maps names of columns to texts, in its order.
 ///
 /// # Errors
-/// `INVALID_SETTING` for anything else.
+/// `INVALID_SETTING` for anything else, and for two names that are the same but for case.
 pub fn pairs(options: &Options, name: &str) -> Result<Option<Vec<(String, String)>>> {
     let value = match options.get(name) {
         None => return Ok(None),
@@ -95,6 +95,12 @@ pub fn pairs(options: &Options, name: &str) -> Result<Option<Vec<(String, String
         OptionValue::Text(text) => Ok((key.clone(), text.clone())),
         _ => Err(invalid(name, value, "{'name': 'TYPE', …}")),
     };
+    for (index, (key, _)) in fields.iter().enumerate() {
+        if fields.iter().take(index).any(|(other, _)| other.eq_ignore_ascii_case(key)) {
+            let message = format!("the reader option {name} names the column '{key}' twice");
+            return Err(Error::new(Code::InvalidSetting, message).hint("names match without regard to case"));
+        }
+    }
     fields.iter().map(pair).collect::<Result<_>>().map(Some)
 }
 

@@ -14,6 +14,8 @@ pub struct Dialect {
     pub newline: u8,
     /// A line that starts with it is no record.
     pub comment: Option<u8>,
+    /// A line that starts as a comment and has so many fields is a record all the same.
+    pub uncommented: Option<usize>,
     /// In a file of one column a blank line is a record: an empty value.
     pub blank_is_record: bool,
 }
@@ -26,6 +28,7 @@ impl Default for Dialect {
             escape: Some(b'"'),
             newline: b'\n',
             comment: None,
+            uncommented: None,
             blank_is_record: false,
         }
     }

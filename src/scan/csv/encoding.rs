@@ -3,8 +3,9 @@
 //! Invariant: bytes that are no text in their encoding are an error with file, line and byte, never replaced.
 //!
 //! # Known limitation
-//! UTF-16 is told from its byte order mark or from its zero bytes;
-//! any other encoding has to be named, since nothing in the bytes proves it.
+//! UTF-16 is told from its byte order mark or from its zero bytes. Of the encodings in which each byte is a character
+//! nothing in the bytes proves which it is: what begins with anything but UTF-8 is taken for the commonest, and the
+//! others have to be named.
 
 use std::io::Read;
 
@@ -77,6 +78,26 @@ impl Encoding {
             Encoding::Other(UTF_16BE)
         } else {
             Encoding::Utf8
+        }
+    }
+
+    /// The same, and what bytes that are not UTF-8 may be: windows-1252 has characters where latin-1 has none.
+    pub fn of_text(first: &[u8]) -> Self {
+        match (Encoding::of_bytes(first), std::str::from_utf8(first)) {
+            (Encoding::Utf8, Err(error)) if error.error_len().is_some() => {
+                let extended = first.iter().any(|byte| (0x80..0xa0).contains(byte));
+                if extended { Encoding::Other(encoding_rs::WINDOWS_1252) } else { Encoding::Latin1 }
+            }
+            (found, _) => found,
+        }
+    }
+
+    /// Whether each byte is a character.
+    pub fn is_single_byte(self) -> bool {
+        match self {
+            Encoding::Latin1 => true,
+            Encoding::Other(encoding) => encoding == encoding_rs::WINDOWS_1252,
+            Encoding::Utf8 | Encoding::Utf16 => false,
         }
     }
 

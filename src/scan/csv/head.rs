@@ -8,6 +8,8 @@ use memchr::memchr;
 
 use crate::error::{Code, Error, Result};
 use crate::io::{Compression, InputFile, Location};
+use crate::scan::csv::dialect::Dialect;
+use crate::scan::csv::fit::{check_encoding, own_settings};
 use crate::scan::csv::records::counted;
 use crate::scan::csv::settings::Settings;
 use crate::scan::csv::tokenize::{BadRecord, FirstRecord, Flaw, Tokenizer};
@@ -31,6 +33,8 @@ pub struct Head {
     pub names: Option<Vec<String>>,
     /// Fields of the header or the first record; 0 for a file without any.
     pub columns: usize,
+    /// How this file is written.
+    dialect: Dialect,
 }
 
 impl Head {
@@ -40,12 +44,13 @@ impl Head {
     /// What reading finds, and a header that is no record.
     pub fn read(window: &mut Window, settings: &Settings) -> Result<Head> {
         let mut start = after_preamble(window, settings)?;
-        let tokenizer = Tokenizer::of_any_width(settings.dialect(), settings.rules);
+        let dialect = settings.dialect();
+        let tokenizer = Tokenizer::of_any_width(dialect, settings.rules);
         loop {
             let found = tokenizer.first_record(window.data(), start, window.at_end());
             let (fields, next) = match found {
                 FirstRecord::Found { fields, next } => (fields, next),
-                FirstRecord::None => return Ok(Head { data_start: start as u64, names: None, columns: 0 }),
+                FirstRecord::None => return Ok(Head { data_start: start as u64, names: None, columns: 0, dialect }),
                 FirstRecord::Incomplete => {
                     window.fill()?;
                     continue;
@@ -57,7 +62,7 @@ impl Head {
                 FirstRecord::Bad(bad) => return Err(bad_head(window, bad)?),
             };
             if !settings.header.unwrap_or(false) {
-                return Ok(Head { data_start: start as u64, names: None, columns: fields.len() });
+                return Ok(Head { data_start: start as u64, names: None, columns: fields.len(), dialect });
             }
             let mut names = Vec::with_capacity(fields.len());
             for field in &fields {
@@ -68,16 +73,25 @@ impl Head {
                     Err(_) => return Err(not_utf8(window, field.start(), &bytes)?),
                 }
             }
-            return Ok(Head { data_start: next as u64, columns: names.len(), names: Some(distinct(names)) });
+            let (columns, names) = (names.len(), Some(distinct(names)));
+            return Ok(Head { data_start: next as u64, columns, names, dialect });
         }
     }
 
-    /// Opens the file and reads its head.
+    /// Opens the file and reads its head, in the file's own dialect where the options leave that open.
     ///
     /// # Errors
-    /// As `read`.
+    /// As `read`, and a file in another encoding.
     pub fn open(path: &Location, settings: &Settings) -> Result<Head> {
-        Head::read(&mut head_window(path, settings)?, settings)
+        check_encoding(path, settings)?;
+        let mut window = head_window(path, settings)?;
+        let settings = own_settings(&mut window, settings)?;
+        Head::read(&mut window, &settings)
+    }
+
+    /// The dialect of the records behind the header.
+    pub fn record_dialect(&self) -> Dialect {
+        Dialect { blank_is_record: self.columns == 1, ..self.dialect }
     }
 
     /// For every column of the scan, its place in this file; `None` where a missing column is NULL.

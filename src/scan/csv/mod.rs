@@ -17,6 +17,7 @@ mod count;
 mod cut;
 mod dialect;
 mod encoding;
+mod fit;
 mod forms;
 mod head;
 mod prove;

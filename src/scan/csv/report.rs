@@ -13,6 +13,7 @@ use arrow::record_batch::RecordBatch;
 use crate::error::{Code, Error, Result};
 use crate::io::{Compression, Storage};
 use crate::scan::csv::encoding::Encoding;
+use crate::scan::csv::fit::own_settings;
 use crate::scan::csv::head::{after_preamble, head_window};
 use crate::scan::csv::settings::Settings;
 use crate::scan::csv::sniff::null_spellings;
@@ -25,30 +26,18 @@ use crate::scan::{Format, OptionValue, Options, ScanSpec, resolve};
 /// # Errors
 /// As [`resolve`].
 pub fn sniff_csv(patterns: &[String], options: &Options, storage: &Storage) -> Result<RecordBatch> {
-    let spec = match resolve(patterns, Some(Format::Csv), options, storage) {
-        // Names that are no UTF-8: the rest is found out with the encoding that they may have.
-        Err(error) if error.message().contains("is not UTF-8") && !options.contains_key("encoding") => {
-            let mut options = options.clone();
-            options.insert("encoding".to_string(), OptionValue::Text(Encoding::Latin1.name()));
-            resolve(patterns, Some(Format::Csv), &options, storage)?
-        }
-        spec => spec?,
-    };
-    report(&spec, options)
+    report(&resolve(patterns, Some(Format::Csv), options, storage)?, options)
 }
 
 fn report(spec: &ScanSpec, given: &Options) -> Result<RecordBatch> {
-    let mut settings = Settings::new(&spec.options)?;
+    let settings = Settings::new(&spec.options)?;
     let Some(file) = spec.files.iter().find(|file| file.size > 0).or(spec.files.first()) else {
         return Err(Error::new(Code::FileNotFound, "no file to sniff"));
     };
     let mut window = head_window(&file.path, &settings)?;
-    window.fill()?;
+    let settings = own_settings(&mut window, &settings)?;
     let start = after_preamble(&mut window, &settings)?;
     let text = window.data().get(start..).unwrap_or_default();
-    if settings.encoding() == Encoding::Utf8 {
-        settings.encoding = Some(of_text(text));
-    }
     let returns = memchr::memmem::find(text, b"\r\n").is_some();
     let newline = match (settings.dialect().newline, returns) {
         (b'\r', _) => "\\r",
@@ -62,18 +51,6 @@ fn report(spec: &ScanSpec, given: &Options) -> Result<RecordBatch> {
     let prompt = prompt(spec, &settings, newline, &columns);
     let user: Vec<_> = given.iter().map(|(name, value)| format!("{name}={}", shown(value))).collect();
     batch(&settings, newline, &columns, &nulls, &user.join(", "), &prompt)
-}
-
-/// UTF-8, or what bytes that are not may be: to be named, since nothing proves it.
-fn of_text(text: &[u8]) -> Encoding {
-    match std::str::from_utf8(text) {
-        Err(error) if error.error_len().is_some() => {
-            let extended = text.iter().any(|byte| (0x80..0xa0).contains(byte));
-            let windows = Encoding::parse("windows-1252").filter(|_| extended);
-            windows.unwrap_or(Encoding::Latin1)
-        }
-        _ => Encoding::Utf8,
-    }
 }
 
 /// The call that reads the files as they were found to be.

@@ -4,7 +4,6 @@
 //! evenly over each file are looked at, always with its beginning and its end; of a compressed file the beginning.
 //! `sample_size => -1` looks at everything, another number at about so many records of each file.
 
-use std::io::Read;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema};
@@ -13,15 +12,16 @@ use rayon::prelude::*;
 
 use crate::cancel::CancelToken;
 use crate::error::{Code, Error, Result};
-use crate::io::{Compression, InputFile, Location, open_stream};
+use crate::io::{Compression, InputFile, Location};
 use crate::scan::csv::boundary::{Boundaries, Layout, Supposition, near_start};
 use crate::scan::csv::dialect::Dialect;
 use crate::scan::csv::encoding::Encoding;
 use crate::scan::csv::forms::Forms;
-use crate::scan::csv::head::{Head, after_preamble, distinct, head_window};
+use crate::scan::csv::fit::{first_bytes, sniffed};
+use crate::scan::csv::head::{Head, distinct, head_window};
 use crate::scan::csv::records::Records;
-use crate::scan::csv::settings::{FILE_COLUMNS, QUOTES_SEEN, Settings};
-use crate::scan::csv::sniff::{Sniffed, sniff};
+use crate::scan::csv::settings::{DETECTED, FILE_COLUMNS, QUOTES_SEEN, Settings};
+use crate::scan::csv::sniff::Sniffed;
 use crate::scan::csv::tokenize::{Field, Tokenizer};
 use crate::scan::csv::window::{TAIL_BYTES, Window};
 use crate::scan::infer::{Kind, parse_type};
@@ -39,8 +39,6 @@ const PIECE_BYTES: u64 = 4 << 20;
 const STREAM_BYTES: std::ops::RangeInclusive<u64> = (256 << 10)..=(4 << 20);
 /// Files whose heads are read while planning; of more, so many spread evenly. The others are checked when read.
 const MAX_HEADS: usize = 1024;
-/// Bytes in which marks and zero bytes tell the encoding.
-const ENCODING_BYTES: u64 = 4 << 10;
 /// Files that are tried for one with enough records to sniff.
 const MAX_SNIFFED_FILES: usize = 16;
 
@@ -132,6 +130,8 @@ fn completed(options: &Options, settings: &Settings) -> Options {
     let names = settings.file_columns.iter().cloned().map(OptionValue::Text).collect();
     options.insert(QUOTES_SEEN.to_string(), OptionValue::Bool(settings.quotes_seen));
     options.insert(FILE_COLUMNS.to_string(), OptionValue::List(names));
+    let detected = settings.detected.iter().cloned().map(OptionValue::Text).collect();
+    options.insert(DETECTED.to_string(), OptionValue::List(detected));
     let unproven = settings.unproven.iter().cloned().map(OptionValue::Text).collect();
     options.insert(UNPROVEN.to_string(), OptionValue::List(unproven));
     options.insert("encoding".to_string(), OptionValue::Text(settings.encoding().name()));
@@ -148,6 +148,7 @@ fn evenly(files: &[FileEntry], count: usize) -> Vec<&FileEntry> {
 
 /// Sniffs what the options leave open, in the first file with two records, else in the first with one.
 fn complete_dialect(files: &[FileEntry], settings: &mut Settings) -> Result<()> {
+    let detected = settings.left_open();
     settings.encoding = Some(encoding(files, settings)?);
     if !settings.auto_detect {
         settings.delimiter.get_or_insert(b',');
@@ -155,20 +156,15 @@ fn complete_dialect(files: &[FileEntry], settings: &mut Settings) -> Result<()> 
         settings.newline.get_or_insert(b'\n');
         return Ok(());
     }
+    settings.detected = detected;
     if files.iter().all(|file| has_tabs(&file.path)) {
         settings.delimiter.get_or_insert(b'\t');
+        settings.detected.retain(|name| name != "delim");
     }
     let mut best: Option<Sniffed> = None;
     for file in files.iter().filter(|file| file.size > 0).take(MAX_SNIFFED_FILES) {
         let mut window = head_window(&file.path, settings)?;
-        window.fill()?;
-        let line_ends = Settings {
-            newline: Some(settings.newline.unwrap_or_else(|| crate::scan::csv::sniff::newline(window.data()))),
-            ..settings.clone()
-        };
-        let start = after_preamble(&mut window, &line_ends)?;
-        let text = window.data().get(start..).unwrap_or_default();
-        let sniffed = sniff(text, window.at_end(), settings);
+        let sniffed = sniffed(&mut window, settings, None)?;
         if best.is_none_or(|best| sniffed.records > best.records) {
             best = Some(sniffed);
         }
@@ -177,32 +173,39 @@ fn complete_dialect(files: &[FileEntry], settings: &mut Settings) -> Result<()> 
         }
     }
     if let Some(best) = best {
-        settings.delimiter.get_or_insert(best.delimiter);
-        settings.newline.get_or_insert(best.newline);
-        settings.header.get_or_insert(best.header);
-        (settings.quote, settings.escape) = (best.quote, best.escape);
-        settings.comment = best.comment;
-        settings.skip += best.skip;
+        *settings = settings.clone().with(&best);
     }
     Ok(())
 }
 
-/// The encoding of all files: as the options say, else as the first file that is not empty shows.
+/// The encoding of all files: as the options say, else as the first file shows that has anything but ASCII.
 fn encoding(files: &[FileEntry], settings: &Settings) -> Result<Encoding> {
     let given = settings.encoding.unwrap_or(Encoding::Utf8);
     let Some(file) = files.iter().find(|file| file.size > 0) else { return Ok(given) };
     if matches!(settings.encoding, Some(Encoding::Utf8 | Encoding::Latin1)) {
         return Ok(given);
     }
-    let mut first = Vec::new();
-    let stream = open_stream(&file.path, settings.compression_of(&file.path))?;
-    stream.take(ENCODING_BYTES).read_to_end(&mut first)?;
+    let first = first_bytes(&file.path, settings)?;
     if given.is_contradicted(&first) {
         let (found, path) = (Encoding::of_bytes(&first).name(), &file.path);
         let message = format!("'{path}' begins with the mark of {found}, not of {}", given.name());
         return Err(Error::new(Code::InvalidData, message).hint("encoding => 'utf-16' goes by the mark"));
     }
-    Ok(settings.encoding.map_or_else(|| Encoding::of_bytes(&first), |given| given.settled(&first)))
+    if let Some(given) = settings.encoding {
+        return Ok(given.settled(&first));
+    }
+    let mut found = Encoding::of_text(&first);
+    let mut plain = first.is_ascii();
+    for file in files.iter().filter(|file| file.size > 0).take(MAX_SNIFFED_FILES).skip(1) {
+        if !plain {
+            break;
+        }
+        let bytes = first_bytes(&file.path, settings)?;
+        // UTF-16 is never ASCII: files of it are all marked, or the first one is.
+        let other = Encoding::of_text(&bytes);
+        (plain, found) = (bytes.is_ascii(), if other.is_single_byte() { other } else { found });
+    }
+    Ok(found)
 }
 
 /// The name promises tabs.
@@ -399,7 +402,7 @@ fn in_block(
     cancel: Option<&CancelToken>,
 ) -> Result<Seen> {
     let mut seen = Seen::nothing(wanted.len());
-    let dialect = settings.record_dialect(head.columns);
+    let dialect = head.record_dialect();
     let tokenizer = Tokenizer::new(dialect, settings.rules, head.columns, wanted);
     let window = if settings.is_stream(path) {
         let mut window = Window::over_stream(path, settings.stream(path)?, dialect.newline, None);

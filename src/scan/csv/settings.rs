@@ -8,6 +8,7 @@ use crate::io::{Compression, CountedStream, Location, open_counted_stream};
 use crate::scan::csv::dialect::Dialect;
 use crate::scan::csv::encoding::{DecodedStream, Encoding};
 use crate::scan::csv::forms::Forms;
+use crate::scan::csv::sniff::Sniffed;
 use crate::scan::csv::tokenize::Rules;
 use crate::scan::infer::pattern::Pattern;
 use crate::scan::options::{character, flag, integer, invalid, pairs, text, texts};
@@ -77,6 +78,9 @@ const ALIASES: [(&str, &str); 10] = [
 /// Where inference leaves the names of all columns in the files, for the reader: it is no option of the user's.
 pub const FILE_COLUMNS: &str = "file_columns";
 
+/// Where inference leaves which options it has found out, so that every file may have its own.
+pub const DETECTED: &str = "detected";
+
 /// Where inference leaves whether it saw a quote anywhere.
 pub const QUOTES_SEEN: &str = "quotes_seen";
 
@@ -88,6 +92,8 @@ pub struct Settings {
     pub escape: Option<u8>,
     pub newline: Option<u8>,
     pub comment: Option<u8>,
+    /// Fields of a record, where comments are told from records by it.
+    pub uncommented: Option<usize>,
     pub header: Option<bool>,
     /// Lines before the header or the first record that are passed over.
     pub skip: u64,
@@ -96,6 +102,8 @@ pub struct Settings {
     pub escape_given: bool,
     pub comment_given: bool,
     pub skip_given: bool,
+    /// The options of the dialect and the encoding that were found out.
+    pub detected: Vec<String>,
     /// Unquoted texts that mean NULL.
     pub nulls: Vec<Vec<u8>>,
     /// Names by position, whatever the header says.
@@ -167,19 +175,21 @@ impl Settings {
             escape,
             newline: newline(options)?,
             comment,
+            uncommented: None,
             header: flag(options, "header")?,
             skip: skip(options)?,
             quote_given: options.contains_key("quote"),
             escape_given: options.contains_key("escape"),
             comment_given: options.contains_key("comment"),
             skip_given: options.contains_key("skip"),
+            detected: texts(options, DETECTED)?.unwrap_or_default(),
             nulls: nulls(options)?,
             names: texts(options, "names")?,
             columns: pairs(options, "columns")?,
             types,
             first_types,
             all_varchar,
-            sample_size: integer(options, "sample_size")?,
+            sample_size: sample_size(options)?,
             ignore_errors: flag(options, "ignore_errors")?.unwrap_or(false) || rejects.is_some(),
             union_by_name: flag(options, "union_by_name")?.unwrap_or(false),
             compression: compression(options)?,
@@ -226,13 +236,61 @@ impl Settings {
             escape: self.escape,
             newline: self.newline.unwrap_or(b'\n'),
             comment: self.comment,
+            uncommented: self.uncommented,
             blank_is_record: false,
         }
     }
 
-    /// The dialect of the records behind the header.
-    pub fn record_dialect(&self, columns: usize) -> Dialect {
-        Dialect { blank_is_record: columns == 1, ..self.dialect() }
+    /// The options of the dialect that the user leaves open.
+    pub fn left_open(&self) -> Vec<String> {
+        let open = [
+            ("delim", self.delimiter.is_none()),
+            ("new_line", self.newline.is_none()),
+            ("quote", !self.quote_given && !self.escape_given),
+            ("comment", !self.comment_given),
+            ("skip", !self.skip_given),
+            ("encoding", self.encoding.is_none()),
+        ];
+        open.into_iter().filter(|(_, open)| *open).map(|(name, _)| name.to_string()).collect()
+    }
+
+    /// Whether the option was found out.
+    pub fn is_detected(&self, name: &str) -> bool {
+        self.detected.iter().any(|detected| detected == name)
+    }
+
+    /// The same without what was found out of the dialect.
+    #[must_use]
+    pub fn undetected(&self) -> Settings {
+        let mut given = self.clone();
+        for name in &self.detected {
+            match name.as_str() {
+                "delim" => given.delimiter = None,
+                "new_line" => given.newline = None,
+                "quote" => {
+                    (given.quote, given.escape) = (Some(b'"'), Some(b'"'));
+                    (given.quote_given, given.escape_given) = (false, false);
+                }
+                "comment" => (given.comment, given.comment_given, given.uncommented) = (None, false, None),
+                "skip" => (given.skip, given.skip_given) = (0, false),
+                _ => {}
+            }
+        }
+        given
+    }
+
+    /// The same with a dialect that was found out.
+    #[must_use]
+    pub fn with(mut self, found: &Sniffed) -> Settings {
+        self.delimiter.get_or_insert(found.delimiter);
+        self.newline.get_or_insert(found.newline);
+        self.header.get_or_insert(found.header);
+        (self.quote, self.escape) = (found.quote, found.escape);
+        if !self.comment_given {
+            (self.comment, self.uncommented) = (found.comment, found.comment.map(|_| found.width));
+        }
+        self.skip += found.skip;
+        self
     }
 
     /// How `path` is compressed.
@@ -400,6 +458,15 @@ fn newline(options: &Options) -> Result<Option<u8>> {
 fn skip(options: &Options) -> Result<u64> {
     let lines = integer(options, "skip")?.unwrap_or(0);
     u64::try_from(lines).map_err(|_| invalid("skip", &OptionValue::Int(lines), "a number of lines"))
+}
+
+fn sample_size(options: &Options) -> Result<Option<i64>> {
+    match integer(options, "sample_size")? {
+        Some(rows) if rows == 0 || rows < -1 => {
+            Err(invalid("sample_size", &OptionValue::Int(rows), "a number of rows, or -1 for all"))
+        }
+        rows => Ok(rows),
+    }
 }
 
 fn nulls(options: &Options) -> Result<Vec<Vec<u8>>> {

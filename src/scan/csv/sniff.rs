@@ -6,6 +6,9 @@
 //!
 //! A *preamble* is skipped: lines before the first record that have one field where all records behind them have the
 //! same number of several, or that begin with `#`. Where such lines also stand among the records, they are comments.
+//! What has as many fields as the records is one of them, whatever it begins with.
+//!
+//! Of several files the dialect of the first is tried first, and taken where it explains all records (see `fit`).
 //!
 //! The first record is a header when
 //! * some column of it is text while all other values of the column are numbers, dates or booleans, or else
@@ -29,8 +32,12 @@ const SNIFFED_RECORDS: usize = 1000;
 /// A name is shorter than this.
 const LONGEST_NAME: usize = 128;
 
-/// Records that must follow a preamble.
+/// Records that must follow a preamble; fewer where the types of a column tell the first of them to be a header.
 const BEHIND_PREAMBLE: usize = 3;
+const BEHIND_PREAMBLE_WITH_HEADER: usize = 2;
+
+/// How a first line begins in which some programs write the delimiter of the file.
+const TELLS_DELIMITER: &[u8] = b"sep=";
 
 /// Lines of a preamble at most.
 const LONGEST_PREAMBLE: usize = 100;
@@ -60,43 +67,58 @@ pub struct Sniffed {
     /// Lines before the header or the first record, beyond those that the options skip.
     pub skip: u64,
     pub header: bool,
-    /// Records that were seen.
+    /// Records that were seen, and the fields of most of them.
     pub records: usize,
+    pub width: usize,
 }
 
-/// Looks at the text behind byte order mark and skipped lines. What `settings` gives is not questioned.
-pub fn sniff(data: &[u8], at_end: bool, settings: &Settings) -> Sniffed {
+/// Looks at the text behind byte order mark and skipped lines. What `settings` gives is not questioned; `common` is the
+/// dialect of other files.
+pub fn sniff(data: &[u8], at_end: bool, settings: &Settings, common: Option<Dialect>) -> Sniffed {
     let newline = settings.newline.unwrap_or_else(|| newline(data));
-    let sample = Sample { data, at_end, settings };
-    let quotings = quotings(data, settings);
-    let mut best: Option<Reading> = None;
-    for &(quote, escape) in &quotings {
-        for &delimiter in delimiters(settings).iter() {
-            let dialect = Dialect { delimiter, quote, escape, newline, ..settings.dialect() };
-            let reading = sample.read(dialect);
-            let better = |best: &Reading| match (quote, escape) == (best.dialect.quote, best.dialect.escape) {
-                true => reading.score() > best.score(),
-                // Another way of quoting has to explain everything that the common one does not.
-                false => best.agreeing < 1000 && reading.agreeing == 1000 && reading.width > 1,
-            };
-            if best.as_ref().is_none_or(better) {
-                best = Some(reading);
-            }
-        }
+    if let Some((delimiter, behind)) = told_delimiter(data, newline, settings) {
+        let settings = Settings { delimiter: Some(delimiter), newline: Some(newline), ..settings.clone() };
+        let common = common.map(|common| Dialect { delimiter, ..common });
+        let found = sniff(data.get(behind..).unwrap_or_default(), at_end, &settings, common);
+        return Sniffed { skip: found.skip + 1, ..found };
     }
-    let dialect = Dialect { newline, ..settings.dialect() };
-    let mut reading = best.filter(|best| best.width > 1).unwrap_or_else(|| {
-        let delimiter = settings.delimiter.unwrap_or(if settings.forms.comma { b';' } else { b',' });
-        Reading { start: 0, skip: 0, comment: dialect.comment, ..sample.read(Dialect { delimiter, ..dialect }) }
+    let sample = Sample { data, at_end, settings };
+    let own = Dialect { newline, ..settings.dialect() };
+    let common = common.map(|common| {
+        let Dialect { delimiter, quote, escape, .. } = common;
+        sample.read(Dialect { delimiter, quote, escape, ..own })
     });
+    let mut reading = match common {
+        Some(common) if !sample.is_quoted_otherwise(&common) => match common.explains_all() && common.start == 0 {
+            true => common,
+            false => match sample.best(own).filter(|best| best.explains_all() && best.score() > common.score()) {
+                Some(best) => best,
+                None => sample.or_one_column(Some(common), own),
+            },
+        },
+        _ => sample.or_one_column(sample.best(own), own),
+    };
     if !settings.quote_given && sample.has_quoted_columns(&reading, b'\'') {
         reading.dialect = Dialect { quote: Some(b'\''), escape: Some(b'\''), ..reading.dialect };
     }
-    let dialect = Dialect { comment: reading.comment, ..reading.dialect };
+    let uncommented = reading.comment.filter(|_| !settings.comment_given).map(|_| reading.width);
+    let dialect = Dialect { comment: reading.comment, uncommented, ..reading.dialect };
     let rows = sample.rows(reading.start, dialect);
     let header = settings.header.unwrap_or_else(|| is_header(&rows, settings));
     let Dialect { delimiter, quote, escape, comment, .. } = dialect;
-    Sniffed { delimiter, quote, escape, comment, newline, skip: reading.skip, header, records: rows.len() }
+    let (skip, width) = (reading.skip, reading.width);
+    Sniffed { delimiter, quote, escape, comment, newline, skip, header, records: rows.len(), width }
+}
+
+/// The delimiter that a first line tells, and where the next one begins.
+fn told_delimiter(data: &[u8], newline: u8, settings: &Settings) -> Option<(u8, usize)> {
+    let end = memchr(newline, data)?;
+    let line = data.get(..end)?;
+    let &[delimiter] = line.strip_suffix(b"\r").unwrap_or(line).strip_prefix(TELLS_DELIMITER)? else { return None };
+    let fits = settings.delimiter.is_none_or(|given| given == delimiter);
+    (delimiter.is_ascii_punctuation() || delimiter == b'\t')
+        .then_some((delimiter, end + 1))
+        .filter(|_| fits && !settings.skip_given)
 }
 
 /// Spellings of NULL in columns whose other values are numbers, dates or booleans. The text begins with the header, if
@@ -165,8 +187,12 @@ struct Reading {
 
 impl Reading {
     /// The greater, the better; equal where nothing tells.
-    fn score(&self) -> (usize, usize) {
-        if self.width < 2 { (0, 0) } else { (self.agreeing, self.width) }
+    fn score(&self) -> (usize, bool, usize) {
+        if self.width < 2 { (0, false, 0) } else { (self.agreeing, self.start == 0, self.width) }
+    }
+
+    fn explains_all(&self) -> bool {
+        self.width > 1 && self.agreeing == 1000
     }
 }
 
@@ -195,18 +221,73 @@ impl Sample<'_> {
         let lines = if settings.skip_given || settings.rules.pads || settings.rules.lenient || settings.comment_given {
             0
         } else {
-            preamble(&shapes, width)
+            self.preamble(&shapes, width, dialect)
         };
         let mut records = shapes.get(lines..).unwrap_or_default().iter().collect::<Vec<_>>();
         let start = records.first().map_or(0, |shape| if lines == 0 { 0 } else { shape.start });
         let may_comment = !settings.comment_given && records.iter().any(|shape| shape.comment && shape.width != width);
         let comment = if may_comment { Some(COMMENT) } else { dialect.comment };
         if may_comment {
-            records.retain(|shape| !shape.comment);
+            records.retain(|shape| !shape.comment || shape.width == width);
         }
         let agreeing = records.iter().filter(|shape| shape.width == width).count() * 1000 / records.len().max(1);
         let skip = memchr_iter(dialect.newline, self.data.get(..start).unwrap_or_default()).count() as u64;
         Reading { dialect, width, agreeing, start, skip, comment }
+    }
+
+    /// The best reading of those that may be.
+    fn best(&self, own: Dialect) -> Option<Reading> {
+        let mut best: Option<Reading> = None;
+        for &(quote, escape) in &quotings(self.data, self.settings) {
+            for &delimiter in &delimiters(self.settings) {
+                let reading = self.read(Dialect { delimiter, quote, escape, ..own });
+                let better = |best: &Reading| match (quote, escape) == (best.dialect.quote, best.dialect.escape) {
+                    true => reading.score() > best.score(),
+                    // Another way of quoting has to explain everything that the common one does not.
+                    false => best.agreeing < 1000 && reading.explains_all(),
+                };
+                if best.as_ref().is_none_or(better) {
+                    best = Some(reading);
+                }
+            }
+        }
+        best
+    }
+
+    /// The reading; without preamble and comments where there is one column.
+    fn or_one_column(&self, reading: Option<Reading>, own: Dialect) -> Reading {
+        let settings = self.settings;
+        reading.filter(|reading| reading.width > 1).unwrap_or_else(|| {
+            let delimiter = settings.delimiter.unwrap_or(if settings.forms.comma { b';' } else { b',' });
+            Reading { start: 0, skip: 0, comment: own.comment, ..self.read(Dialect { delimiter, ..own }) }
+        })
+    }
+
+    /// How many of the first records are none: a preamble.
+    fn preamble(&self, shapes: &[Shape], width: usize, dialect: Dialect) -> usize {
+        let stands_before = |shape: &&Shape| shape.width != width && (shape.width == 1 || shape.comment);
+        let lines = shapes.iter().take_while(stands_before).count();
+        let rest = shapes.get(lines..).unwrap_or_default();
+        if width < 2 || lines == 0 || lines > LONGEST_PREAMBLE {
+            return 0;
+        }
+        let records = || rest.iter().filter(|shape| !shape.comment || shape.width == width);
+        let has_header = || {
+            let rows = self.rows(rest.first().map_or(0, |shape| shape.start), dialect);
+            rows.split_first().is_some_and(|(first, values)| is_over_numbers(first, values, self.settings))
+        };
+        let count = records().count();
+        let enough = count >= BEHIND_PREAMBLE || count >= BEHIND_PREAMBLE_WITH_HEADER && has_header();
+        if enough && records().all(|shape| shape.width == width) { lines } else { 0 }
+    }
+
+    /// Whether values stand in quotes that mean nothing under this reading, and none in its own.
+    fn is_quoted_otherwise(&self, reading: &Reading) -> bool {
+        let own = reading.dialect.quote;
+        if self.settings.quote_given || self.settings.escape_given || own.is_none() {
+            return false;
+        }
+        [b'"', b'\''].into_iter().any(|quote| Some(quote) != own && self.has_quoted_columns(reading, quote))
     }
 
     /// Calls `seen` with the place and the fields of each of the first records; without fields for a flawed one.
@@ -284,19 +365,6 @@ fn commonest(shapes: &[Shape]) -> usize {
     most.and_then(|group| group.first().copied()).unwrap_or(0)
 }
 
-/// How many of the first records are none: a preamble.
-fn preamble(shapes: &[Shape], width: usize) -> usize {
-    let stands_before = |shape: &&Shape| shape.width != width && (shape.width == 1 || shape.comment);
-    let lines = shapes.iter().take_while(stands_before).count();
-    let rest = shapes.get(lines..).unwrap_or_default().iter().filter(|shape| !shape.comment);
-    let (mut count, mut agree) = (0, true);
-    for shape in rest {
-        count += 1;
-        agree = agree && shape.width == width;
-    }
-    if width > 1 && agree && count >= BEHIND_PREAMBLE && lines <= LONGEST_PREAMBLE { lines } else { 0 }
-}
-
 fn kind(text: &Text, settings: &Settings) -> Kind {
     if text.bytes.is_empty() || settings.means_null(&text.bytes, text.quoted) {
         return Kind::Null;
@@ -309,14 +377,11 @@ fn is_header(rows: &Rows, settings: &Settings) -> bool {
     let column = |index: usize| rest.iter().filter_map(move |row| row.get(index));
     if let Some(columns) = &settings.columns {
         let named = |text: &Text| columns.iter().any(|(name, _)| text.bytes.eq_ignore_ascii_case(name.as_bytes()));
-        return first.iter().any(named);
+        if first.iter().any(named) {
+            return true;
+        }
     }
-    let over_numbers = |(index, text): (usize, &Text)| {
-        let join = |below, text| settings.forms.join(below, kind(text, settings));
-        let below = column(index).fold(Kind::Null, join);
-        kind(text, settings) == Kind::Text && !matches!(below, Kind::Null | Kind::Text)
-    };
-    if first.iter().enumerate().any(over_numbers) {
+    if is_over_numbers(first, rest, settings) {
         return true;
     }
     let mut names = HashSet::new();
@@ -328,13 +393,22 @@ fn is_header(rows: &Rows, settings: &Settings) -> bool {
     })
 }
 
+/// Whether some of these texts stand over values that are none.
+fn is_over_numbers(first: &[Text], values: &[Vec<Text>], settings: &Settings) -> bool {
+    first.iter().enumerate().any(|(index, text)| {
+        let column = values.iter().filter_map(|row| row.get(index));
+        let below = column.fold(Kind::Null, |below, text| settings.forms.join(below, kind(text, settings)));
+        kind(text, settings) == Kind::Text && !matches!(below, Kind::Null | Kind::Text)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::scan::Options;
 
     fn all(data: &str) -> Sniffed {
-        sniff(data.as_bytes(), true, &Settings::new(&Options::new()).unwrap())
+        sniff(data.as_bytes(), true, &Settings::new(&Options::new()).unwrap(), None)
     }
 
     fn sniffed(data: &str) -> (char, bool) {

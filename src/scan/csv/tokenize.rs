@@ -365,11 +365,12 @@ impl Tokenizer {
         let dialect = &self.dialect;
         let first = *data.get(from)?;
         if dialect.comment == Some(first) {
-            return Some(match memchr(dialect.newline, data.get(from..)?) {
-                Some(length) => Step::Nothing(from + length + 1),
-                None if at_end => Step::Nothing(data.len()),
-                None => Step::Incomplete,
-            });
+            let end = match memchr(dialect.newline, data.get(from..)?) {
+                Some(length) => from + length + 1,
+                None if at_end => data.len(),
+                None => return Some(Step::Incomplete),
+            };
+            return if self.is_uncommented(data.get(from..end)?) { None } else { Some(Step::Nothing(end)) };
         }
         if dialect.blank_is_record {
             return None;
@@ -383,6 +384,13 @@ impl Tokenizer {
             (b'\r', None) => Some(Step::Incomplete),
             _ => None,
         }
+    }
+
+    /// Whether a line that begins as a comment is a record: it has as many fields as one.
+    fn is_uncommented(&self, line: &[u8]) -> bool {
+        let Some(width) = self.dialect.uncommented else { return false };
+        let tokenizer = Tokenizer::of_any_width(Dialect { comment: None, ..self.dialect }, Rules::default());
+        matches!(tokenizer.first_record(line, 0, true), FirstRecord::Found { fields, .. } if fields.len() == width)
     }
 
     /// The field whose opening quote stands at `open`.
