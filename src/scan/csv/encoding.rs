@@ -13,6 +13,7 @@ use encoding_rs::{Decoder, DecoderResult, UTF_16BE, UTF_16LE};
 use memchr::memchr_iter;
 
 use crate::error::{Code, Error};
+use crate::io::Compression;
 
 /// Bytes that are decoded at a time.
 const INPUT_BYTES: usize = 64 << 10;
@@ -84,7 +85,7 @@ impl Encoding {
     /// The same, and what bytes that are not UTF-8 may be: windows-1252 has characters where latin-1 has none.
     pub fn of_text(first: &[u8]) -> Self {
         match (Encoding::of_bytes(first), std::str::from_utf8(first)) {
-            (Encoding::Utf8, Err(error)) if error.error_len().is_some() => {
+            (Encoding::Utf8, Err(error)) if error.error_len().is_some() && !is_binary(first) => {
                 let extended = first.iter().any(|byte| (0x80..0xa0).contains(byte));
                 if extended { Encoding::Other(encoding_rs::WINDOWS_1252) } else { Encoding::Latin1 }
             }
@@ -119,6 +120,12 @@ impl Encoding {
             (given, _) => given,
         }
     }
+}
+
+/// Whether the bytes are those of a known form of compression, or have characters that no text has.
+fn is_binary(first: &[u8]) -> bool {
+    let is_text = |byte: &u8| !byte.is_ascii_control() || matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1a..=0x1f);
+    Compression::of_bytes(first) != Compression::None || !first.iter().all(is_text)
 }
 
 /// What decodes.

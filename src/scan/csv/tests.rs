@@ -230,7 +230,8 @@ fn a_late_surprise_in_an_inferred_column_is_an_error_not_damage() {
 #[test]
 fn text_that_is_not_utf8_is_an_error() {
     let folder = Folder::new(&[("x.csv", b"a,b\n1,caf\xe9\n2,x\n")]);
-    let spec = folder.spec("x.csv", &[]).unwrap();
+    assert_eq!(read(folder.spec("x.csv", &[]).unwrap()).unwrap(), ["1|café", "2|x"]);
+    let spec = folder.spec("x.csv", &[("encoding", text("utf-8"))]).unwrap();
     let error = read(spec.clone()).unwrap_err();
     assert!(error.message().contains("line 2, byte 9, column 'b'") && error.message().contains("UTF-8"), "{error}");
     let request = ScanRequest {
