@@ -35,10 +35,17 @@ pub struct FoundFile {
 /// pattern, `IO_ERROR` for a directory that cannot be read.
 pub(super) fn glob(pattern: &str) -> Result<Vec<FoundFile>> {
     let pattern = local_path(pattern)?;
+    if pattern == "-" {
+        return Err(no_file(pattern, "the standard input"));
+    }
     let mut found = match std::fs::metadata(pattern) {
         Ok(metadata) if metadata.is_dir() => in_directory(pattern)?,
+        // Files that the system makes while they are read have no size.
+        Ok(metadata) if metadata.is_file() && metadata.len() == 0 && is_made_up(pattern) => {
+            return Err(no_file(pattern, "made by the system while it is read"));
+        }
         Ok(metadata) if metadata.is_file() => vec![found_file(pattern.to_string(), &metadata)],
-        Ok(_) => return Err(Error::not_supported(format!("reading '{pattern}', which is no regular file,"))),
+        Ok(_) => return Err(no_file(pattern, "a pipe or a device")),
         Err(error) if has_magic(pattern) && error.kind() != std::io::ErrorKind::PermissionDenied => matching(pattern)?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(refused(pattern, "read", &error)),
@@ -48,6 +55,16 @@ pub(super) fn glob(pattern: &str) -> Result<Vec<FoundFile>> {
     }
     found.sort_by(|a, b| natural_order(&a.path, &b.path));
     Ok(found)
+}
+
+/// The error for what can be read only once, and from front to back: types are found out before rows are read.
+fn no_file(path: &str, what: &str) -> Error {
+    Error::not_supported(format!("reading '{path}', which is {what},"))
+        .hint("write the data into a file first, e.g. `command > data.csv`, and read that")
+}
+
+fn is_made_up(path: &str) -> bool {
+    path.starts_with("/proc/") || path.starts_with("/sys/")
 }
 
 pub(super) fn has_magic(text: &str) -> bool {

@@ -4,7 +4,7 @@ use crate::error::{Code, Error, Result};
 use crate::scan::{OptionValue, Options};
 
 /// Options that every format takes.
-pub const COMMON: [&str; 3] = ["filename", "hive_partitioning", "union_by_name"];
+pub const COMMON: [&str; 5] = ["filename", "hive_partitioning", "hive_types", "hive_types_autocast", "union_by_name"];
 
 /// The value of a yes/no option.
 ///
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(error.hint_text(), Some("did you mean delim?"));
         let given = options("zzz", OptionValue::Bool(true));
         let hint = check_names(&given, "csv", &["delim"]).unwrap_err();
-        assert_eq!(hint.hint_text(), Some("it has delim, filename, hive_partitioning, union_by_name"));
+        assert_eq!(hint.hint_text(), Some("it has delim, filename, hive_partitioning, hive_types, hive_types_autocast, union_by_name"));
         assert!(check_names(&options("filename", OptionValue::Bool(true)), "csv", &[]).is_ok());
     }
 

@@ -74,9 +74,10 @@ pub fn resolve_known(
     };
     let reader = reader(format)?;
     options::check_names(&options, format.name(), reader.option_names())?;
+    let hive_types = hive::Types::new(&options)?;
     let hive_fields = match options::flag(&options, "hive_partitioning")? {
-        Some(false) => Vec::new(),
-        _ => hive::columns(&mut files),
+        Some(false) => hive_types.refused()?,
+        _ => hive::columns(&mut files, &hive_types)?,
     };
     let mut folder_fields = Vec::new();
     if let Some(name) = filename_column(&options)? {

@@ -14,6 +14,7 @@ mod logical;
 mod nested_text;
 mod unsigned;
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{DFSchema, Result as DataFusionResult};
@@ -51,6 +52,14 @@ pub fn own_casts(plan: LogicalPlan) -> Result<LogicalPlan> {
         })
     })?;
     Ok(rewritten.data)
+}
+
+/// Texts as `to`, as CAST reads them; NULL where one is no such value.
+///
+/// # Errors
+/// What a cast finds that TRY_CAST does not make NULL of.
+pub fn try_cast_texts(texts: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    kernels::cast_values(texts, to, kernels::How { safe: true })
 }
 
 fn own_cast(expr: Expr, schema: &DFSchema) -> DataFusionResult<Transformed<Expr>> {

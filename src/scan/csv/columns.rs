@@ -12,19 +12,21 @@ use arrow::array::{
 };
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    TimeUnit, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 
 use crate::batch::logical::JSON;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::scan::csv::casts::{Casts, cast_boolean, cast_value};
 use crate::scan::csv::dialect::Dialect;
 use crate::scan::csv::settings::Settings;
 use crate::scan::csv::texts::Texts;
 use crate::scan::csv::tokenize::Field;
 use crate::scan::infer::number::{
-    parse_bool, parse_double, parse_double_strict, parse_double_word, parse_integer, parse_integer_strict,
+    parse_bool, parse_double_strict, parse_double_word, parse_integer, parse_integer_strict,
     parse_integer_word,
 };
+use crate::scan::infer::time::parse_time;
 use crate::scan::infer::trim;
 use crate::scan::infer::word::ending_at;
 
@@ -103,9 +105,11 @@ enum Builder {
     Float64(Numbers<Float64Type>),
     Decimal(Numbers<Decimal128Type>, u8, u8),
     Date(Numbers<Date32Type>),
+    Time(Numbers<Time64MicrosecondType>),
     Timestamp(Numbers<TimestampMicrosecondType>),
     Text(Texts),
     Json(Texts),
+    Cast(Casts),
 }
 
 /// Values of fixed width, and which of them are NULL.
@@ -148,10 +152,7 @@ impl<T: ArrowPrimitiveType> Numbers<T> {
 
 impl ColumnBuilder {
     /// An empty column for about `rows` values.
-    ///
-    /// # Errors
-    /// A defect, when the type is none that a CSV column can have.
-    pub fn new(data_type: &DataType, strict: bool, rows: usize) -> Result<Self> {
+    pub fn new(data_type: &DataType, strict: bool, rows: usize) -> Self {
         let builder = match data_type {
             DataType::Boolean => Builder::Boolean(BooleanBuilder::with_capacity(rows)),
             DataType::Int8 => Builder::Int8(Numbers::new(data_type, rows)),
@@ -168,12 +169,13 @@ impl ColumnBuilder {
                 Builder::Decimal(Numbers::new(data_type, rows), *precision, scale.unsigned_abs())
             }
             DataType::Date32 => Builder::Date(Numbers::new(data_type, rows)),
+            DataType::Time64(TimeUnit::Microsecond) => Builder::Time(Numbers::new(data_type, rows)),
             DataType::Timestamp(TimeUnit::Microsecond, _) => Builder::Timestamp(Numbers::new(data_type, rows)),
             DataType::Utf8View => Builder::Text(Texts::with_capacity(rows)),
             json if *json == JSON => Builder::Json(Texts::with_capacity(rows)),
-            other => return Err(Error::internal(format!("csv: no column can have the type {other}"))),
+            other => Builder::Cast(Casts::new(other)),
         };
-        Ok(ColumnBuilder { builder, strict, not_null: false })
+        ColumnBuilder { builder, strict, not_null: false }
     }
 
     /// The same, where no text means NULL.
@@ -198,43 +200,54 @@ impl ColumnBuilder {
             Builder::Float64(builder) if forms.comma && self.strict => {
                 each(fields, values, builder, |text| forms.strict_double(text))
             }
-            Builder::Float64(builder) if forms.comma => each(fields, values, builder, |text| forms.double(text)),
             Builder::Float64(builder) if self.strict => {
                 each_word(fields, values, builder, parse_double_word, parse_double_strict)
             }
             Builder::Int8(builder) => integers(fields, values, builder),
             Builder::Int16(builder) => integers(fields, values, builder),
             Builder::Int32(builder) => integers(fields, values, builder),
-            Builder::Int64(builder) => each(fields, values, builder, parse_integer),
+            Builder::Int64(builder) => declared(fields, values, builder, !forms.comma, parse_integer),
             Builder::UInt8(builder) => integers(fields, values, builder),
             Builder::UInt16(builder) => integers(fields, values, builder),
             Builder::UInt32(builder) => integers(fields, values, builder),
             Builder::UInt64(builder) => integers(fields, values, builder),
-            Builder::Float32(builder) => each(fields, values, builder, |text| {
+            Builder::Float32(builder) => declared(fields, values, builder, !forms.comma, |text| {
                 // Narrowing rounds; only what would become infinite does not fit.
                 forms.double(text).map(|wide| wide as f32).filter(|narrow| narrow.is_finite() || !is_number(text))
             }),
-            Builder::Float64(builder) => each(fields, values, builder, parse_double),
+            Builder::Float64(builder) => {
+                declared(fields, values, builder, !forms.comma, |text| forms.double(text))
+            }
             Builder::Decimal(builder, precision, scale) => {
                 let (precision, scale, strict) = (*precision, *scale, self.strict);
-                each(fields, values, builder, |text| match text {
+                let may_cast = !strict && !forms.comma;
+                declared(fields, values, builder, may_cast, |text| match text {
                     [b'0', b'0'..=b'9', ..] | [b'-', b'0', _, ..] | [b'+', ..] if strict => None,
                     _ => forms.decimal(text, precision, scale),
                 })
             }
-            Builder::Date(builder) => each(fields, values, builder, |text| forms.date(text)),
-            Builder::Timestamp(builder) => each(fields, values, builder, |text| forms.timestamp(text)),
+            Builder::Date(builder) => {
+                let may_cast = !self.strict && forms.date.is_none();
+                declared(fields, values, builder, may_cast, |text| forms.date(text))
+            }
+            Builder::Time(builder) => declared(fields, values, builder, !self.strict, parse_time),
+            Builder::Timestamp(builder) => {
+                let may_cast = !self.strict && forms.timestamp.is_none();
+                declared(fields, values, builder, may_cast, |text| forms.timestamp(text))
+            }
             Builder::Boolean(builder) => {
+                let cast = |text| if self.strict { None } else { cast_boolean(text) };
                 for field in fields {
                     match values.plain(field) {
                         None => builder.append_null(),
-                        Some(text) => builder.append_value(parse_bool(text).ok_or(field)?),
+                        Some(text) => builder.append_value(parse_bool(text).or_else(|| cast(text)).ok_or(field)?),
                     }
                 }
                 Ok(())
             }
             Builder::Text(texts) => texts.append_fields(fields, values, self.not_null, many),
             Builder::Json(texts) => texts.append_json(fields, values),
+            Builder::Cast(casts) => casts.append_fields(fields, values),
         }
     }
 
@@ -254,24 +267,30 @@ impl ColumnBuilder {
             Builder::Float64(builder) => builder.append_array(array.as_primitive()),
             Builder::Decimal(builder, ..) => builder.append_array(array.as_primitive()),
             Builder::Date(builder) => builder.append_array(array.as_primitive()),
+            Builder::Time(builder) => builder.append_array(array.as_primitive()),
             Builder::Timestamp(builder) => builder.append_array(array.as_primitive()),
+            Builder::Cast(casts) => casts.append_array(array),
             // Copied, so that the few that are left of many do not keep all in memory.
             Builder::Text(texts) => array.as_string_view().iter().for_each(|text| texts.append_option(text)),
             Builder::Json(texts) => array.as_string::<i64>().iter().for_each(|text| texts.append_option(text)),
         }
     }
 
-    /// Bytes of the texts that were appended, apart from those short enough for their views.
+    /// Bytes of what was appended that has no fixed width, apart from texts short enough for their views.
     pub fn text_bytes(&self) -> usize {
         match &self.builder {
             Builder::Text(texts) | Builder::Json(texts) => texts.bytes(),
+            Builder::Cast(casts) => casts.bytes(),
             _ => 0,
         }
     }
 
     /// The column, and the builder empty again.
-    pub fn finish(&mut self) -> ArrayRef {
-        match &mut self.builder {
+    ///
+    /// # Errors
+    /// Values that are too many for one batch.
+    pub fn finish(&mut self) -> Result<ArrayRef> {
+        Ok(match &mut self.builder {
             Builder::Boolean(builder) => Arc::new(builder.finish()),
             Builder::Int8(builder) => builder.finish(),
             Builder::Int16(builder) => builder.finish(),
@@ -285,10 +304,12 @@ impl ColumnBuilder {
             Builder::Float64(builder) => builder.finish(),
             Builder::Decimal(builder, ..) => builder.finish(),
             Builder::Date(builder) => builder.finish(),
+            Builder::Time(builder) => builder.finish(),
             Builder::Timestamp(builder) => builder.finish(),
             Builder::Text(texts) => Arc::new(texts.finish()),
             Builder::Json(texts) => Arc::new(LargeStringArray::from_iter(&texts.finish())),
-        }
+            Builder::Cast(casts) => casts.finish()?,
+        })
     }
 }
 
@@ -310,6 +331,19 @@ fn each<T: ArrowPrimitiveType>(
         }
     }
     Ok(())
+}
+
+/// The same, where what `parse` does not read is read as CAST does if it `may_cast`.
+fn declared<T: ArrowPrimitiveType>(
+    fields: impl Iterator<Item = Field>,
+    values: &Values,
+    builder: &mut Numbers<T>,
+    may_cast: bool,
+    parse: impl Fn(&[u8]) -> Option<T::Native>,
+) -> std::result::Result<(), Field> {
+    let data_type = builder.data_type.clone();
+    let cast = |text: &[u8]| if may_cast { cast_value::<T>(text, &data_type) } else { None };
+    each(fields, values, builder, |text| parse(text).or_else(|| cast(text)))
 }
 
 /// The same where most texts are short numbers, which are read as one word; `parse` judges the others.
@@ -346,13 +380,12 @@ where
     T: ArrowPrimitiveType,
     T::Native: lexical_core::FromLexical,
 {
-    each(fields, values, builder, |text| lexical_core::parse(text).ok())
+    declared(fields, values, builder, !values.settings.forms.comma, |text| lexical_core::parse(text).ok())
 }
 
 /// Whether the field's value fits a column of this type.
-pub fn fits(data_type: &DataType, strict: bool, field: Field, values: &Values) -> Result<bool> {
-    let mut column = ColumnBuilder::new(data_type, strict, 1)?;
-    Ok(column.append(std::iter::once(field), values, false).is_ok())
+pub fn fits(data_type: &DataType, strict: bool, field: Field, values: &Values) -> bool {
+    ColumnBuilder::new(data_type, strict, 1).append(std::iter::once(field), values, false).is_ok()
 }
 
 /// Whether a byte of UTF-8 goes on with a character that began before it.

@@ -16,6 +16,8 @@ pub struct Dialect {
     pub comment: Option<u8>,
     /// A line that starts as a comment and has so many fields is a record all the same.
     pub uncommented: Option<usize>,
+    /// Spaces may stand around quotes.
+    pub spaced: bool,
     /// In a file of one column a blank line is a record: an empty value.
     pub blank_is_record: bool,
 }
@@ -29,6 +31,7 @@ impl Default for Dialect {
             newline: b'\n',
             comment: None,
             uncommented: None,
+            spaced: false,
             blank_is_record: false,
         }
     }

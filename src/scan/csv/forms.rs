@@ -7,9 +7,9 @@
 use arrow::datatypes::DataType;
 
 use crate::error::Result;
-use crate::scan::infer::number::{parse_decimal, parse_double, parse_double_strict};
+use crate::scan::infer::number::{is_short_integer, parse_decimal, parse_double, parse_double_strict};
 use crate::scan::infer::pattern::Pattern;
-use crate::scan::infer::time::{parse_date, parse_timestamp};
+use crate::scan::infer::time::{parse_date, parse_time, parse_timestamp};
 use crate::scan::infer::{self, Kind, trim};
 
 /// Texts of numbers that are longer than this are copied to be read with another decimal separator.
@@ -37,10 +37,11 @@ impl Forms {
             if name.eq_ignore_ascii_case("null") {
                 return Ok(Kind::Null);
             }
-            Ok(match infer::parse_type(name)? {
+            Ok(match infer::parse_any_type(name)? {
                 DataType::Boolean => Kind::Boolean,
                 DataType::Decimal128(38, 0) => Kind::Huge,
                 DataType::Date32 => Kind::Date,
+                DataType::Time64(_) => Kind::Time,
                 DataType::Timestamp(..) => Kind::Timestamp,
                 text if text.is_string() => Kind::Text,
                 integer if integer.is_integer() => Kind::BigInt,
@@ -57,10 +58,17 @@ impl Forms {
 
     /// What the text looks like.
     pub fn classify(&self, text: &[u8]) -> Kind {
+        let text = trim(text);
+        match self.classify_untimed(text) {
+            Kind::Text if parse_time(text).is_some() => Kind::Time,
+            kind => kind,
+        }
+    }
+
+    fn classify_untimed(&self, text: &[u8]) -> Kind {
         if self.is_plain() {
             return infer::classify(text);
         }
-        let text = trim(text);
         let of = |form: &Option<Pattern>| form.as_ref().is_some_and(|form| form.timestamp(text).is_some());
         if self.date.as_ref().is_some_and(|form| form.date(text).is_some()) {
             return Kind::Date;
@@ -95,7 +103,11 @@ impl Forms {
 
     /// `kind` joined with what `text` looks like.
     pub fn widen(&self, kind: Kind, text: &[u8]) -> Kind {
-        if self.is_plain() { infer::widen(kind, text) } else { self.join(kind, self.classify(text)) }
+        match kind {
+            Kind::Text => Kind::Text,
+            Kind::BigInt if self.is_plain() && is_short_integer(text) => Kind::BigInt,
+            _ => self.join(kind, self.classify(text)),
+        }
     }
 
     /// The narrowest kind that may be inferred for values of `kind`.
@@ -105,7 +117,7 @@ impl Forms {
             Kind::BigInt => &[Kind::BigInt, Kind::Huge, Kind::Double],
             Kind::Huge => &[Kind::Huge, Kind::Double],
             Kind::Date if self.date.is_none() && self.timestamp.is_none() => &[Kind::Date, Kind::Timestamp],
-            Kind::Boolean | Kind::Double | Kind::Date | Kind::Timestamp => &[kind],
+            Kind::Boolean | Kind::Double | Kind::Date | Kind::Time | Kind::Timestamp => &[kind],
             Kind::Null | Kind::Text => return kind,
         };
         wider.iter().find(|wider| candidates.contains(wider)).copied().unwrap_or(Kind::Text)

@@ -24,6 +24,13 @@ const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Bytes of a file that are read to find its header.
 const HEAD_BYTES: u64 = 64 * 1024;
 
+/// Words that no name can be without quotes.
+const RESERVED: &str = "all and any array as asc between both case cast check collate column constraint create default \
+    desc distinct do else end except exists false fetch for foreign from full grant group having in inner intersect into \
+    is join lateral leading left like limit natural not null offset on only or order outer pivot primary qualify \
+    references returning right select some table then to trailing true union unique unpivot using values when where \
+    window with";
+
 /// What stands before a file's records.
 #[derive(Debug, Clone)]
 pub struct Head {
@@ -62,17 +69,20 @@ impl Head {
                 FirstRecord::Bad(bad) => return Err(bad_head(window, bad)?),
             };
             if !settings.header.unwrap_or(false) {
-                return Ok(Head { data_start: start as u64, names: None, columns: fields.len(), dialect });
+                return Ok(Head { data_start: start as u64, names: None, columns: fields.len().max(settings.widest), dialect });
             }
             let mut names = Vec::with_capacity(fields.len());
             for field in &fields {
                 let bytes = window.data().get(field.start()..field.end()).unwrap_or_default();
                 let bytes = tokenizer.dialect().unescaped(bytes, field.escaped());
                 match std::str::from_utf8(&bytes) {
+                    Ok(name) if settings.normalize_names => names.push(identifier(name)),
                     Ok(name) => names.push(name.trim().to_string()),
                     Err(_) => return Err(not_utf8(window, field.start(), &bytes)?),
                 }
             }
+            // Records may be wider than the header.
+            names.resize(names.len().max(settings.widest), String::new());
             let (columns, names) = (names.len(), Some(distinct(names)));
             return Ok(Head { data_start: next as u64, columns, names, dialect });
         }
@@ -216,6 +226,18 @@ fn not_utf8(window: &Window, at: usize, bytes: &[u8]) -> Result<Error> {
     Ok(Error::new(Code::InvalidData, message).hint("encoding => 'latin-1' or 'windows-1252' may read it"))
 }
 
+/// The name as an identifier that needs no quotes: words in lower case, without signs, joined by `_`; with `_` before a
+/// digit or a word that means something in SQL.
+fn identifier(name: &str) -> String {
+    let letters = |word: &str| word.chars().filter(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let words: Vec<_> = name.split_whitespace().map(letters).filter(|word| !word.is_empty()).collect();
+    let joined = words.join("_").to_lowercase();
+    let needs_more = joined.is_empty() && !name.trim().is_empty()
+        || joined.starts_with(|first: char| first.is_ascii_digit())
+        || RESERVED.split_whitespace().any(|word| word == joined);
+    if needs_more { format!("_{joined}") } else { joined }
+}
+
 /// Names that differ without regard to case: an empty one is called by its position, a repeated one gets a number.
 pub fn distinct(names: Vec<String>) -> Vec<String> {
     let mut taken: std::collections::HashSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
@@ -239,6 +261,12 @@ pub fn distinct(names: Vec<String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_become_identifiers() {
+        let names = ["My Col", " x ", "1abc", "select", "a-b", "%", "Order Id (n)", "", "Größe"].map(identifier);
+        assert_eq!(names, ["my_col", "x", "_1abc", "_select", "ab", "_", "order_id_n", "", "größe"]);
+    }
 
     #[test]
     fn names_become_distinct() {

@@ -11,6 +11,7 @@
 //! A file that is compressed or not in UTF-8 is read from front to back, though parsed side by side.
 
 mod boundary;
+mod casts;
 mod chunks;
 mod columns;
 mod count;

@@ -45,6 +45,7 @@ fn kind_of(data_type: &DataType) -> Kind {
         DataType::Decimal128(38, 0) => Kind::Huge,
         DataType::Float64 => Kind::Double,
         DataType::Date32 => Kind::Date,
+        DataType::Time64(_) => Kind::Time,
         DataType::Timestamp(..) => Kind::Timestamp,
         _ => Kind::Text,
     }

@@ -3,6 +3,8 @@
 //! Invariant: a record belongs to the split in which it starts; the reader stops before the first record that starts
 //! at or behind `stop`.
 
+use std::ops::Range;
+
 use memchr::{memchr, memrchr};
 
 use crate::error::{Code, Error, Result};
@@ -139,14 +141,34 @@ impl Records {
         self.window.position() + at as u64
     }
 
-    /// The line of something in the window, from 1, and where it begins in the window.
+    /// The line of something in the window, from 1.
     ///
     /// # Errors
     /// What reading finds.
-    pub fn line_of(&self, at: usize) -> Result<(u64, usize)> {
-        let before = self.data().get(..at).unwrap_or_default();
-        let start = memrchr(self.dialect().newline, before).map_or(0, |before| before + 1);
-        Ok((self.window.line_of(at)?, start))
+    pub fn line_of(&self, at: usize) -> Result<u64> {
+        self.window.line_of(at)
+    }
+
+    /// Where the records of the last tile lie in the window.
+    pub fn ranges(&self) -> Vec<Range<usize>> {
+        let tokenizer = self.tokenizer.keeping_none();
+        let (mut ranges, mut at) = (Vec::with_capacity(self.tile.rows), self.tile.started);
+        while ranges.len() < self.tile.rows {
+            match tokenizer.first_record(self.data(), at, self.window.at_end()) {
+                FirstRecord::Found { fields, next } => {
+                    let quoted = |field: &Field| usize::from(field.quoted());
+                    ranges.push(fields.first().map_or(at, |first| first.start() - quoted(first))..next);
+                    at = next;
+                }
+                _ => break,
+            }
+        }
+        ranges
+    }
+
+    /// What stands in a range of the window, without the line end.
+    pub fn text_of(&self, range: Range<usize>) -> String {
+        String::from_utf8_lossy(self.data().get(range).unwrap_or_default().trim_ascii_end()).into_owned()
     }
 
     /// What is written down of a bad record.
@@ -171,7 +193,7 @@ impl Records {
             column,
             name: None,
             kind: kind_of(bad.flaw, self.columns),
-            text: String::from_utf8_lossy(text.trim_ascii_end()).into_owned(),
+            text: self.text_of(bad.start..bad.end),
             message: what,
         })
     }

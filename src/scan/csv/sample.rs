@@ -24,7 +24,7 @@ use crate::scan::csv::settings::{DETECTED, FILE_COLUMNS, QUOTES_SEEN, Settings};
 use crate::scan::csv::sniff::Sniffed;
 use crate::scan::csv::tokenize::{Field, Tokenizer};
 use crate::scan::csv::window::{TAIL_BYTES, Window};
-use crate::scan::infer::{Kind, parse_type};
+use crate::scan::infer::{Kind, parse_any_type};
 use crate::scan::prove::UNPROVEN;
 use crate::scan::{FileEntry, Inferred, OptionValue, Options};
 
@@ -269,7 +269,7 @@ fn declared_types(settings: &Settings) -> Result<Vec<Option<DataType>>> {
         }
     }
     let declared = |name: &String| match settings.declared_type(name) {
-        Some(text) => parse_type(text).map(Some),
+        Some(text) => parse_any_type(text).map(Some),
         None if settings.all_varchar => Ok(Some(DataType::Utf8View)),
         None => Ok(None),
     };

@@ -16,7 +16,7 @@ use crate::scan::prove::UNPROVEN;
 use crate::scan::{OptionValue, Options};
 
 /// Every option a user can give.
-pub const OPTION_NAMES: [&str; 42] = [
+pub const OPTION_NAMES: [&str; 43] = [
     "all_varchar",
     "allow_quoted_nulls",
     "auto_detect",
@@ -42,6 +42,7 @@ pub const OPTION_NAMES: [&str; 42] = [
     "maximum_line_size",
     "names",
     "new_line",
+    "normalize_names",
     "null",
     "null_padding",
     "nullstr",
@@ -94,6 +95,8 @@ pub struct Settings {
     pub comment: Option<u8>,
     /// Fields of a record, where comments are told from records by it.
     pub uncommented: Option<usize>,
+    /// Whether spaces may stand around quotes.
+    pub spaced: bool,
     pub header: Option<bool>,
     /// Lines before the header or the first record that are passed over.
     pub skip: u64,
@@ -106,6 +109,10 @@ pub struct Settings {
     pub detected: Vec<String>,
     /// Unquoted texts that mean NULL.
     pub nulls: Vec<Vec<u8>>,
+    /// Names of a header become identifiers.
+    pub normalize_names: bool,
+    /// Columns that a file has at least, where short records are padded.
+    pub widest: usize,
     /// Names by position, whatever the header says.
     pub names: Option<Vec<String>>,
     /// All columns and their types.
@@ -176,6 +183,7 @@ impl Settings {
             newline: newline(options)?,
             comment,
             uncommented: None,
+            spaced: false,
             header: flag(options, "header")?,
             skip: skip(options)?,
             quote_given: options.contains_key("quote"),
@@ -184,6 +192,8 @@ impl Settings {
             skip_given: options.contains_key("skip"),
             detected: texts(options, DETECTED)?.unwrap_or_default(),
             nulls: nulls(options)?,
+            normalize_names: flag(options, "normalize_names")?.unwrap_or(false),
+            widest: 0,
             names: texts(options, "names")?,
             columns: pairs(options, "columns")?,
             types,
@@ -237,6 +247,7 @@ impl Settings {
             newline: self.newline.unwrap_or(b'\n'),
             comment: self.comment,
             uncommented: self.uncommented,
+            spaced: self.spaced,
             blank_is_record: false,
         }
     }
@@ -290,6 +301,8 @@ impl Settings {
             (self.comment, self.uncommented) = (found.comment, found.comment.map(|_| found.width));
         }
         self.skip += found.skip;
+        self.spaced = found.spaced;
+        self.widest = if self.rules.pads { found.widest } else { 0 };
         self
     }
 

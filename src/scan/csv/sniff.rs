@@ -19,12 +19,14 @@
 
 use std::collections::HashSet;
 
+use arrow::datatypes::DataType;
 use memchr::{memchr, memchr_iter, memmem};
 
+use crate::scan::csv::casts::is_value;
 use crate::scan::csv::dialect::Dialect;
 use crate::scan::csv::settings::Settings;
 use crate::scan::csv::tokenize::{Field, FirstRecord, Rules, Tokenizer};
-use crate::scan::infer::Kind;
+use crate::scan::infer::{Kind, parse_any_type};
 
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 const SNIFFED_RECORDS: usize = 1000;
@@ -63,6 +65,8 @@ pub struct Sniffed {
     pub quote: Option<u8>,
     pub escape: Option<u8>,
     pub comment: Option<u8>,
+    /// Spaces stand around quotes.
+    pub spaced: bool,
     pub newline: u8,
     /// Lines before the header or the first record, beyond those that the options skip.
     pub skip: u64,
@@ -70,6 +74,8 @@ pub struct Sniffed {
     /// Records that were seen, and the fields of most of them.
     pub records: usize,
     pub width: usize,
+    /// The most fields of any.
+    pub widest: usize,
 }
 
 /// Looks at the text behind byte order mark and skipped lines. What `settings` gives is not questioned; `common` is the
@@ -101,13 +107,17 @@ pub fn sniff(data: &[u8], at_end: bool, settings: &Settings, common: Option<Dial
     if !settings.quote_given && sample.has_quoted_columns(&reading, b'\'') {
         reading.dialect = Dialect { quote: Some(b'\''), escape: Some(b'\''), ..reading.dialect };
     }
+    if let Some(spaced) = sample.spaced(&reading) {
+        reading = spaced;
+    }
     let uncommented = reading.comment.filter(|_| !settings.comment_given).map(|_| reading.width);
     let dialect = Dialect { comment: reading.comment, uncommented, ..reading.dialect };
     let rows = sample.rows(reading.start, dialect);
     let header = settings.header.unwrap_or_else(|| is_header(&rows, settings));
-    let Dialect { delimiter, quote, escape, comment, .. } = dialect;
-    let (skip, width) = (reading.skip, reading.width);
-    Sniffed { delimiter, quote, escape, comment, newline, skip, header, records: rows.len(), width }
+    let Dialect { delimiter, quote, escape, comment, spaced, .. } = dialect;
+    let (skip, width, records) = (reading.skip, reading.width, rows.len());
+    let widest = rows.iter().map(Vec::len).max().unwrap_or(0);
+    Sniffed { delimiter, quote, escape, comment, spaced, newline, skip, header, records, width, widest }
 }
 
 /// The delimiter that a first line tells, and where the next one begins.
@@ -281,6 +291,20 @@ impl Sample<'_> {
         if enough && records().all(|shape| shape.width == width) { lines } else { 0 }
     }
 
+    /// The reading in which spaces may stand around quotes, where there are such spaces and it explains no less.
+    fn spaced(&self, reading: &Reading) -> Option<Reading> {
+        let Dialect { delimiter, quote, newline, .. } = reading.dialect;
+        let begins_field = |byte: &u8| *byte == delimiter || *byte == newline;
+        let after_spaces = |at: usize| {
+            let before = self.data.get(..at).unwrap_or_default();
+            let spaces = before.iter().rev().take_while(|byte| **byte == b' ').count();
+            spaces > 0 && before.iter().rev().nth(spaces).is_none_or(begins_field)
+        };
+        memchr_iter(quote?, self.data).any(after_spaces).then_some(())?;
+        let spaced = self.read(Dialect { spaced: true, ..reading.dialect });
+        (spaced.agreeing >= reading.agreeing && spaced.width == reading.width).then_some(spaced)
+    }
+
     /// Whether values stand in quotes that mean nothing under this reading, and none in its own.
     fn is_quoted_otherwise(&self, reading: &Reading) -> bool {
         let own = reading.dialect.quote;
@@ -379,6 +403,14 @@ fn is_header(rows: &Rows, settings: &Settings) -> bool {
         let named = |text: &Text| columns.iter().any(|(name, _)| text.bytes.eq_ignore_ascii_case(name.as_bytes()));
         if first.iter().any(named) {
             return true;
+        }
+        // What is a value of its column's type is no name. Nearly every text is a BLOB.
+        let is_value = |(text, (_, data_type)): (&Text, &(String, String))| match parse_any_type(data_type) {
+            Ok(DataType::Utf8View | DataType::BinaryView) | Err(_) => false,
+            Ok(data_type) => !text.bytes.is_empty() && is_value(&text.bytes, &data_type),
+        };
+        if first.iter().zip(columns).any(is_value) {
+            return false;
         }
     }
     if is_over_numbers(first, rest, settings) {

@@ -1,5 +1,6 @@
 //! One split being read: records into batches.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, BooleanArray, new_null_array};
@@ -73,9 +74,9 @@ pub struct PlannedColumn {
 }
 
 impl PlannedColumn {
-    fn builder(&self, rows: usize) -> Result<ColumnBuilder> {
-        let builder = ColumnBuilder::new(&self.data_type, self.strict, rows)?;
-        Ok(if self.not_null { builder.without_null() } else { builder })
+    fn builder(&self, rows: usize) -> ColumnBuilder {
+        let builder = ColumnBuilder::new(&self.data_type, self.strict, rows);
+        if self.not_null { builder.without_null() } else { builder }
     }
 }
 
@@ -119,8 +120,9 @@ impl SplitPlan for CsvSplitPlan {
             Ok((head, places))
         });
         let (head, places) = head.as_ref().map_err(Clone::clone)?;
-        // Only who reads from the front knows which quotes stand in comments.
-        let from_front = head.record_dialect().comment.is_some() && self.file.stream.is_none();
+        // Only who reads from the front knows which quotes stand in comments, and which behind spaces.
+        let own = head.record_dialect();
+        let from_front = (own.comment.is_some() || own.spaced) && self.file.stream.is_none();
         if from_front && self.index > 0 {
             return Ok(Box::new(NoRecords));
         }
@@ -286,7 +288,7 @@ impl Split for CsvSplit {
         }
         let plan = self.plan.clone();
         let (size, row_bytes) = self.batch_rows()?;
-        let mut builders = plan.columns.iter().map(|column| column.builder(size)).collect::<Result<Vec<_>>>()?;
+        let mut builders: Vec<_> = plan.columns.iter().map(|column| column.builder(size)).collect();
         let (mut rows, mut bytes) = (0, 0);
         // Where few rows of a tile are left, a batch is done when another whole tile might be too much for it.
         let (most, least) = match (TILE_FIELDS / self.columns.wanted.len().max(1)).max(1) {
@@ -381,9 +383,9 @@ impl CsvSplit {
     fn read_column(&self, position: usize, rows: &mut Rows, values: &Values) -> Result<ArrayRef> {
         let column = self.plan.columns.get(position);
         let column = column.ok_or_else(|| Error::internal(format!("csv: no column {position}")))?;
-        let mut builder = column.builder(rows.len())?;
+        let mut builder = column.builder(rows.len());
         self.append(&mut builder, position, rows, values)?;
-        let array = builder.finish();
+        let array = builder.finish()?;
         rows.read.push((position, array.clone()));
         Ok(array)
     }
@@ -413,16 +415,19 @@ impl CsvSplit {
         let values = Values::new(self.records.data(), bytes, self.records.dialect(), &self.plan.settings);
         let mut good = Vec::with_capacity(tile.rows);
         let mut bad: Vec<Reject> = Vec::new();
+        let mut records: Option<Vec<Range<usize>>> = None;
         for row in 0..tile.rows {
             let mut keep = true;
             for (slot, column) in self.columns.checked.iter().zip(&self.plan.checked) {
                 let Some(field) = slot.and_then(|slot| tile.fields.get(row * width + slot)).copied() else { continue };
-                if (!keep && self.rejects.is_none()) || fits(&column.data_type, column.strict, field, &values)? {
+                if (!keep && self.rejects.is_none()) || fits(&column.data_type, column.strict, field, &values) {
                     continue;
                 }
                 keep = false;
                 if self.rejects.is_some() {
-                    bad.push(self.reject(field, column)?);
+                    let records = records.get_or_insert_with(|| self.records.ranges());
+                    let record = records.get(row).cloned().unwrap_or(field.start()..field.end());
+                    bad.push(self.reject(field, column, record)?);
                 }
             }
             // A tile has at most TILE_FIELDS rows.
@@ -434,8 +439,8 @@ impl CsvSplit {
     }
 
     /// What is written down of a value that does not fit its column.
-    fn reject(&self, field: Field, column: &PlannedColumn) -> Result<Reject> {
-        let (line, start) = self.records.line_of(field.start())?;
+    fn reject(&self, field: Field, column: &PlannedColumn, record: Range<usize>) -> Result<Reject> {
+        let line = self.records.line_of(record.start)?;
         let kind = if column.data_type == DataType::Utf8View { "INVALID ENCODING" } else { "CAST" };
         let (value, expected) = (self.records.shown(field), self.plan.settings.forms.described(&column.data_type));
         let message = match kind {
@@ -444,12 +449,12 @@ impl CsvSplit {
         };
         Ok(Reject {
             line,
-            record: self.records.place_of(start),
+            record: self.records.place_of(record.start),
             at: self.records.place_of(field.start()),
             column: Some(column.index as u64 + 1),
             name: Some(column.name.clone()),
             kind,
-            text: self.records.line_around(field.start()),
+            text: self.records.text_of(record),
             message,
         })
     }
@@ -500,7 +505,7 @@ impl CsvSplit {
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(builders.len());
         for ((builder, slot), column) in builders.iter_mut().zip(&self.columns.read).zip(&self.plan.columns) {
             arrays.push(match slot {
-                Some(_) => builder.finish(),
+                Some(_) => builder.finish()?,
                 None => new_null_array(&column.data_type, rows),
             });
         }

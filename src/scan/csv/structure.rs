@@ -62,6 +62,7 @@ impl Structure {
     pub fn new(dialect: Dialect, columns: usize, wanted: &[usize]) -> Option<Self> {
         let blank_lines_are_told_apart = columns > 1 || dialect.blank_is_record;
         if dialect.comment.is_some()
+            || dialect.spaced
             || columns == 0
             || !blank_lines_are_told_apart
             || wanted.iter().any(|&column| column >= columns)

@@ -312,8 +312,9 @@ impl Tokenizer {
         let end = loop {
             // From where the end of an unquoted field is looked for.
             let mut within = at;
-            if dialect.quote.is_some() && data.get(at).copied() == dialect.quote {
-                match self.quoted(data, at, at_end) {
+            let open = if dialect.spaced { behind_spaces(data, at) } else { at };
+            if dialect.quote.is_some() && data.get(open).copied() == dialect.quote {
+                match self.quoted(data, open, at_end) {
                     Quoted::Field(field, next) => {
                         keep(column, field);
                         column += 1;
@@ -416,8 +417,9 @@ impl Tokenizer {
             }
         };
         let field = Field::new(open + 1, close, true, escaped);
-        let after = close + 1;
+        let after = if dialect.spaced { behind_spaces(data, close + 1) } else { close + 1 };
         match (data.get(after).copied(), data.get(after + 1).copied()) {
+            (None, _) if !at_end => Quoted::Incomplete,
             (None, _) => Quoted::Field(field, After::End(after)),
             (Some(byte), _) if byte == dialect.delimiter => Quoted::Field(field, After::Delimiter(after + 1)),
             (Some(byte), _) if byte == dialect.newline => Quoted::Field(field, After::End(after + 1)),
@@ -444,9 +446,9 @@ impl Tokenizer {
     /// A bad record ends with its line: quotes can no longer be trusted.
     fn bad(&self, data: &[u8], start: usize, at: usize, flaw: Flaw, at_end: bool) -> Step {
         let end = match memchr(self.dialect.newline, data.get(at..).unwrap_or_default()) {
-            Some(length) if flaw != Flaw::OpenQuote => at + length + 1,
+            Some(length) => at + length + 1,
             None if !at_end => return Step::Incomplete,
-            _ => data.len(),
+            None => data.len(),
         };
         Step::Bad(BadRecord { start, end, at, flaw })
     }
@@ -523,6 +525,11 @@ enum Quoted {
     Field(Field, After),
     Incomplete,
     Flaw(usize, Flaw),
+}
+
+/// Where the spaces from `at` on end.
+fn behind_spaces(data: &[u8], at: usize) -> usize {
+    at + data.get(at..).unwrap_or_default().iter().take_while(|byte| **byte == b' ').count()
 }
 
 fn without_return(data: &[u8], start: usize, end: usize, newline: u8) -> usize {
@@ -642,7 +649,7 @@ mod tests {
         let flaw = |data: &[u8]| rows(Dialect::default(), 2, data).unwrap_err();
         assert_eq!(flaw(b"a,b\nc\n"), BadRecord { start: 4, end: 6, at: 4, flaw: Flaw::Columns(1) });
         assert_eq!(flaw(b"a,\"b\"x\nc,d"), BadRecord { start: 0, end: 7, at: 5, flaw: Flaw::AfterQuote });
-        assert_eq!(flaw(b"a,\"b\nc,d"), BadRecord { start: 0, end: 8, at: 2, flaw: Flaw::OpenQuote });
+        assert_eq!(flaw(b"a,\"b\nc,d"), BadRecord { start: 0, end: 5, at: 2, flaw: Flaw::OpenQuote });
     }
 
     #[test]
@@ -665,6 +672,13 @@ mod tests {
         assert_eq!(found, ["a", "\"b,\"c", "\"d\"x", "e", "g", "\"h"]);
         let short = Rules { longest: 5, ..Rules::default() };
         assert_eq!(read(short, b"a,bb\na,bbb\n").1, Some(Flaw::Size(6)));
+    }
+
+    #[test]
+    fn spaces_may_stand_around_quotes() {
+        let spaced = Dialect { spaced: true, ..Dialect::default() };
+        let data = b" \"x,1\" ,2\n\"y\",  \"z\"  \r\n  a , b\"\n";
+        assert_eq!(rows(spaced, 2, data).unwrap(), [["x,1", "2"], ["y", "z"], ["  a ", " b\""]]);
     }
 
     #[test]

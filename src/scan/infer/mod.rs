@@ -15,6 +15,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 
 use crate::batch::logical::JSON;
 use crate::error::{Code, Error, Result};
+use crate::expr::types::{sql_type_from_name, sql_type_name};
 
 /// What a text value looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,6 +29,7 @@ pub enum Kind {
     Huge,
     Double,
     Date,
+    Time,
     Timestamp,
     Text,
 }
@@ -55,6 +57,7 @@ impl Kind {
             Kind::Huge => DataType::Decimal128(38, 0),
             Kind::Double => DataType::Float64,
             Kind::Date => DataType::Date32,
+            Kind::Time => DataType::Time64(TimeUnit::Microsecond),
             Kind::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
             Kind::Null | Kind::Text => DataType::Utf8View,
         }
@@ -86,16 +89,25 @@ pub fn trim(text: &[u8]) -> &[u8] {
     }
 }
 
-/// Joins `kind` with what `text` looks like, the common cases first.
-pub fn widen(kind: Kind, text: &[u8]) -> Kind {
-    match kind {
-        Kind::Text => Kind::Text,
-        Kind::BigInt if number::is_short_integer(text) => Kind::BigInt,
-        _ => kind.join(classify(text)),
+/// The type that a reader option names, which may be any of SQL's.
+///
+/// # Errors
+/// `INVALID_SETTING` naming the text.
+pub fn parse_any_type(name: &str) -> Result<DataType> {
+    let unknown = |error: Error| match error.hint_text() {
+        Some(hint) => Error::new(Code::InvalidSetting, error.message()).hint(hint),
+        None => unknown_type(name),
+    };
+    if name.trim().eq_ignore_ascii_case("json") {
+        return Ok(DataType::Utf8View);
+    }
+    match sql_type_from_name(name).map_err(unknown)? {
+        DataType::Null => Err(unknown_type(name)),
+        data_type => Ok(data_type),
     }
 }
 
-/// The type that a reader option names, e.g. `DECIMAL(10,2)`.
+/// The type that a reader option names, e.g. `DECIMAL(10,2)`, of those that have a parser here.
 ///
 /// # Errors
 /// `INVALID_SETTING` naming the text.
@@ -159,8 +171,7 @@ pub fn sql_name(data_type: &DataType) -> String {
         DataType::Timestamp(_, None) => "TIMESTAMP".to_string(),
         DataType::Timestamp(_, Some(_)) => "TIMESTAMP WITH TIME ZONE".to_string(),
         DataType::Utf8 | DataType::Utf8View => "VARCHAR".to_string(),
-        json if *json == JSON => "JSON".to_string(),
-        other => other.to_string(),
+        other => sql_type_name(other),
     }
 }
 

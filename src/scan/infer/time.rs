@@ -16,6 +16,18 @@ pub fn classify(text: &[u8]) -> Kind {
     if text.len() >= 16 && parse_timestamp(text).is_some() { Kind::Timestamp } else { Kind::Text }
 }
 
+/// Microseconds since midnight of `hh:mm[:ss[.fraction]]`.
+pub fn parse_time(text: &[u8]) -> Option<i64> {
+    match text {
+        [h1, h2, b':', _, _, rest @ ..]
+            if text.len() <= 15 && rest.iter().all(|byte| matches!(byte, b'0'..=b'9' | b':' | b'.')) =>
+        {
+            two(*h1, *h2).and_then(|_| parse_time_and_zone(text))
+        }
+        _ => None,
+    }
+}
+
 /// Days since 1970-01-01 of `YYYY-MM-DD`.
 pub fn parse_date(text: &[u8]) -> Option<i32> {
     let (year, month, day) = word::date(text.try_into().ok()?)?;
