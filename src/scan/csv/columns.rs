@@ -26,6 +26,7 @@ use crate::scan::infer::number::{
     parse_bool, parse_double_strict, parse_double_word, parse_integer, parse_integer_strict,
     parse_integer_word,
 };
+use crate::scan::infer::pattern::Pattern;
 use crate::scan::infer::time::parse_time;
 use crate::scan::infer::trim;
 use crate::scan::infer::word::ending_at;
@@ -85,6 +86,8 @@ impl<'a> Values<'a> {
 /// The values of one column of a batch that is being read.
 pub struct ColumnBuilder {
     builder: Builder,
+    /// How dates are written, where the column has a form of its own.
+    form: Option<Pattern>,
     /// The type was inferred.
     strict: bool,
     /// A text that means NULL elsewhere is a text here.
@@ -175,7 +178,13 @@ impl ColumnBuilder {
             json if *json == JSON => Builder::Json(Texts::with_capacity(rows)),
             other => Builder::Cast(Casts::new(other)),
         };
-        ColumnBuilder { builder, strict, not_null: false }
+        ColumnBuilder { builder, form: None, strict, not_null: false }
+    }
+
+    /// The same, where dates are written in a form of the column's own.
+    #[must_use]
+    pub fn with_form(self, form: Option<&Pattern>) -> Self {
+        ColumnBuilder { form: form.cloned(), ..self }
     }
 
     /// The same, where no text means NULL.
@@ -227,13 +236,15 @@ impl ColumnBuilder {
                 })
             }
             Builder::Date(builder) => {
-                let may_cast = !self.strict && forms.date.is_none();
-                declared(fields, values, builder, may_cast, |text| forms.date(text))
+                let (form, may_cast) = (self.form.as_ref(), !self.strict && forms.date.is_none());
+                declared(fields, values, builder, may_cast, |text| form.map_or_else(|| forms.date(text), |form| form.date(text)))
             }
             Builder::Time(builder) => declared(fields, values, builder, !self.strict, parse_time),
             Builder::Timestamp(builder) => {
-                let may_cast = !self.strict && forms.timestamp.is_none();
-                declared(fields, values, builder, may_cast, |text| forms.timestamp(text))
+                let (form, may_cast) = (self.form.as_ref(), !self.strict && forms.timestamp.is_none());
+                declared(fields, values, builder, may_cast, |text| {
+                    form.map_or_else(|| forms.timestamp(text), |form| form.timestamp(text))
+                })
             }
             Builder::Boolean(builder) => {
                 let cast = |text| if self.strict { None } else { cast_boolean(text) };
@@ -383,9 +394,9 @@ where
     declared(fields, values, builder, !values.settings.forms.comma, |text| lexical_core::parse(text).ok())
 }
 
-/// Whether the field's value fits a column of this type.
-pub fn fits(data_type: &DataType, strict: bool, field: Field, values: &Values) -> bool {
-    ColumnBuilder::new(data_type, strict, 1).append(std::iter::once(field), values, false).is_ok()
+/// Whether the field's value fits the column.
+pub fn fits(mut column: ColumnBuilder, field: Field, values: &Values) -> bool {
+    column.append(std::iter::once(field), values, false).is_ok()
 }
 
 /// Whether a byte of UTF-8 goes on with a character that began before it.

@@ -16,6 +16,7 @@ mod chunks;
 mod columns;
 mod count;
 mod cut;
+mod dates;
 mod dialect;
 mod encoding;
 mod fit;
@@ -108,7 +109,8 @@ fn scan_plan(request: &ScanRequest, settings: Settings, context: &Arc<QueryConte
         let index = index.ok_or_else(|| Error::internal(format!("csv: the column '{name}' is in no file")))?;
         let strict = settings.declared_type(name).is_none();
         let not_null = settings.not_null.iter().any(|other| other.eq_ignore_ascii_case(name));
-        Ok(PlannedColumn { name: name.clone(), data_type: field.data_type().clone(), strict, not_null, index })
+        let (data_type, form) = (field.data_type().clone(), settings.form_of(name).cloned());
+        Ok(PlannedColumn { name: name.clone(), data_type, form, strict, not_null, index })
     };
     let schema = Arc::new(spec.schema.project(&request.projection)?);
     let columns = schema.fields().iter().map(planned).collect::<Result<Vec<_>>>()?;

@@ -5,6 +5,7 @@ use arrow::datatypes::DataType;
 use crate::cancel::CancelToken;
 use crate::error::Result;
 use crate::scan::ScanSpec;
+use crate::scan::csv::dates::DateForms;
 use crate::scan::csv::head::Head;
 use crate::scan::csv::sample::{places_of, sampled};
 use crate::scan::csv::settings::Settings;
@@ -27,10 +28,14 @@ pub fn prove(spec: &ScanSpec, columns: &[usize], cancel: &CancelToken) -> Result
     let heads: Vec<Head> = files.par_iter().map(|file| Head::open(&file.path, &settings)).collect::<Result<_>>()?;
     let first = spec.files.first().map_or("", |file| file.path.as_str());
     let places = places_of(&files, &heads, first, &settings)?;
-    let seen = sampled(&files, &heads, &places, &types, &settings, Some(cancel))?;
+    let of_all = sampled(&files, &heads, &places, &types, &settings, Some(cancel))?;
     let proven = asked.into_iter().map(|field| {
         let place = settings.file_columns.iter().position(|name| name == field.name());
-        let seen = place.and_then(|place| seen.kinds.get(place)).copied().unwrap_or(Kind::Null);
+        let seen = place.and_then(|place| of_all.kinds.get(place)).copied().unwrap_or(Kind::Null);
+        let dates = place.and_then(|place| of_all.dates.get(place)).copied().unwrap_or(DateForms::NONE);
+        if settings.form_of(field.name()).is_some_and(|form| dates.contains(form)) {
+            return (field.name().clone(), field.data_type().clone());
+        }
         let kind = settings.forms.join(kind_of(field.data_type()), seen);
         (field.name().clone(), settings.forms.settle(kind).data_type())
     });

@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
 use crate::error::Result;
-use crate::scan::csv::settings::{DETECTED, FILE_COLUMNS, QUOTES_SEEN, RejectNames, Settings};
+use crate::scan::csv::settings::{DATE_FORMS, DETECTED, FILE_COLUMNS, QUOTES_SEEN, RejectNames, Settings};
 use crate::scan::csv::tokenize::Flaw;
 use crate::scan::infer::sql_name;
 use crate::scan::options::shown;
@@ -235,7 +235,7 @@ impl ScanRow {
         let text = |byte: Option<u8>| byte.map_or("(empty)".to_string(), |byte| char::from(byte).to_string());
         let columns = settings.file_columns.iter().zip(types);
         let columns: Vec<_> = columns.map(|(name, kind)| format!("'{name}': '{}'", sql_name(kind))).collect();
-        let own = [FILE_COLUMNS, QUOTES_SEEN, UNPROVEN, DETECTED];
+        let own = [FILE_COLUMNS, QUOTES_SEEN, UNPROVEN, DETECTED, DATE_FORMS];
         let escape = ["escape", "quote"].map(|name| name.to_string());
         let found = |name: &String| settings.is_detected(name) || escape.contains(name) && settings.is_detected("quote");
         let given = options.iter().filter(|(name, _)| !own.contains(&name.as_str()) && !found(name));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, ListArray, StringViewArray, StructArray, UInt32Array};
 use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field, Fields, Schema};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema};
 use arrow::record_batch::RecordBatch;
 
 use crate::error::{Code, Error, Result};
@@ -17,6 +17,7 @@ use crate::scan::csv::fit::own_settings;
 use crate::scan::csv::head::{after_preamble, head_window};
 use crate::scan::csv::settings::Settings;
 use crate::scan::csv::sniff::null_spellings;
+use crate::scan::infer::pattern::Pattern;
 use crate::scan::infer::sql_name;
 use crate::scan::options::shown;
 use crate::scan::{Format, OptionValue, Options, ScanSpec, resolve};
@@ -45,12 +46,31 @@ fn report(spec: &ScanSpec, given: &Options) -> Result<RecordBatch> {
         _ => "\\n",
     };
     let nulls = null_spellings(text, window.at_end(), &settings);
-    let names = spec.schema.fields().iter().take(spec.schema.fields().len().saturating_sub(spec.hive_columns));
-    let columns: Vec<(String, String)> =
-        names.map(|field| (field.name().clone(), sql_name(field.data_type()))).collect();
+    let fields: Vec<_> =
+        spec.schema.fields().iter().take(spec.schema.fields().len().saturating_sub(spec.hive_columns)).collect();
+    let mut settings = settings.into_owned();
+    let date = common_form(&settings, &fields, |data_type| matches!(data_type, DataType::Date32));
+    let timestamp = common_form(&settings, &fields, |data_type| matches!(data_type, DataType::Timestamp(..)));
+    settings.forms.date = settings.forms.date.or(date);
+    settings.forms.timestamp = settings.forms.timestamp.or(timestamp);
+    let kind = |field: &&FieldRef| match settings.form_of(field.name()) {
+        // A call has one form for all dates and one for all timestamps.
+        Some(form) if settings.forms.date.as_ref() != Some(form) && settings.forms.timestamp.as_ref() != Some(form) => {
+            sql_name(&DataType::Utf8View)
+        }
+        _ => sql_name(field.data_type()),
+    };
+    let columns: Vec<(String, String)> = fields.iter().map(|field| (field.name().clone(), kind(field))).collect();
     let prompt = prompt(spec, &settings, newline, &columns);
     let user: Vec<_> = given.iter().map(|(name, value)| format!("{name}={}", shown(value))).collect();
     batch(&settings, newline, &columns, &nulls, &user.join(", "), &prompt)
+}
+
+/// The form in which all columns of these types have their values.
+fn common_form(settings: &Settings, fields: &[&FieldRef], is: impl Fn(&DataType) -> bool) -> Option<Pattern> {
+    let mut forms = fields.iter().filter(|field| is(field.data_type())).map(|field| settings.form_of(field.name()));
+    let first = forms.next()??;
+    forms.all(|form| form == Some(first)).then(|| first.clone())
 }
 
 /// The call that reads the files as they were found to be.

@@ -14,17 +14,19 @@ use crate::cancel::CancelToken;
 use crate::error::{Code, Error, Result};
 use crate::io::{Compression, InputFile, Location};
 use crate::scan::csv::boundary::{Boundaries, Layout, Supposition, near_start};
+use crate::scan::csv::dates::DateForms;
 use crate::scan::csv::dialect::Dialect;
 use crate::scan::csv::encoding::Encoding;
 use crate::scan::csv::forms::Forms;
 use crate::scan::csv::fit::{first_bytes, sniffed};
 use crate::scan::csv::head::{Head, distinct, head_window};
 use crate::scan::csv::records::Records;
-use crate::scan::csv::settings::{DETECTED, FILE_COLUMNS, QUOTES_SEEN, Settings};
+use crate::scan::csv::settings::{DATE_FORMS, DETECTED, FILE_COLUMNS, QUOTES_SEEN, Settings};
 use crate::scan::csv::sniff::Sniffed;
 use crate::scan::csv::tokenize::{Field, Tokenizer};
 use crate::scan::csv::window::{TAIL_BYTES, Window};
-use crate::scan::infer::{Kind, parse_any_type};
+use crate::scan::infer::pattern::Pattern;
+use crate::scan::infer::{Kind, parse_any_type, trim};
 use crate::scan::prove::UNPROVEN;
 use crate::scan::{FileEntry, Inferred, OptionValue, Options};
 
@@ -63,9 +65,10 @@ pub fn infer(files: &[FileEntry], options: &Options) -> Result<Inferred> {
     if types.iter().any(Option::is_none) {
         let seen = sampled(&looked, &heads, &places, &types, &settings, None)?;
         settings.quotes_seen = seen.quotes;
-        settings.unproven = unproven(files, looked.len(), &types, &seen, &settings);
-        for (data_type, kind) in types.iter_mut().zip(seen.kinds) {
-            data_type.get_or_insert_with(|| settings.forms.settle(kind).data_type());
+        let kinds = kinds_and_forms(&types, &seen, &mut settings);
+        settings.unproven = unproven(files, looked.len(), &types, &kinds, &settings);
+        for (data_type, kind) in types.iter_mut().zip(kinds) {
+            data_type.get_or_insert_with(|| kind.data_type());
         }
     }
     let field = |(name, data_type): (&String, Option<DataType>)| {
@@ -75,19 +78,36 @@ pub fn infer(files: &[FileEntry], options: &Options) -> Result<Inferred> {
     Ok(Inferred { schema: Arc::new(Schema::new(fields)), rows: None, options: completed(options, &settings) })
 }
 
+/// What the columns are, and how their dates are written where that is not as usual.
+fn kinds_and_forms(types: &[Option<DataType>], seen: &Seen, settings: &mut Settings) -> Vec<Kind> {
+    let forms = &settings.forms;
+    let usual = forms.date.is_none() && forms.timestamp.is_none();
+    let mut date_forms = Vec::new();
+    let columns = seen.kinds.iter().zip(&seen.dates).zip(types).zip(&settings.file_columns);
+    let kinds = columns.map(|(((kind, dates), given), name)| match dates.only() {
+        Some((found, form)) if usual && given.is_none() && *kind == Kind::Text && forms.settle(found) == found => {
+            date_forms.push((name.clone(), form.clone()));
+            found
+        }
+        _ => forms.settle(*kind),
+    });
+    let kinds = kinds.collect();
+    settings.date_forms = date_forms;
+    kinds
+}
+
 /// The inferred columns whose types rest on a sample. Any value is a text; and with `ignore_errors` what does not fit is
 /// left out.
 fn unproven(
     files: &[FileEntry],
     looked: usize,
     types: &[Option<DataType>],
-    seen: &Seen,
+    kinds: &[Kind],
     settings: &Settings,
 ) -> Vec<String> {
     if settings.ignore_errors || (looked == files.len() && looks_at_everything(files.iter(), settings)) {
         return Vec::new();
     }
-    let kinds = seen.kinds.iter().map(|kind| settings.forms.settle(*kind));
     let columns = settings.file_columns.iter().zip(types).zip(kinds);
     let rests = columns.filter(|((_, given), kind)| given.is_none() && kind.data_type() != DataType::Utf8View);
     rests.map(|((name, _), _)| name.clone()).collect()
@@ -134,6 +154,8 @@ fn completed(options: &Options, settings: &Settings) -> Options {
     options.insert(DETECTED.to_string(), OptionValue::List(detected));
     let unproven = settings.unproven.iter().cloned().map(OptionValue::Text).collect();
     options.insert(UNPROVEN.to_string(), OptionValue::List(unproven));
+    let form = |(name, form): &(String, Pattern)| (name.clone(), OptionValue::Text(form.text().to_string()));
+    options.insert(DATE_FORMS.to_string(), OptionValue::Struct(settings.date_forms.iter().map(form).collect()));
     options.insert("encoding".to_string(), OptionValue::Text(settings.encoding().name()));
     options
 }
@@ -292,18 +314,21 @@ struct Block {
 pub struct Seen {
     /// By column.
     pub kinds: Vec<Kind>,
+    /// By column, the forms of dates in which all values are.
+    pub dates: Vec<DateForms>,
     /// Whether there was any quote.
     quotes: bool,
 }
 
 impl Seen {
     fn nothing(columns: usize) -> Self {
-        Seen { kinds: vec![Kind::Null; columns], quotes: false }
+        Seen { kinds: vec![Kind::Null; columns], dates: vec![DateForms::ALL; columns], quotes: false }
     }
 
     fn join(self, other: Seen, forms: &Forms) -> Seen {
         let kinds = self.kinds.into_iter().zip(other.kinds).map(|(a, b)| forms.join(a, b)).collect();
-        Seen { kinds, quotes: self.quotes || other.quotes }
+        let dates = self.dates.into_iter().zip(other.dates).map(|(a, b)| a.both(b)).collect();
+        Seen { kinds, dates, quotes: self.quotes || other.quotes }
     }
 }
 
@@ -335,9 +360,9 @@ pub fn sampled(
         }
         let of_block = in_block(&file.path, head, block, &wanted, settings, cancel)?;
         let mut seen = Seen { quotes: of_block.quotes, ..nothing() };
-        for (target, kind) in targets.into_iter().zip(of_block.kinds) {
-            if let Some(slot) = seen.kinds.get_mut(target) {
-                *slot = kind;
+        for (target, (kind, dates)) in targets.into_iter().zip(of_block.kinds.into_iter().zip(of_block.dates)) {
+            if let (Some(of_kind), Some(of_dates)) = (seen.kinds.get_mut(target), seen.dates.get_mut(target)) {
+                (*of_kind, *of_dates) = (kind, dates);
             }
         }
         Ok(seen)
@@ -421,33 +446,37 @@ fn in_block(
         cancel.map_or(Ok(()), CancelToken::check)?;
         rows += records.tile().rows;
         seen.quotes = seen.quotes || (dialect.quote.is_some() && memchr(quote, records.data()).is_some());
-        for (index, kind) in seen.kinds.iter_mut().enumerate() {
+        for (index, (kind, dates)) in seen.kinds.iter_mut().zip(&mut seen.dates).enumerate() {
             let fields = records.tile().fields.iter().skip(index).step_by(wanted.len().max(1));
-            *kind = kind_of(*kind, fields, records.data(), &dialect, settings);
+            (*kind, *dates) = kind_of(*kind, *dates, fields, records.data(), &dialect, settings);
         }
     }
     Ok(seen)
 }
 
-/// `kind` joined with what the fields look like.
+/// `kind` joined with what the fields look like, and those of `dates` in which they are written, as far as they are
+/// texts from the first on.
 fn kind_of<'a>(
     mut kind: Kind,
+    mut dates: DateForms,
     fields: impl Iterator<Item = &'a Field>,
     data: &[u8],
     dialect: &Dialect,
     settings: &Settings,
-) -> Kind {
+) -> (Kind, DateForms) {
     for field in fields {
-        if kind == Kind::Text {
+        if kind == Kind::Text && dates.is_empty() {
             break;
         }
         let raw = data.get(field.start()..field.end()).unwrap_or_default();
         if raw.is_empty() || settings.means_null(raw, field.quoted()) {
             continue;
         }
-        kind = settings.forms.widen(kind, &dialect.unescaped(raw, field.escaped()));
+        let text = dialect.unescaped(raw, field.escaped());
+        kind = settings.forms.widen(kind, &text);
+        dates = if kind == Kind::Text { dates.of_text(trim(&text)) } else { DateForms::NONE };
     }
-    kind
+    (kind, dates)
 }
 
 /// Where the block's records start; `None` passes over a block of a sample where that is hard to tell.

@@ -82,6 +82,9 @@ pub const FILE_COLUMNS: &str = "file_columns";
 /// Where inference leaves which options it has found out, so that every file may have its own.
 pub const DETECTED: &str = "detected";
 
+/// Where inference leaves in which forms columns have dates.
+pub const DATE_FORMS: &str = "date_forms";
+
 /// Where inference leaves whether it saw a quote anywhere.
 pub const QUOTES_SEEN: &str = "quotes_seen";
 
@@ -137,6 +140,8 @@ pub struct Settings {
     pub unproven: Vec<String>,
     /// How values are written.
     pub forms: Forms,
+    /// How the dates of columns are written that have a form of their own, by name.
+    pub date_forms: Vec<(String, Pattern)>,
     /// `None` until the first file has been looked at.
     pub encoding: Option<Encoding>,
     /// Which records are read although they are not as the others are.
@@ -208,6 +213,7 @@ impl Settings {
             unproven: texts(options, UNPROVEN)?.unwrap_or_default(),
             quotes_seen: flag(options, QUOTES_SEEN)?.unwrap_or(true),
             forms: forms(options)?,
+            date_forms: date_forms(options)?,
             encoding: encoding(options)?,
             rules: rules(options)?,
             quoted_nulls: flag(options, "allow_quoted_nulls")?.unwrap_or(false),
@@ -353,6 +359,11 @@ impl Settings {
         }
     }
 
+    /// How the dates of a column are written that has a form of its own.
+    pub fn form_of(&self, name: &str) -> Option<&Pattern> {
+        self.date_forms.iter().find(|(column, _)| column == name).map(|(_, form)| form)
+    }
+
     /// Whether a text means NULL.
     pub fn means_null(&self, text: &[u8], quoted: bool) -> bool {
         (!quoted || self.quoted_nulls) && self.nulls.iter().any(|null| null == text)
@@ -403,6 +414,11 @@ fn forms(options: &Options) -> Result<Forms> {
         comma: separator == Some(b','),
         candidates: texts(options, "auto_type_candidates")?.map(|names| Forms::kinds(&names)).transpose()?,
     })
+}
+
+fn date_forms(options: &Options) -> Result<Vec<(String, Pattern)>> {
+    let forms = pairs(options, DATE_FORMS)?.unwrap_or_default();
+    forms.into_iter().map(|(name, form)| Ok((name, Pattern::new(DATE_FORMS, &form)?))).collect()
 }
 
 fn encoding(options: &Options) -> Result<Option<Encoding>> {

@@ -17,6 +17,7 @@ use crate::scan::chunks::{Begin, Beginning, SharedStream};
 use crate::scan::csv::boundary::{Boundaries, LAST_LOOK, Layout};
 use crate::scan::csv::chunks::RecordCutter;
 use crate::scan::csv::columns::{ColumnBuilder, Values, fits};
+use crate::scan::csv::forms::Forms;
 use crate::scan::csv::head::Head;
 use crate::scan::csv::records::Records;
 use crate::scan::csv::rejects::{Reject, Rejects, SplitRejects};
@@ -26,6 +27,8 @@ use crate::scan::csv::tokenize::{Field, Tokenizer};
 use crate::scan::csv::window::{LineCounts, Window};
 use crate::scan::early::EarlyConditions;
 use crate::scan::fault::shown;
+use crate::scan::infer::pattern::Pattern;
+use crate::scan::infer::sql_name;
 use crate::scan::{FileEntry, SplitPlan};
 use crate::store::QueryContext;
 
@@ -65,6 +68,8 @@ pub struct ScanPlan {
 pub struct PlannedColumn {
     pub name: String,
     pub data_type: DataType,
+    /// How its dates are written, where they have a form of their own.
+    pub form: Option<Pattern>,
     /// The type was inferred.
     pub strict: bool,
     /// No text means NULL.
@@ -76,7 +81,16 @@ pub struct PlannedColumn {
 impl PlannedColumn {
     fn builder(&self, rows: usize) -> ColumnBuilder {
         let builder = ColumnBuilder::new(&self.data_type, self.strict, rows);
+        let builder = builder.with_form(self.form.as_ref());
         if self.not_null { builder.without_null() } else { builder }
+    }
+
+    /// What a value looks like, for errors.
+    fn described(&self, forms: &Forms) -> String {
+        match &self.form {
+            Some(form) => format!("{} in the form '{}'", sql_name(&self.data_type), form.text()),
+            None => forms.described(&self.data_type),
+        }
     }
 }
 
@@ -420,7 +434,7 @@ impl CsvSplit {
             let mut keep = true;
             for (slot, column) in self.columns.checked.iter().zip(&self.plan.checked) {
                 let Some(field) = slot.and_then(|slot| tile.fields.get(row * width + slot)).copied() else { continue };
-                if (!keep && self.rejects.is_none()) || fits(&column.data_type, column.strict, field, &values) {
+                if (!keep && self.rejects.is_none()) || fits(column.builder(1), field, &values) {
                     continue;
                 }
                 keep = false;
@@ -442,7 +456,7 @@ impl CsvSplit {
     fn reject(&self, field: Field, column: &PlannedColumn, record: Range<usize>) -> Result<Reject> {
         let line = self.records.line_of(record.start)?;
         let kind = if column.data_type == DataType::Utf8View { "INVALID ENCODING" } else { "CAST" };
-        let (value, expected) = (self.records.shown(field), self.plan.settings.forms.described(&column.data_type));
+        let (value, expected) = (self.records.shown(field), column.described(&self.plan.settings.forms));
         let message = match kind {
             "CAST" => format!("'{value}' is not a {expected}"),
             _ => format!("the text is not UTF-8: {value}"),
@@ -486,7 +500,7 @@ impl CsvSplit {
             );
         }
         let place = self.records.location(field.start());
-        let expected = self.plan.settings.forms.described(&column.data_type);
+        let expected = column.described(&self.plan.settings.forms);
         let message = format!("{place}, column '{name}': '{value}' is not a {expected}, in the line: {line}");
         let name = shown(name.replace('\'', "''").as_bytes());
         let text = format!("types => {{'{name}': 'VARCHAR'}} reads the column as text");
