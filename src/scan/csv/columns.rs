@@ -203,10 +203,13 @@ impl ColumnBuilder {
     ) -> std::result::Result<(), Field> {
         let forms = &values.settings.forms;
         match &mut self.builder {
+            Builder::Int64(builder) if self.strict && !forms.has_plain_numbers() => {
+                each(fields, values, builder, |text| forms.strict_integer(text))
+            }
             Builder::Int64(builder) if self.strict => {
                 each_word(fields, values, builder, parse_integer_word, parse_integer_strict)
             }
-            Builder::Float64(builder) if forms.comma && self.strict => {
+            Builder::Float64(builder) if self.strict && !forms.has_plain_numbers() => {
                 each(fields, values, builder, |text| forms.strict_double(text))
             }
             Builder::Float64(builder) if self.strict => {
@@ -215,21 +218,23 @@ impl ColumnBuilder {
             Builder::Int8(builder) => integers(fields, values, builder),
             Builder::Int16(builder) => integers(fields, values, builder),
             Builder::Int32(builder) => integers(fields, values, builder),
-            Builder::Int64(builder) => declared(fields, values, builder, !forms.comma, parse_integer),
+            Builder::Int64(builder) => {
+                declared(fields, values, builder, forms.has_plain_numbers(), |text| forms.with_point(text, parse_integer))
+            }
             Builder::UInt8(builder) => integers(fields, values, builder),
             Builder::UInt16(builder) => integers(fields, values, builder),
             Builder::UInt32(builder) => integers(fields, values, builder),
             Builder::UInt64(builder) => integers(fields, values, builder),
-            Builder::Float32(builder) => declared(fields, values, builder, !forms.comma, |text| {
+            Builder::Float32(builder) => declared(fields, values, builder, forms.has_plain_numbers(), |text| {
                 // Narrowing rounds; only what would become infinite does not fit.
                 forms.double(text).map(|wide| wide as f32).filter(|narrow| narrow.is_finite() || !is_number(text))
             }),
             Builder::Float64(builder) => {
-                declared(fields, values, builder, !forms.comma, |text| forms.double(text))
+                declared(fields, values, builder, forms.has_plain_numbers(), |text| forms.double(text))
             }
             Builder::Decimal(builder, precision, scale) => {
                 let (precision, scale, strict) = (*precision, *scale, self.strict);
-                let may_cast = !strict && !forms.comma;
+                let may_cast = !strict && forms.has_plain_numbers();
                 declared(fields, values, builder, may_cast, |text| match text {
                     [b'0', b'0'..=b'9', ..] | [b'-', b'0', _, ..] | [b'+', ..] if strict => None,
                     _ => forms.decimal(text, precision, scale),
@@ -391,7 +396,10 @@ where
     T: ArrowPrimitiveType,
     T::Native: lexical_core::FromLexical,
 {
-    declared(fields, values, builder, !values.settings.forms.comma, |text| lexical_core::parse(text).ok())
+    let forms = &values.settings.forms;
+    declared(fields, values, builder, forms.has_plain_numbers(), |text| {
+        forms.with_point(text, |text| lexical_core::parse(text).ok())
+    })
 }
 
 /// Whether the field's value fits the column.

@@ -7,7 +7,9 @@
 use arrow::datatypes::DataType;
 
 use crate::error::Result;
-use crate::scan::infer::number::{is_short_integer, parse_decimal, parse_double, parse_double_strict};
+use crate::scan::infer::number::{
+    is_short_integer, parse_decimal, parse_double, parse_double_strict, parse_integer_strict,
+};
 use crate::scan::infer::pattern::Pattern;
 use crate::scan::infer::time::{parse_date, parse_time, parse_timestamp};
 use crate::scan::infer::{self, Kind, trim};
@@ -22,6 +24,8 @@ pub struct Forms {
     pub timestamp: Option<Pattern>,
     /// The decimal separator is a comma.
     pub comma: bool,
+    /// Stands between groups of three digits.
+    pub thousands: Option<u8>,
     /// The kinds that may be inferred; text always may.
     pub candidates: Option<Vec<Kind>>,
 }
@@ -53,7 +57,12 @@ impl Forms {
 
     /// Whether values are written as everywhere.
     fn is_plain(&self) -> bool {
-        self.date.is_none() && self.timestamp.is_none() && !self.comma
+        self.date.is_none() && self.timestamp.is_none() && self.has_plain_numbers()
+    }
+
+    /// Whether numbers are written as everywhere.
+    pub fn has_plain_numbers(&self) -> bool {
+        !self.comma && self.thousands.is_none()
     }
 
     /// What the text looks like.
@@ -83,8 +92,10 @@ impl Forms {
                 Some(_) => Kind::Text,
             },
             Kind::Timestamp if self.timestamp.is_some() => Kind::Text,
-            Kind::Double if self.comma && text.contains(&b'.') => Kind::Text,
-            Kind::Text if self.comma && self.strict_double(text).is_some() => Kind::Double,
+            Kind::Double if text.contains(&b'.') && self.strict_double(text).is_none() => Kind::Text,
+            Kind::Double if self.strict_integer(text).is_some() => Kind::BigInt,
+            Kind::Text if self.strict_integer(text).is_some() => Kind::BigInt,
+            Kind::Text if self.strict_double(text).is_some() => Kind::Double,
             kind => kind,
         }
     }
@@ -156,6 +167,11 @@ impl Forms {
         }
     }
 
+    /// An integer of an inferred column.
+    pub fn strict_integer(&self, text: &[u8]) -> Option<i64> {
+        self.with_point(text, parse_integer_strict)
+    }
+
     /// A double of a declared column.
     pub fn double(&self, text: &[u8]) -> Option<f64> {
         self.with_point(text, parse_double)
@@ -171,12 +187,21 @@ impl Forms {
         self.with_point(text, |text| parse_decimal(text, precision, scale))
     }
 
-    /// Reads a number whose decimal separator has become a point.
-    fn with_point<T>(&self, text: &[u8], parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
-        if !self.comma {
-            return parse(text);
+    /// Reads a number whose decimal separator has become a point, and whose groups of digits have been joined.
+    #[inline(always)]
+    pub fn with_point<T>(&self, text: &[u8], parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+        if self.has_plain_numbers() { parse(text) } else { self.with_other_marks(text, parse) }
+    }
+
+    fn with_other_marks<T>(&self, text: &[u8], parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+        let point = if self.comma { b',' } else { b'.' };
+        let is_grouped = self.thousands.is_some_and(|mark| text.contains(&mark));
+        if let Some(mark) = self.thousands.filter(|_| is_grouped)
+            && !has_groups(text, mark, point)
+        {
+            return None;
         }
-        if text.contains(&b'.') {
+        if self.comma && self.thousands != Some(b'.') && text.contains(&b'.') {
             return None;
         }
         let mut short = [0; SHORT];
@@ -188,11 +213,24 @@ impl Forms {
                 &mut long[..]
             }
         };
-        for (to, &from) in copy.iter_mut().zip(text) {
-            *to = if from == b',' { b'.' } else { from };
+        let kept = text.iter().filter(|byte| !(is_grouped && self.thousands == Some(**byte)));
+        let mut length = 0;
+        for (to, &from) in copy.iter_mut().zip(kept) {
+            *to = if self.comma && from == b',' { b'.' } else { from };
+            length += 1;
         }
-        parse(copy)
+        parse(copy.get(..length)?)
     }
+}
+
+/// Whether the digits before `point` stand in groups of three between which there is `mark`, and no other is.
+fn has_groups(text: &[u8], mark: u8, point: u8) -> bool {
+    let digits = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text);
+    let end = digits.iter().position(|byte| *byte == point).unwrap_or(digits.len());
+    let (whole, rest) = digits.split_at(end);
+    let mut groups = whole.split(|byte| *byte == mark);
+    let first = groups.next().is_some_and(|group| (1..=3).contains(&group.len()));
+    first && groups.all(|group| group.len() == 3 && group.iter().all(u8::is_ascii_digit)) && !rest.contains(&mark)
 }
 
 #[cfg(test)]
@@ -201,7 +239,7 @@ mod tests {
 
     fn forms(date: &str, timestamp: &str, comma: bool) -> Forms {
         let form = |text: &str| (!text.is_empty()).then(|| Pattern::new("dateformat", text).unwrap());
-        Forms { date: form(date), timestamp: form(timestamp), comma, candidates: None }
+        Forms { date: form(date), timestamp: form(timestamp), comma, ..Forms::default() }
     }
 
     #[test]
@@ -225,6 +263,27 @@ mod tests {
         assert_eq!((of.classify(b"1,5,5"), of.classify(b"01,5")), (Kind::Text, Kind::Text));
         assert_eq!((of.double(b"-1,25"), of.decimal(b"1,5", 4, 2)), (Some(-1.25), Some(150)));
         assert_eq!(of.double("1,".repeat(60).as_bytes()), None);
+    }
+
+    #[test]
+    fn groups_of_digits_are_joined() {
+        let of = Forms { thousands: Some(b','), ..Forms::default() };
+        let kinds = ["1,234", "-1,234,567.5", "12", "1.5", "12,34", "1234,567", ",123", "1.234,567", "1,2345"];
+        let expected = [
+            Kind::BigInt,
+            Kind::Double,
+            Kind::BigInt,
+            Kind::Double,
+            Kind::Text,
+            Kind::Text,
+            Kind::Text,
+            Kind::Text,
+            Kind::Text,
+        ];
+        assert_eq!(kinds.map(|text| of.classify(text.as_bytes())), expected);
+        assert_eq!((of.strict_integer(b"1,234"), of.double(b"1,234.5")), (Some(1234), Some(1234.5)));
+        let of = Forms { thousands: Some(b'.'), comma: true, ..Forms::default() };
+        assert_eq!((of.double(b"1.234,5"), of.classify(b"1.234"), of.double(b"1.5")), (Some(1234.5), Kind::BigInt, None));
     }
 
     #[test]

@@ -106,6 +106,7 @@ fn prompt(spec: &ScanSpec, settings: &Settings, newline: &str, columns: &[(Strin
     add("dateformat", settings.forms.date.as_ref().map(|form| form.text().to_string()));
     add("timestampformat", settings.forms.timestamp.as_ref().map(|form| form.text().to_string()));
     add("decimal_separator", settings.forms.comma.then(|| ",".to_string()));
+    add("thousands", settings.forms.thousands.map(|mark| char::from(mark).to_string()));
     add("encoding", Some(settings.encoding()).filter(|encoding| *encoding != Encoding::Utf8).map(Encoding::name));
     add("compression", settings.compression.map(Compression::name).map(str::to_string));
     call.push_str(");");

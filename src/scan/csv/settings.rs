@@ -16,7 +16,7 @@ use crate::scan::prove::UNPROVEN;
 use crate::scan::{OptionValue, Options};
 
 /// Every option a user can give.
-pub const OPTION_NAMES: [&str; 43] = [
+pub const OPTION_NAMES: [&str; 44] = [
     "all_varchar",
     "allow_quoted_nulls",
     "auto_detect",
@@ -57,6 +57,7 @@ pub const OPTION_NAMES: [&str; 43] = [
     "skip",
     "store_rejects",
     "strict_mode",
+    "thousands",
     "timestamp_format",
     "timestampformat",
     "types",
@@ -408,7 +409,14 @@ fn forms(options: &Options) -> Result<Forms> {
         let given = options.get("decimal_separator").cloned().unwrap_or(OptionValue::Bool(false));
         return Err(invalid("decimal_separator", &given, "'.' or ','"));
     }
+    let thousands = character(options, "thousands")?.flatten();
+    let point = if separator == Some(b',') { b',' } else { b'.' };
+    if thousands.is_some_and(|mark| mark == point || mark.is_ascii_alphanumeric() || matches!(mark, b'-' | b'+')) {
+        let given = options.get("thousands").cloned().unwrap_or(OptionValue::Bool(false));
+        return Err(invalid("thousands", &given, "a character that is in no number, e.g. ','"));
+    }
     Ok(Forms {
+        thousands,
         date: form("dateformat")?,
         timestamp: form("timestampformat")?,
         comma: separator == Some(b','),
