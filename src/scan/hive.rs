@@ -85,7 +85,9 @@ pub fn columns(files: &mut [FileEntry], types: &Types) -> Result<Vec<Field>> {
             .map(|key| values.iter_mut().find(|(other, _)| other.eq_ignore_ascii_case(key)).and_then(|(_, v)| v.take()))
             .collect();
     }
-    if let Some((name, _)) = types.given.iter().find(|(name, _)| !common.iter().any(|key| key.eq_ignore_ascii_case(name))) {
+    if let Some((name, _)) =
+        types.given.iter().find(|(name, _)| !common.iter().any(|key| key.eq_ignore_ascii_case(name)))
+    {
         let message = format!("the reader option hive_types names '{name}', but not all files lie in folders {name}=…");
         return Err(Error::new(Code::InvalidSetting, message));
     }

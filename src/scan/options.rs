@@ -165,7 +165,10 @@ mod tests {
         assert_eq!(error.hint_text(), Some("did you mean delim?"));
         let given = options("zzz", OptionValue::Bool(true));
         let hint = check_names(&given, "csv", &["delim"]).unwrap_err();
-        assert_eq!(hint.hint_text(), Some("it has delim, filename, hive_partitioning, hive_types, hive_types_autocast, union_by_name"));
+        assert_eq!(
+            hint.hint_text(),
+            Some("it has delim, filename, hive_partitioning, hive_types, hive_types_autocast, union_by_name")
+        );
         assert!(check_names(&options("filename", OptionValue::Bool(true)), "csv", &[]).is_ok());
     }
 

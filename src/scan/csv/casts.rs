@@ -4,9 +4,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, StringViewArray, StringViewBuilder, new_empty_array,
-};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, StringViewArray, StringViewBuilder, new_empty_array};
 use arrow::compute::concat;
 use arrow::datatypes::DataType;
 

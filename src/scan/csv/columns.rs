@@ -23,8 +23,7 @@ use crate::scan::csv::settings::Settings;
 use crate::scan::csv::texts::Texts;
 use crate::scan::csv::tokenize::Field;
 use crate::scan::infer::number::{
-    parse_bool, parse_double_strict, parse_double_word, parse_integer, parse_integer_strict,
-    parse_integer_word,
+    parse_bool, parse_double_strict, parse_double_word, parse_integer, parse_integer_strict, parse_integer_word,
 };
 use crate::scan::infer::pattern::Pattern;
 use crate::scan::infer::time::parse_time;
@@ -218,9 +217,9 @@ impl ColumnBuilder {
             Builder::Int8(builder) => integers(fields, values, builder),
             Builder::Int16(builder) => integers(fields, values, builder),
             Builder::Int32(builder) => integers(fields, values, builder),
-            Builder::Int64(builder) => {
-                declared(fields, values, builder, forms.has_plain_numbers(), |text| forms.with_point(text, parse_integer))
-            }
+            Builder::Int64(builder) => declared(fields, values, builder, forms.has_plain_numbers(), |text| {
+                forms.with_point(text, parse_integer)
+            }),
             Builder::UInt8(builder) => integers(fields, values, builder),
             Builder::UInt16(builder) => integers(fields, values, builder),
             Builder::UInt32(builder) => integers(fields, values, builder),
@@ -242,7 +241,9 @@ impl ColumnBuilder {
             }
             Builder::Date(builder) => {
                 let (form, may_cast) = (self.form.as_ref(), !self.strict && forms.date.is_none());
-                declared(fields, values, builder, may_cast, |text| form.map_or_else(|| forms.date(text), |form| form.date(text)))
+                declared(fields, values, builder, may_cast, |text| {
+                    form.map_or_else(|| forms.date(text), |form| form.date(text))
+                })
             }
             Builder::Time(builder) => declared(fields, values, builder, !self.strict, parse_time),
             Builder::Timestamp(builder) => {

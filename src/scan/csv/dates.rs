@@ -9,9 +9,8 @@ use crate::scan::infer::Kind;
 use crate::scan::infer::pattern::Pattern;
 
 /// How dates are written.
-const DATES: [&str; 9] = [
-    "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d.%m.%Y", "%m.%d.%Y", "%Y.%m.%d", "%d-%m-%Y", "%m-%d-%Y", "%Y-%m-%d",
-];
+const DATES: [&str; 9] =
+    ["%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d.%m.%Y", "%m.%d.%Y", "%Y.%m.%d", "%d-%m-%Y", "%m-%d-%Y", "%Y-%m-%d"];
 
 /// What may follow them; nothing in a date.
 const TIMES: [&str; 5] = ["", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M:%S %p"];

@@ -24,7 +24,7 @@ const ENCODING_BYTES: u64 = 64 << 10;
 /// # Errors
 /// What reading finds.
 pub fn own_settings<'a>(window: &mut Window, settings: &'a Settings) -> Result<Cow<'a, Settings>> {
-    if !settings.detected.iter().any(|name| name != "encoding") {
+    if !settings.may_differ() {
         return Ok(Cow::Borrowed(settings));
     }
     let given = settings.undetected();

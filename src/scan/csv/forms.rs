@@ -283,7 +283,10 @@ mod tests {
         assert_eq!(kinds.map(|text| of.classify(text.as_bytes())), expected);
         assert_eq!((of.strict_integer(b"1,234"), of.double(b"1,234.5")), (Some(1234), Some(1234.5)));
         let of = Forms { thousands: Some(b'.'), comma: true, ..Forms::default() };
-        assert_eq!((of.double(b"1.234,5"), of.classify(b"1.234"), of.double(b"1.5")), (Some(1234.5), Kind::BigInt, None));
+        assert_eq!(
+            (of.double(b"1.234,5"), of.classify(b"1.234"), of.double(b"1.5")),
+            (Some(1234.5), Kind::BigInt, None)
+        );
     }
 
     #[test]

@@ -69,7 +69,12 @@ impl Head {
                 FirstRecord::Bad(bad) => return Err(bad_head(window, bad)?),
             };
             if !settings.header.unwrap_or(false) {
-                return Ok(Head { data_start: start as u64, names: None, columns: fields.len().max(settings.widest), dialect });
+                return Ok(Head {
+                    data_start: start as u64,
+                    names: None,
+                    columns: fields.len().max(settings.widest),
+                    dialect,
+                });
             }
             let mut names = Vec::with_capacity(fields.len());
             for field in &fields {

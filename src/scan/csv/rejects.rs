@@ -237,7 +237,8 @@ impl ScanRow {
         let columns: Vec<_> = columns.map(|(name, kind)| format!("'{name}': '{}'", sql_name(kind))).collect();
         let own = [FILE_COLUMNS, QUOTES_SEEN, UNPROVEN, DETECTED, DATE_FORMS];
         let escape = ["escape", "quote"].map(|name| name.to_string());
-        let found = |name: &String| settings.is_detected(name) || escape.contains(name) && settings.is_detected("quote");
+        let found =
+            |name: &String| settings.is_detected(name) || escape.contains(name) && settings.is_detected("quote");
         let given = options.iter().filter(|(name, _)| !own.contains(&name.as_str()) && !found(name));
         let arguments: Vec<_> = given.map(|(name, value)| format!("{name}={}", shown(value))).collect();
         let form =

@@ -268,8 +268,14 @@ impl Settings {
             ("comment", !self.comment_given),
             ("skip", !self.skip_given),
             ("encoding", self.encoding.is_none()),
+            ("header", self.header.is_none()),
         ];
         open.into_iter().filter(|(_, open)| *open).map(|(name, _)| name.to_string()).collect()
+    }
+
+    /// Whether a file may be written in another dialect than the others.
+    pub fn may_differ(&self) -> bool {
+        self.detected.iter().any(|name| !["encoding", "header"].contains(&name.as_str()))
     }
 
     /// Whether the option was found out.
