@@ -19,6 +19,68 @@ use crate::scan::csv::window::Window;
 /// Bytes that tell the encoding.
 const ENCODING_BYTES: u64 = 64 << 10;
 
+impl Settings {
+    /// The options of the dialect that the user leaves open.
+    pub fn left_open(&self) -> Vec<String> {
+        let open = [
+            ("delim", self.delimiter.is_none()),
+            ("new_line", self.newline.is_none()),
+            ("quote", !self.quote_given && !self.escape_given),
+            ("comment", !self.comment_given),
+            ("skip", !self.skip_given),
+            ("encoding", self.encoding.is_none()),
+            ("header", self.header.is_none()),
+        ];
+        open.into_iter().filter(|(_, open)| *open).map(|(name, _)| name.to_string()).collect()
+    }
+
+    /// Whether a file may be written in another dialect than the others.
+    pub fn may_differ(&self) -> bool {
+        self.detected.iter().any(|name| !["encoding", "header"].contains(&name.as_str()))
+    }
+
+    /// Whether the option was found out.
+    pub fn is_detected(&self, name: &str) -> bool {
+        self.detected.iter().any(|detected| detected == name)
+    }
+
+    /// The same without what was found out of the dialect.
+    #[must_use]
+    pub fn undetected(&self) -> Settings {
+        let mut given = self.clone();
+        for name in &self.detected {
+            match name.as_str() {
+                "delim" => given.delimiter = None,
+                "new_line" => given.newline = None,
+                "quote" => {
+                    (given.quote, given.escape) = (Some(b'"'), Some(b'"'));
+                    (given.quote_given, given.escape_given) = (false, false);
+                }
+                "comment" => (given.comment, given.comment_given, given.uncommented) = (None, false, None),
+                "skip" => (given.skip, given.skip_given) = (0, false),
+                _ => {}
+            }
+        }
+        given
+    }
+
+    /// The same with a dialect that was found out.
+    #[must_use]
+    pub fn with(mut self, found: &Sniffed) -> Settings {
+        self.delimiter.get_or_insert(found.delimiter);
+        self.newline.get_or_insert(found.newline);
+        self.header.get_or_insert(found.header);
+        (self.quote, self.escape) = (found.quote, found.escape);
+        if !self.comment_given {
+            (self.comment, self.uncommented) = (found.comment, found.comment.map(|_| found.width));
+        }
+        self.skip += found.skip;
+        self.spaced = found.spaced;
+        self.widest = if self.rules.pads { found.widest } else { 0 };
+        self
+    }
+}
+
 /// The settings with the dialect of the file behind `window`, which stands at its beginning.
 ///
 /// # Errors

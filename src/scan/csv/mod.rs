@@ -28,6 +28,7 @@ mod records;
 mod rejects;
 mod report;
 mod sample;
+mod seeker;
 mod settings;
 mod sniff;
 mod split;
