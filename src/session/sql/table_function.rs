@@ -210,14 +210,22 @@ fn literal(expr: &Expr) -> Result<OptionValue> {
             OptionValue::Text(text) if matches!(**inner, Expr::Value(_)) => Ok(OptionValue::Text(format!("-{text}"))),
             _ => Err(not_literal(expr)),
         },
-        Expr::Array(Array { elem, .. }) => elem.iter().map(literal).collect::<Result<_>>().map(OptionValue::List),
+        Expr::Array(Array { elem, .. }) => elem.iter().map(element).collect::<Result<_>>().map(OptionValue::List),
         Expr::Dictionary(fields) => fields
             .iter()
-            .map(|field| Ok((field.key.value.clone(), literal(&field.value)?)))
+            .map(|field| Ok((field.key.value.clone(), element(&field.value)?)))
             .collect::<Result<_>>()
             .map(OptionValue::Struct),
         Expr::Nested(inner) => literal(inner),
         _ => Err(not_literal(expr)),
+    }
+}
+
+/// A literal within another, where names of types need no quotes.
+fn element(expr: &Expr) -> Result<OptionValue> {
+    match expr {
+        Expr::Identifier(name) if name.quote_style.is_none() => Ok(OptionValue::Text(name.value.clone())),
+        expr => literal(expr),
     }
 }
 
