@@ -112,10 +112,12 @@ pub fn sniff(data: &[u8], at_end: bool, settings: &Settings, common: Option<Dial
     }
     let uncommented = reading.comment.filter(|_| !settings.comment_given).map(|_| reading.width);
     let dialect = Dialect { comment: reading.comment, uncommented, ..reading.dialect };
-    let rows = sample.rows(reading.start, dialect);
+    // Of most files of many nothing more is to be known.
+    let values_tell = settings.header.is_none() || settings.rules.pads;
+    let rows = if values_tell { sample.rows(reading.start, dialect) } else { Vec::new() };
     let header = settings.header.unwrap_or_else(|| is_header(&rows, settings));
     let Dialect { delimiter, quote, escape, comment, spaced, .. } = dialect;
-    let (skip, width, records) = (reading.skip, reading.width, rows.len());
+    let Reading { skip, width, records, .. } = reading;
     let widest = rows.iter().map(Vec::len).max().unwrap_or(0);
     Sniffed { delimiter, quote, escape, comment, spaced, newline, skip, header, records, width, widest }
 }
@@ -189,6 +191,7 @@ struct Reading {
     width: usize,
     /// How many of a thousand records have it.
     agreeing: usize,
+    records: usize,
     /// Where the records begin behind the preamble, and its lines.
     start: usize,
     skip: u64,
@@ -242,7 +245,8 @@ impl Sample<'_> {
         }
         let agreeing = records.iter().filter(|shape| shape.width == width).count() * 1000 / records.len().max(1);
         let skip = memchr_iter(dialect.newline, self.data.get(..start).unwrap_or_default()).count() as u64;
-        Reading { dialect, width, agreeing, start, skip, comment }
+        let records = records.len();
+        Reading { dialect, width, agreeing, records, start, skip, comment }
     }
 
     /// The best reading of those that may be.
@@ -410,6 +414,10 @@ fn is_header(rows: &Rows, settings: &Settings) -> bool {
             Ok(data_type) => !text.bytes.is_empty() && is_value(&text.bytes, &data_type),
         };
         if first.iter().zip(columns).any(is_value) {
+            return false;
+        }
+        // A record alone, all of whose columns are texts, may as well be one.
+        if rest.is_empty() && columns.iter().all(|(_, name)| matches!(parse_any_type(name), Ok(DataType::Utf8View))) {
             return false;
         }
     }
