@@ -98,9 +98,6 @@ pub fn parse_any_type(name: &str) -> Result<DataType> {
         Some(hint) => Error::new(Code::InvalidSetting, error.message()).hint(hint),
         None => unknown_type(name),
     };
-    if name.trim().eq_ignore_ascii_case("json") {
-        return Ok(DataType::Utf8View);
-    }
     match sql_type_from_name(name).map_err(unknown)? {
         DataType::Null => Err(unknown_type(name)),
         data_type => Ok(data_type),
