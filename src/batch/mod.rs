@@ -7,6 +7,7 @@ mod conformed;
 pub mod hash;
 pub mod logical;
 mod memory_source;
+pub mod order;
 pub mod runtime_filter;
 mod series;
 mod source;

@@ -15,6 +15,7 @@ use datafusion_expr::{
     ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, cast,
 };
 
+use super::contains::Searching;
 use super::library::Function;
 use crate::batch::logical::{is_logical, reads_as_text};
 use crate::expr::coercion::agreed;
@@ -66,11 +67,13 @@ pub(super) fn coercing(function: Arc<ScalarUDF>) -> Arc<ScalarUDF> {
 pub(in crate::expr) fn plain_call(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
     let coercing = call.func.inner().downcast_ref::<Coercing>();
     let own = call.func.inner().downcast_ref::<Function>();
-    if coercing.is_none() && own.is_none() {
+    let searching = call.func.inner().downcast_ref::<Searching>();
+    if coercing.is_none() && own.is_none() && searching.is_none() {
         return None;
     }
     let types: Vec<DataType> = call.args.iter().map(|value| value.get_type(schema).ok()).collect::<Option<_>>()?;
     let wanted = match (coercing, own) {
+        _ if searching.is_some() => searching.and_then(|searching| searching.own_types(&types)),
         _ if !types.iter().any(is_logical) => None,
         (Some(coercing), _) => Some(coercing.known_types(&types)),
         (None, own) => own.and_then(|own| own.wanted(&types)),
@@ -78,7 +81,7 @@ pub(in crate::expr) fn plain_call(call: &ScalarFunction, schema: &DFSchema) -> O
     let mut arguments = call.args.clone();
     let mut changed = false;
     for ((argument, from), to) in arguments.iter_mut().zip(&types).zip(wanted.into_iter().flatten()) {
-        if *from != to && (coercing.is_some() || is_logical(from)) {
+        if *from != to && (coercing.is_some() || searching.is_some() || is_logical(from)) {
             *argument = cast(std::mem::take(argument), to);
             changed = true;
         }

@@ -10,7 +10,7 @@ use datafusion_functions_aggregate::first_last::{first_value_udaf, last_value_ud
 
 use super::average::Average;
 use super::coercing::coercing;
-use super::contains::contains;
+use super::contains::searching;
 use super::gatherers::gatherers;
 use super::library;
 use super::moments::moments;
@@ -45,7 +45,8 @@ impl FunctionRegistry {
             .into_iter()
             .chain(datafusion_functions_nested::all_default_nested_functions())
             .map(coercing)
-            .chain([Arc::new(ScalarUDF::new_from_impl(Nearest::default())), named_cast(), try_function(), contains()])
+            .chain([Arc::new(ScalarUDF::new_from_impl(Nearest::default())), named_cast(), try_function()])
+            .chain(searching())
             .chain(series())
             .chain(library::scalars());
         // Own functions come last, so that they take the place of the library's.

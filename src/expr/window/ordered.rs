@@ -9,12 +9,12 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef};
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, FieldRef};
-use arrow::row::{RowConverter, SortField};
 use datafusion_common::{Result as DataFusionResult, ScalarValue, internal_err, not_impl_err};
 use datafusion_expr::function::AccumulatorArgs;
 use datafusion_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
 
 use super::sliding::{Removal, SlidingAggregate, SlidingInputs, Step};
+use crate::batch::order::OrderConverter;
 use crate::error::{Error, Result};
 use crate::expr::aggregate::AggregateCall;
 
@@ -73,11 +73,10 @@ pub(super) fn own(call: &AggregateCall, moving: bool) -> Result<Option<Box<dyn S
     let field = |(key, letters): (&crate::expr::Evaluator, &[u8])| {
         let descending = letters.first() == Some(&b'd');
         let nulls_first = letters.get(1) == Some(&b'f');
-        SortField::new_with_options(key.data_type().clone(), SortOptions { descending, nulls_first })
+        (key.data_type().clone(), SortOptions { descending, nulls_first })
     };
-    let fields: Vec<SortField> = keys.iter().zip(order.chunks(2)).map(field).collect();
     Ok(Some(Box::new(Ordered {
-        converter: RowConverter::new(fields)?,
+        converter: OrderConverter::try_new(keys.iter().zip(order.chunks(2)).map(field))?,
         last,
         moving,
         queue: VecDeque::new(),
@@ -103,7 +102,7 @@ fn letters(order: &crate::expr::Evaluator) -> Result<Vec<u8>> {
 }
 
 struct Ordered {
-    converter: RowConverter,
+    converter: OrderConverter,
     /// The last row by the order is wanted.
     last: bool,
     moving: bool,
@@ -147,7 +146,7 @@ impl Ordered {
             return Err(Error::internal("an order without keys"));
         };
         let keys: Vec<ArrayRef> = keys.iter().map(|key| key.slice(from, to - from)).collect();
-        let rows = self.converter.convert_columns(&keys)?;
+        let rows = self.converter.keys(&keys)?;
         for (row, key) in (from..to).zip(rows.iter()) {
             let counts = entering.filter.as_ref().is_none_or(|filter| filter.is_valid(row) && filter.value(row));
             match counts {

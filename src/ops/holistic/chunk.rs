@@ -5,10 +5,11 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt32Array, new_null_array};
 use arrow::compute::{interleave, take};
 use arrow::record_batch::RecordBatch;
-use arrow::row::{RowConverter, Rows, SortField};
+use arrow::row::Rows;
 use datafusion_common::ScalarValue;
 
 use super::layout::{CallSlot, Layout, Order};
+use crate::batch::order::OrderConverter;
 use crate::error::{Error, Result};
 use crate::expr::{AggregateCall, Gathering};
 use crate::ops::sort::normalised;
@@ -213,11 +214,10 @@ impl<'a> Chunk<'a> {
 
 /// The columns of an order as rows that compare as the order says.
 pub(super) fn encoded(columns: &[ArrayRef], order: &Order) -> Result<Rows> {
-    let fields = columns.iter().zip(&order.columns);
-    let fields = fields.map(|(column, &(_, options))| SortField::new_with_options(column.data_type().clone(), options));
-    let converter = RowConverter::new(fields.collect())?;
+    let sorted =
+        columns.iter().zip(&order.columns).map(|(column, &(_, options))| (column.data_type().clone(), options));
     let columns: Vec<ArrayRef> = columns.iter().map(normalised).collect();
-    Ok(converter.convert_columns(&columns)?)
+    Ok(OrderConverter::try_new(sorted)?.keys(&columns)?)
 }
 
 fn value_column(slot: &CallSlot) -> Result<usize> {

@@ -18,9 +18,10 @@ use arrow::buffer::ScalarBuffer;
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Field, Float16Type, Float32Type, Float64Type, Schema, SchemaRef, UInt64Type};
 use arrow::record_batch::RecordBatch;
-use arrow::row::{RowConverter, Rows, SortField};
+use arrow::row::Rows;
 use datafusion_common::ScalarValue;
 
+use crate::batch::order::OrderConverter;
 use crate::error::{Code, Error, Result};
 use crate::expr::Evaluator;
 
@@ -63,7 +64,7 @@ pub(in crate::ops) struct SortKeys {
     wide: SchemaRef,
     /// Where the key columns are in a wide batch.
     columns: Vec<usize>,
-    converter: RowConverter,
+    converter: OrderConverter,
 }
 
 impl SortKeys {
@@ -80,7 +81,7 @@ impl SortKeys {
         }
         let mut fields: Vec<Arc<Field>> = output.fields().iter().cloned().collect();
         let mut columns = Vec::with_capacity(keys.len());
-        let mut sort_fields = Vec::with_capacity(keys.len());
+        let mut sorted = Vec::with_capacity(keys.len());
         for key in &keys {
             let data_type = key.evaluator.data_type().clone();
             let options = SortOptions { descending: key.descending, nulls_first: key.nulls_first };
@@ -88,10 +89,10 @@ impl SortKeys {
             if key.evaluator.column().is_none() {
                 fields.push(Arc::new(Field::new(format!("key {}", columns.len()), data_type.clone(), true)));
             }
-            sort_fields.push(SortField::new_with_options(data_type, options));
+            sorted.push((data_type, options));
         }
         fields.push(Arc::new(Field::new("sequence", DataType::UInt64, false)));
-        let converter = RowConverter::new(sort_fields)?;
+        let converter = OrderConverter::try_new(sorted)?;
         Ok(SortKeys { keys, output, wide: Arc::new(Schema::new(fields)), columns, converter })
     }
 
@@ -102,10 +103,10 @@ impl SortKeys {
     pub(in crate::ops) fn over_columns(keys: &[(usize, SortOptions)], wide: SchemaRef) -> Result<Self> {
         let columns: Vec<usize> = keys.iter().map(|(column, _)| *column).collect();
         let field = |&(column, options): &(usize, SortOptions)| match wide.fields().get(column) {
-            Some(field) => Ok(SortField::new_with_options(field.data_type().clone(), options)),
+            Some(field) => Ok((field.data_type().clone(), options)),
             None => Err(Error::internal("sort: a key beyond the columns")),
         };
-        let converter = RowConverter::new(keys.iter().map(field).collect::<Result<_>>()?)?;
+        let converter = OrderConverter::try_new(keys.iter().map(field).collect::<Result<Vec<_>>>()?)?;
         Ok(SortKeys { keys: Vec::new(), output: wide.clone(), wide, columns, converter })
     }
 
@@ -162,7 +163,7 @@ impl SortKeys {
         let (Some(columns), Some(sequences)) = (columns, sequences) else {
             return Err(Error::internal("sort: a batch without its keys"));
         };
-        let rows = self.converter.convert_columns(&columns).map_err(|error| match Error::from(error) {
+        let rows = self.converter.keys(&columns).map_err(|error| match Error::from(error) {
             error if error.code() == Code::Internal => error,
             error => error.context("the sort keys"),
         })?;

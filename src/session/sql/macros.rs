@@ -7,8 +7,8 @@ use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use datafusion_sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
-    Statement, TableAlias, TableFactor, VisitMut, VisitorMut,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
+    ObjectName, SelectItem, SetExpr, Statement, TableAlias, TableFactor, VisitMut, VisitorMut,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::Parser;
@@ -90,6 +90,9 @@ impl VisitorMut for TableCalls {
 fn derived(factor: &TableFactor) -> Option<TableFactor> {
     let TableFactor::Table { name, args: Some(args), alias, .. } = factor else { return None };
     let name = plain_name(name)?;
+    if name == "repeat_row" {
+        return repeated(&args.args, alias.clone());
+    }
     let plain = |argument: &FunctionArg| match argument {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) => Some(argument.clone()),
         _ => None,
@@ -105,6 +108,37 @@ fn derived(factor: &TableFactor) -> Option<TableFactor> {
         Some(TableAlias { explicit: true, name, columns: Vec::new(), at: None })
     });
     Some(TableFactor::Derived { lateral: false, subquery: query, alias, sample: None })
+}
+
+/// `repeat_row(values…, num_rows = count)`.
+fn repeated(arguments: &[FunctionArg], alias: Option<TableAlias>) -> Option<TableFactor> {
+    let (count, values) = arguments.split_last()?;
+    let (name, count) = match count {
+        FunctionArg::Named { name, arg: FunctionArgExpr::Expr(count), .. } => (name, count),
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::BinaryOp { left, op: BinaryOperator::Eq, right })) => {
+            let Expr::Identifier(name) = left.as_ref() else { return None };
+            (name, right.as_ref())
+        }
+        _ => return None,
+    };
+    let value = |(index, value): (usize, &FunctionArg)| match value {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => {
+            Some(SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::new(format!("column{index}")) })
+        }
+        _ => None,
+    };
+    let values = values.iter().enumerate().map(value).collect::<Option<Vec<_>>>()?;
+    let body = "SELECT 1 FROM range(num_rows) AS numbers";
+    let mut query = Parser::new(&GenericDialect {}).try_with_sql(body).ok()?.parse_query().ok()?;
+    let _: ControlFlow<()> = VisitMut::visit(&mut query, &mut Filler::new(&["num_rows"], vec![count.clone()]));
+    let SetExpr::Select(select) = query.body.as_mut() else { return None };
+    select.projection = values;
+    let alias = alias.or_else(|| {
+        let name = Ident::with_quote('"', "repeat_row");
+        Some(TableAlias { explicit: true, name, columns: Vec::new(), at: None })
+    });
+    let is_count = name.value.eq_ignore_ascii_case("num_rows") && !select.projection.is_empty();
+    is_count.then_some(TableFactor::Derived { lateral: false, subquery: query, alias, sample: None })
 }
 
 /// What a call stands for; `None` where it is no macro's, or says more than a macro can take.

@@ -95,8 +95,7 @@ pub(super) fn infix(parser: &mut Parser, left: &Expr) -> Option<Parsed> {
         parser.parse_subexpr(LIKE).map(|right| Expr::BinaryOp { left, op, right: Box::new(right) })
     } else if is_word(&word, "in") && in_list(parser, usize::from(negated) + 1) {
         skip(parser);
-        let any = |right| Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right: Box::new(right), is_some: false };
-        parser.parse_subexpr(IN).map(any)
+        parser.parse_subexpr(IN).map(|list| call_of("array_has", vec![list, *left]))
     } else {
         return None;
     };

@@ -48,12 +48,18 @@ pub struct TableMacro {
 }
 
 /// All table functions of that kind.
-pub static TABLE_MACROS: [TableMacro; 5] = [
+pub static TABLE_MACROS: [TableMacro; 6] = [
     TableMacro {
         name: "repeat",
         parameters: "value, count",
         description: "The value so many times",
         body: "SELECT value AS \"repeat\" FROM range(count) AS numbers",
+    },
+    TableMacro {
+        name: "repeat_row",
+        parameters: "values..., num_rows",
+        description: "The row of these values so many times",
+        body: "SELECT values FROM range(num_rows) AS numbers",
     },
     TableMacro {
         name: "json_each",
@@ -86,7 +92,15 @@ pub fn all() -> &'static [Macro] {
     &ALL
 }
 
-static ALL: [Macro; 66] = [
+static ALL: [Macro; 68] = [
+    scalar(
+        "list",
+        "#equals_any",
+        "value, list",
+        "Whether the value is one of the list's; NULL where a NULL may be it",
+        "CASE WHEN array_has(list, value) THEN true WHEN coalesce(len(list), 0) = 0 THEN false \
+         WHEN value IS NULL OR list_count(list) < len(list) THEN CAST(NULL AS BOOLEAN) ELSE false END",
+    ),
     scalar(
         "text",
         "array_to_string_comma_default",
@@ -139,6 +153,14 @@ static ALL: [Macro; 66] = [
         "unnest(string_split_regex(text, pattern))",
     ),
     scalar("date", "current_localtimestamp", "", "The time at which the statement began", "CAST(now() AS TIMESTAMP)"),
+    scalar(
+        "utility",
+        "hive_partition_component",
+        "name, value",
+        "The name of the folder of a partition: name=value",
+        "concat(coalesce(url_encode(CAST(name AS VARCHAR)), 'NULL'), '=', \
+         coalesce(url_encode(CAST(value AS VARCHAR)), '__HIVE_DEFAULT_PARTITION__'))",
+    ),
     scalar("map", "map_contains", "map, key", "Whether the map has the key", "array_has(map_keys(map), key)"),
     scalar(
         "map",

@@ -177,6 +177,9 @@ fn keep(arguments: &Arguments) -> DataFusionResult<ArrayRef> {
 
 fn bind_concat(types: &[DataType]) -> Option<Bound> {
     let items: Vec<DataType> = types.iter().filter_map(item_type).cloned().collect();
+    if items.is_empty() && !types.is_empty() && types.iter().all(DataType::is_null) {
+        return Some(Bound { arguments: types.to_vec(), result: DataType::Null });
+    }
     if items.is_empty() || types.iter().any(|list| item_type(list).is_none() && *list != DataType::Null) {
         return None;
     }
@@ -184,8 +187,11 @@ fn bind_concat(types: &[DataType]) -> Option<Bound> {
     Some(Bound { arguments: vec![list.clone(); types.len()], result: list })
 }
 
-/// A list that is NULL has no values.
+/// A list that is NULL has no values, where another is none.
 fn concatenate(arguments: &Arguments) -> DataFusionResult<ArrayRef> {
+    if arguments.array(0)?.data_type().is_null() {
+        return Ok(arrow::array::new_null_array(&DataType::Null, arguments.rows));
+    }
     let lists =
         (0..arguments.columns.len()).map(|index| Lists::of(arguments, index)).collect::<DataFusionResult<Vec<_>>>()?;
     let values: Vec<&dyn Array> = lists.iter().map(|list| list.values().as_ref()).collect();

@@ -3,10 +3,10 @@
 use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::SortOptions;
 use arrow::datatypes::DataType;
-use arrow::row::{RowConverter, SortField};
 use datafusion_common::{Result as DataFusionResult, internal_err};
 
 use super::{Lists, Picker};
+use crate::batch::order::OrderConverter;
 use crate::expr::functions::library::function::{Arguments, Bound, Function, Overload, function, item_type};
 use crate::expr::functions::library::typed::list_type;
 
@@ -40,10 +40,9 @@ fn ordered(arguments: &Arguments) -> DataFusionResult<ArrayRef> {
     };
     let field = |(key, letters): (&ArrayRef, &[u8])| {
         let (descending, nulls_first) = (letters.first() == Some(&b'd'), letters.get(1) == Some(&b'f'));
-        SortField::new_with_options(key.data_type().clone(), SortOptions { descending, nulls_first })
+        (key.data_type().clone(), SortOptions { descending, nulls_first })
     };
-    let fields = keys.iter().zip(order.as_bytes().chunks(2)).map(field).collect();
-    let rows = RowConverter::new(fields)?.convert_columns(keys)?;
+    let rows = OrderConverter::try_new(keys.iter().zip(order.as_bytes().chunks(2)).map(field))?.keys(keys)?;
     let mut picker = Picker::new(arguments.rows);
     for row in 0..arguments.rows {
         let sorted = lists.range(row).map(|range| {

@@ -4,11 +4,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, UInt64Array};
+use arrow::compute::SortOptions;
 use arrow::datatypes::DataType;
-use arrow::row::{RowConverter, Rows, SortField};
+use arrow::row::Rows;
 use datafusion_common::Result as DataFusionResult;
 
 use super::{Lists, Picker, lists_of, of_list};
+use crate::batch::order::OrderConverter;
 use crate::error::{Code, Error, Result};
 use crate::expr::functions::library::function::{Arguments, Function, Overload, function};
 use crate::expr::functions::library::typed::list_type;
@@ -97,8 +99,8 @@ impl Order {
 }
 
 fn rows_of(values: &ArrayRef) -> DataFusionResult<Rows> {
-    let converter = RowConverter::new(vec![SortField::new(values.data_type().clone())])?;
-    Ok(converter.convert_columns(std::slice::from_ref(values))?)
+    let ascending = SortOptions { descending: false, nulls_first: false };
+    Ok(OrderConverter::try_new([(values.data_type().clone(), ascending)])?.keys(std::slice::from_ref(values))?)
 }
 
 /// The indexes of a list's values in order.
