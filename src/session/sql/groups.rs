@@ -73,9 +73,9 @@ impl VisitorMut for Groups {
     }
 }
 
-/// Names the keys of `GROUP BY ALL … HAVING`: the planner would find no key in HAVING that is more than a column.
+/// Names the keys of GROUP BY ALL, where that can be done; for those who need to know them or add to the select list.
 pub(super) fn name_all_keys(select: &mut Select) {
-    if !matches!(select.group_by, GroupByExpr::All(_)) || select.having.is_none() {
+    if !matches!(select.group_by, GroupByExpr::All(_)) {
         return;
     }
     let mut keys = Vec::new();

@@ -5,17 +5,18 @@
 //! that would happen, the keys get names of their own in a subquery and the order stays outside.
 //!
 //! # Known limitation
-//! Not beside `*`, DISTINCT or ORDER BY ALL.
+//! Not beside `*`, DISTINCT or ORDER BY ALL, nor with GROUP BY ALL where windows are in the select list.
 
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
-    Expr, Ident, OrderBy, OrderByKind, Select, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, Value,
-    Visit, Visitor,
+    Expr, GroupByExpr, Ident, OrderBy, OrderByKind, Select, SelectItem, SetExpr, Statement, TableFactor,
+    TableWithJoins, Value, Visit, Visitor,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::Parser;
 
+use super::groups::name_all_keys;
 use super::scoped::names_in;
 use crate::error::{Error, Result};
 
@@ -43,6 +44,10 @@ pub(super) fn name_keys(
     }
     let names = output_names(&select.projection)?;
     if !keys.iter().any(|key| hides(&select.projection, &key.expr, is_column)) {
+        return None;
+    }
+    name_all_keys(select);
+    if matches!(select.group_by, GroupByExpr::All(_)) {
         return None;
     }
     for (number, key) in keys.iter_mut().enumerate() {
