@@ -4,8 +4,10 @@
 //! budget, the storage and the store (`Budget::set_limit`, `Store::set_spill_dir`, `Store::set_max_spill_size`).
 
 pub mod bytes;
+mod ordering;
 mod stores;
 
+pub use ordering::{NullOrder, Ordering};
 pub use stores::StoreSettings;
 
 use std::path::PathBuf;
@@ -51,6 +53,8 @@ pub struct Settings {
     pub batch_size: usize,
     /// Whether the program shows how far a query is.
     pub progress_bar: bool,
+    /// How rows are sorted where a statement does not say it.
+    pub ordering: Ordering,
     /// How object stores are spoken to.
     pub stores: StoreSettings,
 }
@@ -64,6 +68,7 @@ impl Default for Settings {
             max_spill_size: SpillCap::default(),
             batch_size: 8192,
             progress_bar: true,
+            ordering: Ordering::default(),
             stores: StoreSettings::default(),
         }
     }
@@ -73,13 +78,15 @@ impl Default for Settings {
 const MOST_THREADS: usize = 1024;
 
 /// Name and description of every setting but those of stores, in the order in which they are listed.
-const DESCRIPTIONS: [(&str, &str); 6] = [
+const DESCRIPTIONS: [(&str, &str); 8] = [
     ("memory_limit", "memory the process may use: a size or a percentage of what the machine has"),
     ("threads", "number of workers"),
     ("spill_dir", "folder for what does not fit in memory"),
     ("max_spill_size", "most bytes in the spill folder at any one time: a size or a percentage of what is free there"),
     ("batch_size", "rows per batch"),
     ("enable_progress_bar", "whether the program shows on a terminal how far a query is"),
+    ("default_order", "the direction of ORDER BY where none is written: ascending or descending"),
+    ("default_null_order", "where ORDER BY puts NULLs where nothing is written: nulls_last or nulls_first"),
 ];
 
 impl Settings {
@@ -102,6 +109,8 @@ impl Settings {
             "max_spill_size" => self.max_spill_size = parse_spill_cap(value)?,
             "batch_size" => self.batch_size = parse_count("batch_size", value)?,
             "enable_progress_bar" => self.progress_bar = parse_flag("enable_progress_bar", value)?,
+            "default_order" => self.ordering.descending = ordering::parse_direction(value)?,
+            "default_null_order" | "null_order" => self.ordering.nulls = value.parse()?,
             _ => return self.stores.set(&name, value).unwrap_or_else(|| Err(unknown_setting(&name))),
         }
         Ok(())
@@ -123,6 +132,8 @@ impl Settings {
             },
             "batch_size" => self.batch_size.to_string(),
             "enable_progress_bar" => self.progress_bar.to_string(),
+            "default_order" => ordering::direction(self.ordering.descending).to_string(),
+            "default_null_order" | "null_order" => self.ordering.nulls.to_string(),
             _ => return self.stores.get(&name).ok_or_else(|| unknown_setting(&name)),
         })
     }

@@ -17,7 +17,7 @@ use super::relation::arrow_schema;
 use super::sql::FileCall;
 use super::stream::ResultStream;
 use crate::cancel::CancelToken;
-use crate::config::Settings;
+use crate::config::{Ordering, Settings};
 use crate::error::{Code, Error, Result};
 use crate::expr::Compiler;
 use crate::io::{Location, Storage};
@@ -80,6 +80,11 @@ impl Engine {
     /// A setting's text form.
     pub(crate) fn setting(&self, name: &str) -> Result<String> {
         self.settings.read().get(name)
+    }
+
+    /// How rows are sorted where a statement does not say it.
+    pub(crate) fn ordering(&self) -> Ordering {
+        self.settings.read().ordering
     }
 
     /// All settings: name, value, description.

@@ -19,6 +19,7 @@ use super::sql::defined::VARIABLE;
 use super::sql::relations::Tables;
 use super::sql::{About, FileCall, Prepared, with_excerpt};
 use crate::batch::MemorySource;
+use crate::config::Ordering;
 use crate::error::{Code, Error, Result};
 use crate::expr::function_list;
 use crate::plan::StoredTable;
@@ -75,11 +76,14 @@ impl<'a> Scope<'a> {
             return Ok(plan);
         }
         let count = plan.schema().fields().len();
-        if view.columns.len() != count {
+        if view.columns.len() > count {
             let message = format!("view \"{name}\" names {} columns, its query has {count}", view.columns.len());
             return Err(Error::new(Code::InvalidQuery, message));
         }
-        with_column_names(plan, view.columns.iter().map(String::as_str))
+        // What is not named keeps its name.
+        let own: Vec<String> = plan.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let names = view.columns.iter().chain(own.iter().skip(view.columns.len()));
+        with_column_names(plan, names.map(String::as_str))
     }
 }
 
@@ -127,6 +131,10 @@ impl Tables for Scope<'_> {
             }
             _ => None,
         }
+    }
+
+    fn ordering(&self) -> Ordering {
+        self.engine.ordering()
     }
 
     fn setting(&self, name: &str) -> Result<String> {

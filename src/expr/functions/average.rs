@@ -1,16 +1,18 @@
-//! AVG as a DOUBLE: of integers and decimals over an exact sum, of floats over a compensated one; of durations it is the
-//! library's.
+//! AVG as a DOUBLE: of integers and decimals over an exact sum, of floats over a compensated one; of times it is a time, and of
+//! durations the library's.
 //!
 //! The library casts integers to DOUBLE and adds those, so that the answer for large numbers depends on the order of
 //! the rows, and gives decimals few digits. Here the sum is a 128-bit integer, and only the division rounds.
 
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
+use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType, Decimal128Type, Field, FieldRef, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
-    UInt16Type, UInt32Type, UInt64Type,
+    DataType, Decimal128Type, Field, FieldRef, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit,
+    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use datafusion_common::{Result as DataFusionResult, plan_err};
+use datafusion_common::{Result as DataFusionResult, ScalarValue, plan_err};
 use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion_expr::utils::{AggregateOrderSensitivity, format_state_name};
 use datafusion_expr::{Accumulator, AggregateUDFImpl, GroupsAccumulator, ReversedUDAF, Signature, Volatility};
@@ -41,6 +43,11 @@ fn is_own(data_type: &DataType) -> bool {
 /// Whether values of that type are added up exactly.
 fn is_exact(data_type: &DataType) -> bool {
     data_type.is_integer() || matches!(data_type, DataType::Decimal128(..))
+}
+
+/// Whether values of that type are averaged as the numbers that they count.
+fn is_time(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Timestamp(..) | DataType::Time64(_))
 }
 
 fn divide_exact(sum: i128, divisor: f64) -> f64 {
@@ -110,6 +117,8 @@ impl AggregateUDFImpl for Average {
             DataType::Decimal128(..) => argument.clone(),
             decimal if decimal.is_decimal() => DataType::Float64,
             DataType::Duration(_) => argument.clone(),
+            DataType::Date32 => DataType::Timestamp(TimeUnit::Microsecond, None),
+            time if is_time(time) => time.clone(),
             DataType::Float16 | DataType::Float32 | DataType::Float64 | DataType::Null => DataType::Float64,
             DataType::Boolean => DataType::Int64,
             DataType::Dictionary(_, value) => return self.coerce_types(&[value.as_ref().clone()]),
@@ -120,12 +129,21 @@ impl AggregateUDFImpl for Average {
     fn return_type(&self, types: &[DataType]) -> DataFusionResult<DataType> {
         match types {
             [decimal] if decimal.is_decimal() => Ok(DataType::Float64),
+            [time] if is_time(time) => Ok(time.clone()),
             _ => self.library.return_type(types),
         }
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> DataFusionResult<Box<dyn Accumulator>> {
         match args.expr_fields {
+            [field] if is_time(field.data_type()) => {
+                let distinct = args.is_distinct;
+                let numbers: DataFusionResult<Box<dyn Accumulator>> = match distinct {
+                    true => by_type!(DistinctAverage, &DataType::Int64),
+                    false => by_type!(RunningAverage, &DataType::Int64),
+                };
+                Ok(Box::new(AverageTime { numbers: numbers?, result: field.data_type().clone() }))
+            }
             [field] if is_own(field.data_type()) && args.is_distinct => by_type!(DistinctAverage, field.data_type()),
             [field] if is_own(field.data_type()) => by_type!(RunningAverage, field.data_type()),
             _ => self.library.accumulator(args),
@@ -134,11 +152,12 @@ impl AggregateUDFImpl for Average {
 
     fn state_fields(&self, args: StateFieldsArgs) -> DataFusionResult<Vec<FieldRef>> {
         match args.input_fields {
-            [field] if is_own(field.data_type()) && args.is_distinct => {
-                let item = Field::new_list_field(field.data_type().clone(), true);
+            [field] if (is_own(field.data_type()) || is_time(field.data_type())) && args.is_distinct => {
+                let item = if is_time(field.data_type()) { &DataType::Int64 } else { field.data_type() };
+                let item = Field::new_list_field(item.clone(), true);
                 Ok(vec![Arc::new(Field::new_list(format_state_name(args.name, "avg distinct"), item, false))])
             }
-            [field] if is_exact(field.data_type()) => Ok(vec![
+            [field] if is_exact(field.data_type()) || is_time(field.data_type()) => Ok(vec![
                 Arc::new(Field::new(format_state_name(args.name, "count"), DataType::UInt64, true)),
                 Arc::new(Field::new(format_state_name(args.name, "sum"), HUGEINT, true)),
             ]),
@@ -152,7 +171,7 @@ impl AggregateUDFImpl for Average {
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
-        !args.is_distinct
+        !args.is_distinct && !args.expr_fields.iter().any(|field| is_time(field.data_type()))
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> DataFusionResult<Box<dyn GroupsAccumulator>> {
@@ -182,5 +201,49 @@ impl AggregateUDFImpl for Average {
 
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
         AggregateOrderSensitivity::Insensitive
+    }
+}
+
+/// The average of times: of the numbers that they count, rounded.
+#[derive(Debug)]
+struct AverageTime {
+    numbers: Box<dyn Accumulator>,
+    result: DataType,
+}
+
+fn as_numbers(values: &[ArrayRef]) -> DataFusionResult<Vec<ArrayRef>> {
+    Ok(values.iter().map(|times| cast(times, &DataType::Int64)).collect::<Result<_, _>>()?)
+}
+
+impl Accumulator for AverageTime {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> DataFusionResult<()> {
+        self.numbers.update_batch(&as_numbers(values)?)
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> DataFusionResult<()> {
+        self.numbers.merge_batch(states)
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        self.numbers.supports_retract_batch()
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> DataFusionResult<()> {
+        self.numbers.retract_batch(&as_numbers(values)?)
+    }
+
+    fn evaluate(&mut self) -> DataFusionResult<ScalarValue> {
+        match self.numbers.evaluate()? {
+            ScalarValue::Float64(Some(number)) => ScalarValue::Int64(Some(number.round() as i64)).cast_to(&self.result),
+            _ => ScalarValue::try_from(&self.result),
+        }
+    }
+
+    fn state(&mut self) -> DataFusionResult<Vec<ScalarValue>> {
+        self.numbers.state()
+    }
+
+    fn size(&self) -> usize {
+        self.numbers.size()
     }
 }

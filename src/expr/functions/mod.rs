@@ -8,8 +8,10 @@
 mod average;
 mod average_accumulators;
 mod coercing;
+mod concat;
 mod contains;
 mod count;
+mod counting;
 mod gatherers;
 mod groups;
 mod library;

@@ -10,7 +10,9 @@ use datafusion_functions_aggregate::first_last::{first_value_udaf, last_value_ud
 
 use super::average::Average;
 use super::coercing::coercing;
+use super::concat::concat;
 use super::contains::searching;
+use super::counting::{counting, counting_window};
 use super::gatherers::gatherers;
 use super::library;
 use super::moments::moments;
@@ -44,6 +46,8 @@ impl FunctionRegistry {
         let scalar = datafusion_functions::all_default_functions()
             .into_iter()
             .chain(datafusion_functions_nested::all_default_nested_functions())
+            .map(counting)
+            .map(concat)
             .map(coercing)
             .chain([Arc::new(ScalarUDF::new_from_impl(Nearest::default())), named_cast(), try_function()])
             .chain(searching())
@@ -60,13 +64,12 @@ impl FunctionRegistry {
         let aggregate = aggregate.chain(gatherers()).chain(moments()).chain(ordered_functions());
         let own = library::higher_order().into_iter().map(|(function, ..)| function);
         let higher_order = datafusion_functions_nested::all_default_higher_order_functions().into_iter().chain(own);
+        let window = datafusion_functions_window::all_default_window_functions().into_iter().map(counting_window);
         let mut registry = FunctionRegistry {
             scalar: by_name(scalar, |function| (function.name(), function.aliases())),
             higher_order: by_name(higher_order, |function| (function.name(), function.aliases())),
             aggregate: by_name(aggregate, |function| (function.name(), function.aliases())),
-            window: by_name(datafusion_functions_window::all_default_window_functions(), |function| {
-                (function.name(), function.aliases())
-            }),
+            window: by_name(window, |function| (function.name(), function.aliases())),
             expr_planners: expr_planners(),
         };
         add_aliases(&mut registry.scalar, library::scalar_aliases());

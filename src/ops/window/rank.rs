@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, UInt64Array};
+use arrow::array::{ArrayRef, Float64Array, Int64Array};
 
 use super::bounds::{Current, Frames};
 use super::groups::Span;
@@ -33,7 +33,7 @@ impl Rank {
             let first = current.page.start + u64::from(span.from) - span.start + 1;
             values.extend(first..first + u64::from(span.to - span.from));
         }
-        Ok(Arc::new(UInt64Array::from(values)))
+        Ok(counts(values))
     }
 
     /// One value for each group of peers, from the group, its end and its partition with its end.
@@ -80,8 +80,13 @@ impl Rank {
                 false => larger + (row - in_larger) / least.max(1) + 1,
             }));
         }
-        Ok(Arc::new(UInt64Array::from(values)))
+        Ok(counts(values))
     }
+}
+
+/// Numbers of rows as BIGINTs.
+fn counts(values: Vec<u64>) -> ArrayRef {
+    Arc::new(Int64Array::from_iter_values(values.into_iter().map(u64::cast_signed)))
 }
 
 impl FunctionWork for Rank {
@@ -93,13 +98,13 @@ impl FunctionWork for Rank {
                 let rank = |_: &mut Self, (peers, _): (Span, u64), (partition, _): (Span, u64)| {
                     peers.start - partition.start + 1
                 };
-                Arc::new(UInt64Array::from(self.by_peers(current, pages, NEITHER, rank)?))
+                counts(self.by_peers(current, pages, NEITHER, rank)?)
             }
             WindowFunction::DenseRank => {
                 let rank = |work: &mut Self, (peers, _): (Span, u64), (partition, _): (Span, u64)| {
                     work.dense_rank(peers, partition)
                 };
-                Arc::new(UInt64Array::from(self.by_peers(current, pages, NEITHER, rank)?))
+                counts(self.by_peers(current, pages, NEITHER, rank)?)
             }
             WindowFunction::PercentRank => {
                 let rank = |_: &mut Self, (peers, _): (Span, u64), (partition, end): (Span, u64)| {

@@ -1,6 +1,6 @@
 //! CSV: fields are quoted only when they must be.
 //!
-//! Invariant: what is written reads back as the same text, and NULL as NULL. So a field is quoted when it holds the
+//! Invariant: what is written reads back as the same text, and NULL as NULL, unless there is no quote. So a field is quoted when it holds the
 //! delimiter, the quote or an end of line, when it begins or ends with a blank, and when it is text that would be taken
 //! for NULL (with the default, an empty string).
 
@@ -22,24 +22,41 @@ pub(super) struct CsvRows {
 
 #[derive(Debug)]
 struct Style {
-    delimiter: u8,
-    quote: u8,
-    escape: u8,
+    delimiter: String,
+    quote: Option<(char, char)>,
     null: String,
+}
+
+/// Bytes of a delimiter at most.
+const LONGEST_DELIMITER: usize = 4;
+
+impl Style {
+    /// # Errors
+    /// `INVALID_SETTING` for signs that cannot be told from each other when they are read.
+    fn new(options: &WriteOptions) -> Result<Self> {
+        let bad = |message: &str| Err(Error::new(Code::InvalidSetting, message));
+        let WriteOptions { delimiter, quote, escape, null, .. } = options;
+        if delimiter.len() > LONGEST_DELIMITER {
+            return bad("a delimiter has at most four bytes");
+        }
+        let has = |text: &str, byte: Option<u8>| byte.is_some_and(|byte| text.contains(char::from(byte)));
+        if [*quote, *escape].into_iter().flatten().any(|byte| !byte.is_ascii())
+            || has(delimiter, *quote)
+            || has(delimiter, *escape)
+        {
+            return bad("quote and escape must be ASCII characters that are not in the delimiter");
+        }
+        if !null.is_empty() && (!delimiter.is_empty() && null.contains(delimiter.as_str()) || has(null, *quote)) {
+            return bad("the text of NULL must hold neither the delimiter nor the quote");
+        }
+        let quote = quote.map(|quote| (char::from(quote), char::from(escape.unwrap_or(quote))));
+        Ok(Style { delimiter: delimiter.clone(), quote, null: null.clone() })
+    }
 }
 
 impl CsvRows {
     pub(super) fn new(options: &WriteOptions, schema: &Schema) -> Result<Self> {
-        if !options.delimiter.is_ascii() || !options.quote.is_ascii() || options.delimiter == options.quote {
-            return Err(Error::new(Code::InvalidSetting, "delimiter and quote must be two different ASCII characters"));
-        }
-        let escape = options.escape.unwrap_or(options.quote);
-        if !escape.is_ascii() || escape == options.delimiter {
-            return Err(Error::new(
-                Code::InvalidSetting,
-                "escape must be an ASCII character that is not the delimiter",
-            ));
-        }
+        let style = Style::new(options)?;
         let forces =
             |name: &String| options.force_quote.iter().any(|forced| forced == "*" || forced.eq_ignore_ascii_case(name));
         let known = |forced: &&String| {
@@ -48,13 +65,12 @@ impl CsvRows {
         if let Some(unknown) = options.force_quote.iter().find(known) {
             return Err(Error::new(Code::UnknownColumn, format!("there is no column named \"{unknown}\" to quote")));
         }
-        let forced = schema.fields().iter().map(|field| forces(field.name())).collect();
-        let style = Style { delimiter: options.delimiter, quote: options.quote, escape, null: options.null.clone() };
+        let forced: Vec<bool> = schema.fields().iter().map(|field| forces(field.name())).collect();
         let mut head = String::new();
         if options.header {
             for (index, field) in schema.fields().iter().enumerate() {
                 style.separate(index, &mut head);
-                style.field(field.name(), false, &mut head);
+                style.field(field.name(), forces(field.name()), &mut head);
             }
             head.push('\n');
         }
@@ -88,16 +104,15 @@ impl CsvRows {
 impl Style {
     fn separate(&self, index: usize, out: &mut String) {
         if index > 0 {
-            out.push(char::from(self.delimiter));
+            out.push_str(&self.delimiter);
         }
     }
 
     fn field(&self, text: &str, forced: bool, out: &mut String) {
-        if !forced && !self.must_quote(text) {
+        let Some((quote, escape)) = self.quote.filter(|(quote, _)| forced || self.must_quote(text, *quote)) else {
             out.push_str(text);
             return;
-        }
-        let (quote, escape) = (char::from(self.quote), char::from(self.escape));
+        };
         out.push(quote);
         for part in text.split_inclusive([quote, escape]) {
             match part.strip_suffix([quote, escape]) {
@@ -112,8 +127,14 @@ impl Style {
         out.push(quote);
     }
 
-    fn must_quote(&self, text: &str) -> bool {
-        let special = |byte: u8| byte == self.delimiter || byte == self.quote || byte == b'\n' || byte == b'\r';
-        text == self.null || text.starts_with([' ', '\t']) || text.ends_with([' ', '\t']) || text.bytes().any(special)
+    fn must_quote(&self, text: &str, quote: char) -> bool {
+        let has_delimiter = || match self.delimiter.as_bytes() {
+            [] => false,
+            [byte] => text.as_bytes().contains(byte),
+            _ => text.contains(&self.delimiter),
+        };
+        let special = |byte: u8| char::from(byte) == quote || byte == b'\n' || byte == b'\r';
+        let has_blank = text.starts_with([' ', '\t']) || text.ends_with([' ', '\t']);
+        text == self.null || has_blank || text.bytes().any(special) || has_delimiter()
     }
 }

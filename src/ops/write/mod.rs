@@ -67,10 +67,10 @@ pub struct WriteOptions {
     pub compression: Option<WriteCompression>,
     /// CSV: the first line holds the names.
     pub header: bool,
-    /// CSV: between fields; one byte of ASCII.
-    pub delimiter: u8,
-    /// CSV: around fields that need it; one byte of ASCII.
-    pub quote: u8,
+    /// CSV: between fields; up to four bytes.
+    pub delimiter: String,
+    /// CSV: around fields that need it; one byte of ASCII. Without one, fields stand as they are.
+    pub quote: Option<u8>,
     /// CSV: before a quote within a field; one byte of ASCII. By default the quote.
     pub escape: Option<u8>,
     /// CSV: columns whose fields are quoted always; `*` is every column.
@@ -86,8 +86,8 @@ impl Default for WriteOptions {
         WriteOptions {
             compression: None,
             header: true,
-            delimiter: b',',
-            quote: b'"',
+            delimiter: ",".to_string(),
+            quote: Some(b'"'),
             escape: None,
             force_quote: Vec::new(),
             null: String::new(),

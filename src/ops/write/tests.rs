@@ -69,12 +69,17 @@ fn csv_quotes_what_must_be_and_tells_null_from_empty() {
 #[test]
 fn csv_options_are_used() {
     let fixture = Fixture::new();
-    let options =
-        WriteOptions { header: false, delimiter: b';', quote: b'\'', null: "NA".to_owned(), ..WriteOptions::default() };
+    let options = WriteOptions {
+        header: false,
+        delimiter: ";".to_owned(),
+        quote: Some(b'\''),
+        null: "NA".to_owned(),
+        ..WriteOptions::default()
+    };
     fixture.write("a.csv", WriteFormat::Csv, &options, &sample());
     let text = std::fs::read_to_string(fixture.path("a.csv")).expect("a file");
     assert_eq!(text, "1;'a,\"b\"\nc'\nNA;\n-3;NA\n");
-    let same = WriteOptions { quote: b',', ..WriteOptions::default() };
+    let same = WriteOptions { quote: Some(b','), ..WriteOptions::default() };
     assert!(fixture.create("b.csv", WriteFormat::Csv, &same, &sample()).is_err());
 }
 

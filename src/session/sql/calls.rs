@@ -82,9 +82,6 @@ impl VisitorMut for Calls {
                 Some(call_of("substr", parts.into_iter().flatten().map(|part| part.as_ref().clone()).collect()))
             }
             Expr::Interval(interval) => spelled_interval(interval),
-            Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } if !is_query(right) => {
-                Some(call_of("#equals_any", vec![left.as_ref().clone(), right.as_ref().clone()]))
-            }
             Expr::Function(call) => spelled(call),
             Expr::Extract { field, expr, .. } => {
                 let name = field.to_string();
@@ -150,13 +147,6 @@ fn own_part(part: &str) -> Option<&'static str> {
     })
 }
 
-fn is_query(expr: &Expr) -> bool {
-    match expr {
-        Expr::Nested(inner) => is_query(inner),
-        other => matches!(other, Expr::Subquery(_)),
-    }
-}
-
 fn spelled_interval(interval: &Interval) -> Option<Expr> {
     if interval.leading_precision.is_some() || interval.last_field.is_some() {
         return None;
@@ -217,10 +207,13 @@ fn cast_to(value: Expr, data_type: DataType) -> Expr {
 fn spelled(call: &Function) -> Option<Expr> {
     let name = plain_name(&call.name)?;
     let FunctionArguments::List(list) = &call.args else { return None };
+    let values: Vec<&Expr> = list.args.iter().filter_map(unnamed).collect();
+    if let Some(aggregate) = aggregate(call, list, &name, &values) {
+        return Some(aggregate);
+    }
     if call.over.is_some() || call.filter.is_some() {
         return None;
     }
-    let values: Vec<&Expr> = list.args.iter().filter_map(unnamed).collect();
     match (name.as_str(), values.as_slice()) {
         ("struct_pack", []) => Some(Expr::Dictionary(named_fields(&list.args)?)),
         ("struct_insert" | "struct_update", [structure]) if list.args.len() > 1 => {
@@ -266,14 +259,92 @@ fn spelled(call: &Function) -> Option<Expr> {
         (
             "list_aggregate" | "list_aggr" | "array_aggregate" | "array_aggr" | "aggregate",
             [list, aggregate, more @ ..],
-        ) => {
-            let arguments = std::iter::once(*list).chain(more.iter().copied()).cloned().collect();
-            Some(call_of(&format!("list_{}", text_of(aggregate)?), arguments))
-        }
+        ) => aggregated(list, text_of(aggregate)?, more),
+        (
+            "list_zip" | "array_zip",
+            [lists @ .., Expr::Value(ValueWithSpan { value: Value::Boolean(truncates), .. })],
+        ) if !lists.is_empty() => Some(zipped(lists, *truncates)),
+        ("map", [keys, values]) if is_null(keys) || is_null(values) => Some(Expr::value(Value::Null)),
+        ("age", [time]) => Some(call_of("age", vec![call_of("today", Vec::new()), (*time).clone()])),
+        ("make_date", [Expr::Dictionary(parts)]) => date_of(parts),
         ("alias", [Expr::Identifier(name)]) => Some(text(&name.value)),
         ("alias", [Expr::CompoundIdentifier(names)]) => Some(text(&names.last()?.value)),
         _ => None,
     }
+}
+
+/// Aggregates in other words.
+fn aggregate(call: &Function, list: &FunctionArgumentList, name: &str, values: &[&Expr]) -> Option<Expr> {
+    if let ("string_agg" | "listagg" | "group_concat", [_, separator]) = (name, values)
+        && is_null(separator)
+    {
+        return Some(unknown_text(call.clone()));
+    }
+    if name == "mode"
+        && list.args.is_empty()
+        && let [key] = call.within_group.as_slice()
+    {
+        let argument = FunctionArg::Unnamed(FunctionArgExpr::Expr(key.expr.clone()));
+        let args = FunctionArgumentList { args: vec![argument], ..list.clone() };
+        let args = FunctionArguments::List(args);
+        return Some(Expr::Function(Function { args, within_group: Vec::new(), ..call.clone() }));
+    }
+    None
+}
+
+/// `list_aggregate(list, 'name', more…)`.
+fn aggregated(list: &Expr, aggregate: &str, more: &[&Expr]) -> Option<Expr> {
+    let arguments: Vec<Expr> = std::iter::once(list).chain(more.iter().copied()).cloned().collect();
+    Some(match (aggregate.to_lowercase().as_str(), more) {
+        ("list" | "array_agg", []) => list.clone(),
+        ("fsum" | "sumkahan" | "kahan_sum", []) => call_of("list_sum", arguments),
+        (extreme @ ("min" | "max"), [count]) => {
+            let sorts = if extreme == "min" { "list_sort" } else { "list_reverse_sort" };
+            let sorted = call_of(sorts, vec![call_of("array_compact", vec![list.clone()])]);
+            call_of("list_slice", vec![sorted, one(), (*count).clone()])
+        }
+        (name, _) => call_of(&format!("list_{name}"), arguments),
+    })
+}
+
+fn one() -> Expr {
+    Expr::value(Value::Number("1".to_string(), false))
+}
+
+/// Lists side by side, as long as the longest, or else as the shortest.
+fn zipped(lists: &[&Expr], truncates: bool) -> Expr {
+    let zipped = call_of("list_zip", lists.iter().copied().cloned().collect());
+    let length = |list: &&Expr| call_of("len", vec![(*list).clone()]);
+    let shortest = call_of("least", lists.iter().map(length).collect());
+    if truncates { call_of("list_slice", vec![zipped, one(), shortest]) } else { zipped }
+}
+
+/// `make_date({'year': …, 'month': …, 'day': …})`.
+fn date_of(parts: &[DictionaryField]) -> Option<Expr> {
+    let part = |name: &str| {
+        let found = parts.iter().find(|part| part.key.value.eq_ignore_ascii_case(name))?;
+        Some(found.value.as_ref().clone())
+    };
+    Some(call_of("make_date", ["year", "month", "day"].into_iter().map(part).collect::<Option<Vec<_>>>()?))
+}
+
+fn is_null(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(ValueWithSpan { value: Value::Null, .. }))
+}
+
+/// Texts with nobody knows what between them: NULL, however many there are.
+fn unknown_text(mut call: Function) -> Expr {
+    let null = Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(Expr::value(Value::Null)),
+        data_type: DataType::Varchar(None),
+        array: false,
+        format: None,
+    };
+    let args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(null))];
+    call.name = ObjectName::from(vec![Ident::new("max")]);
+    call.args = FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() });
+    Expr::Function(call)
 }
 
 fn unnamed(argument: &FunctionArg) -> Option<&Expr> {

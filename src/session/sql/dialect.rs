@@ -12,7 +12,7 @@ use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
 use datafusion_sql::sqlparser::tokenizer::Token;
 
-use super::{arrays, operators};
+use super::{arrays, operators, values};
 
 /// How floe's SQL differs from the parser's defaults.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ impl Dialect for FloeDialect {
     }
 
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
-        operators::prefix(parser).or_else(|| arrays::literal(parser))
+        operators::prefix(parser).or_else(|| arrays::literal(parser)).or_else(|| values::prefix(parser))
     }
 
     fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
@@ -77,6 +77,10 @@ impl Dialect for FloeDialect {
     }
 
     fn supports_from_first_select(&self) -> bool {
+        true
+    }
+
+    fn supports_from_trailing_commas(&self) -> bool {
         true
     }
 

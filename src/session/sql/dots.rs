@@ -1,16 +1,18 @@
 //! `list[1].field` and `(value).field`: a field behind a subscript or parentheses, which the planner knows only as
 //! `list[1]['field']`; and `list[2:]`, which it
-//! knows only with both bounds: an open one is NULL. `x.field` of a lambda's parameter, which it takes for a table's name.
+//! knows only with both bounds: an open one is farther than any list reaches. `x.field` of a lambda's parameter, which it takes for a
+//! table's name.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
-    AccessExpr, Expr, Ident, Select, Statement, Subscript, Value, VisitMut, VisitorMut,
+    AccessExpr, BinaryOperator, Expr, Ident, Select, Statement, Subscript, UnaryOperator, Value, VisitMut, VisitorMut,
 };
 
-use super::calls::parameters;
+use super::calls::{call_of, parameters};
 use super::naming::relation_names;
+use super::operators;
 
 /// Writes every field behind a subscript or parentheses as a subscript, and every bound of a slice.
 pub(super) fn spell_out(statement: &mut Statement) {
@@ -83,14 +85,33 @@ impl VisitorMut for Dots {
         for access in access_chain.iter_mut().skip(first) {
             match access {
                 AccessExpr::Dot(Expr::Identifier(name)) => *access = field(name),
-                AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, .. }) => {
-                    for bound in [lower_bound, upper_bound] {
-                        bound.get_or_insert_with(|| Expr::value(Value::Null));
+                AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, stride }) => {
+                    for bound in [&mut *lower_bound, &mut *upper_bound] {
+                        bound.take_if(|bound| *bound == operators::open_bound());
                     }
+                    lower_bound.get_or_insert_with(|| end_of_list(stride.as_ref(), false));
+                    upper_bound.get_or_insert_with(|| end_of_list(stride.as_ref(), true));
                 }
                 _ => {}
             }
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// A place at the end of every list, or before its start: where a slice by these steps ends, or begins.
+fn end_of_list(step: Option<&Expr>, ends: bool) -> Expr {
+    let last = || Expr::value(Value::Number(i64::MAX.to_string(), false));
+    let first = || Expr::UnaryOp { op: UnaryOperator::Minus, expr: Box::new(last()) };
+    let (forwards, backwards) = if ends { (last(), first()) } else { (first(), last()) };
+    match step {
+        None | Some(Expr::Value(_)) => forwards,
+        Some(Expr::UnaryOp { op: UnaryOperator::Minus, expr }) if matches!(expr.as_ref(), Expr::Value(_)) => backwards,
+        Some(step) => {
+            let zero = Expr::value(Value::Number("0".to_string(), false));
+            let step = Box::new(Expr::Nested(Box::new(step.clone())));
+            let is_negative = Expr::BinaryOp { left: step, op: BinaryOperator::Lt, right: Box::new(zero) };
+            call_of("if", vec![is_negative, backwards, forwards])
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! The planner's errors as ours: code, one sentence, the place in the text, and what was probably meant.
 
+use std::collections::HashSet;
+
 use datafusion_common::{Column, DataFusionError, SchemaError};
+use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::functions;
 use super::suggest;
@@ -66,10 +69,12 @@ fn schema_sentence(error: &SchemaError) -> Error {
 pub(crate) fn unknown_column(field: &Column, valid: &[Column]) -> Error {
     let error = Error::new(Code::UnknownColumn, format!("there is no column named \"{}\"", plain_name(field)));
     let error = at_column(error, field);
+    let mut seen = HashSet::new();
     let names: Vec<&str> = valid
         .iter()
         .filter(|column| field.relation.is_none() || column.relation == field.relation)
         .map(|column| column.name.as_str())
+        .filter(|name| seen.insert(*name))
         .collect();
     if names.is_empty()
         && let Some(relation) = &field.relation
@@ -116,18 +121,88 @@ fn plan_sentence(text: &str) -> Error {
             None => error,
         };
     }
-    // What a function of floe's own says of its arguments, in the middle of what the library says around it.
-    if let Some((_, told)) = text.split_once("External error: UNKNOWN_FUNCTION: ") {
-        let told = told.split(". No function matches").next().unwrap_or(told);
-        return match told.split_once("\nhint: ") {
-            Some((sentence, hint)) => Error::new(Code::UnknownFunction, sentence).hint(hint),
-            None => Error::new(Code::UnknownFunction, told),
-        };
+    if let Some(error) = wrong_arguments(text).or_else(|| not_grouped(text)) {
+        return error;
     }
-    let text = in_types_of_sql(text);
-    let wrong_arguments = ["No function matches", "Failed to coerce arguments", "does not support the argument"];
-    if wrong_arguments.iter().any(|phrase| text.contains(phrase)) {
-        return Error::new(Code::UnknownFunction, text);
+    Error::new(Code::InvalidQuery, in_types_of_sql(text))
+}
+
+/// What the library says of a call whose arguments a function does not take, in one sentence.
+fn wrong_arguments(text: &str) -> Option<Error> {
+    if text.starts_with("Substring without") {
+        let error = Error::new(Code::UnknownFunction, "substring does not take these arguments");
+        return Some(error.hint("it is called as substring(text, from[, length])"));
     }
-    Error::new(Code::InvalidQuery, text)
+    const PHRASES: [&str; 5] = [
+        "No function matches",
+        "Failed to coerce arguments",
+        "does not support the argument",
+        "user-defined coercion failed",
+        "arguments but received",
+    ];
+    if !PHRASES.iter().any(|phrase| text.contains(phrase)) {
+        return None;
+    }
+    // What a function itself has said stands within what the library says about it, and that perhaps again.
+    let says_nothing = ["arguments but received", "Fail to find the coerced type"];
+    if let Some((_, said)) = text.rsplit_once("user-defined coercion failed with: ")
+        && !says_nothing.iter().any(|phrase| said.contains(phrase))
+    {
+        let said = said.split_once(" No function matches the given name").map_or(said, |(said, _)| said);
+        let (sentence, hint) = said.split_once("\nhint: ").map_or((said, None), |(said, hint)| (said, Some(hint)));
+        let error = Error::new(Code::UnknownFunction, in_types_of_sql(without_kind(sentence).trim_end_matches('.')));
+        return Some(match hint {
+            Some(hint) => error.hint(hint.trim_end_matches('.')),
+            None => error,
+        });
+    }
+    let name = text.split('\'').nth(1)?.split('(').next()?;
+    let error = Error::new(Code::UnknownFunction, format!("{name} does not take these arguments"));
+    let known = crate::expr::entries().into_iter().filter(|known| known.name.eq_ignore_ascii_case(name));
+    let calls: Vec<String> = known.map(|known| known.signature).collect();
+    Some(if calls.is_empty() { error } else { error.hint(format!("it is called as {}", calls.join(" or "))) })
+}
+
+/// A message without the kinds of error before it: `External error: UNKNOWN_FUNCTION: …`.
+fn without_kind(mut text: &str) -> &str {
+    const KINDS: [&str; 4] = ["External error", "Execution error", "Error during planning", "Internal error"];
+    while let Some((kind, rest)) = text.split_once(": ")
+        && (KINDS.contains(&kind) || kind.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'))
+    {
+        text = rest;
+    }
+    text
+}
+
+/// A column beside a grouping that has it neither as a key nor within an aggregate.
+fn not_grouped(text: &str) -> Option<Error> {
+    let (_, behind) = text.split_once("column \"")?;
+    let (column, rest) = behind.split_once('"')?;
+    if !rest.starts_with(" must appear in the GROUP BY clause") {
+        return None;
+    }
+    let column = column.rsplit('.').next().unwrap_or(column);
+    let message = format!("column \"{column}\" is neither a key of GROUP BY nor within an aggregate");
+    let hint = format!("write GROUP BY …, {column} or any_value({column})");
+    Some(Error::new(Code::InvalidQuery, message).hint(hint))
+}
+
+/// The error with the place of the function or column that it begins with, where that is known from the text alone.
+pub(super) fn placed(error: Error, tokens: &[TokenWithSpan]) -> Error {
+    if error.sql_span().is_some() {
+        return error;
+    }
+    let message = error.message();
+    let column = message.strip_prefix("column \"").and_then(|rest| rest.split('"').next());
+    let function = message.split(' ').next().filter(|_| error.code() == Code::UnknownFunction);
+    let is_word = |token: &TokenWithSpan, name: &str| matches!(&token.token, Token::Word(word) if word.value.eq_ignore_ascii_case(name));
+    let found = tokens.iter().enumerate().find(|(index, token)| {
+        let is_called = tokens.get(index + 1).is_some_and(|next| next.token == Token::LParen);
+        column.is_some_and(|column| is_word(token, column))
+            || is_called && function.is_some_and(|function| is_word(token, function))
+    });
+    match found.map(|(_, token)| super::span_of(token.span)) {
+        Some(place) => error.span(place),
+        None => error,
+    }
 }

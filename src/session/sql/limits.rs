@@ -2,6 +2,7 @@
 //!
 //! * `LIMIT 40%` and `LIMIT 40 PERCENT` are that part of the rows that the query has without it: they are counted by a subquery.
 //! * `FETCH FIRST n ROWS ONLY` is `LIMIT n`.
+//! * `LIMIT 1.5` is rounded, and `LIMIT '2'` read.
 
 use std::ops::ControlFlow;
 
@@ -105,7 +106,7 @@ impl VisitorMut for Limits {
     type Break = Box<Error>;
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Box<Error>> {
-        match fetched(query).and_then(|()| counted(query)) {
+        match fetched(query).and_then(|()| rounded(query)).and_then(|()| counted(query)) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => ControlFlow::Break(Box::new(error)),
         }
@@ -126,6 +127,26 @@ fn fetched(query: &mut Query) -> Result<()> {
         }
         Some(LimitClause::LimitOffset { limit: limit @ None, .. }) => *limit = Some(rows),
         Some(_) => return Err(Error::new(Code::Syntax, "a query has LIMIT or FETCH, not both")),
+    }
+    Ok(())
+}
+
+/// Makes a whole number of rows of `1.5` and `'2'`.
+fn rounded(query: &mut Query) -> Result<()> {
+    let Some(LimitClause::LimitOffset { limit, offset, .. }) = &mut query.limit_clause else { return Ok(()) };
+    for rows in limit.iter_mut().chain(offset.iter_mut().map(|offset| &mut offset.value)) {
+        let Expr::Value(value) = rows else { continue };
+        let text = match &value.value {
+            Value::Number(text, _) if text.parse::<i64>().is_err() => text.as_str(),
+            Value::SingleQuotedString(text) => text.trim(),
+            _ => continue,
+        };
+        let number = text.parse::<f64>().ok().map(f64::round).filter(|number| number.is_finite());
+        let Some(number) = number else {
+            let error = Error::new(Code::InvalidCast, format!("'{text}' is not a number of rows"));
+            return Err(error.span(span_of(value.span)));
+        };
+        value.value = Value::Number(format!("{number}"), false);
     }
     Ok(())
 }

@@ -8,11 +8,12 @@ use std::sync::LazyLock;
 
 use datafusion_sql::sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, SelectItem, SetExpr, Statement, TableAlias, TableFactor, VisitMut, VisitorMut,
+    ObjectName, SelectItem, SetExpr, Statement, TableAlias, TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::Parser;
 
+use super::words::quoted;
 use crate::expr::{Macro, TABLE_MACROS, TableMacro, functions, macros};
 
 /// Puts every call of a macro in other words.
@@ -70,7 +71,7 @@ pub(super) fn spell_out_tables(statement: &mut Statement) {
 
 /// The names of all table macros.
 pub(super) fn table_names() -> impl Iterator<Item = &'static str> + Clone {
-    TABLE_MACROS.iter().map(|known| known.name)
+    TABLE_MACROS.iter().map(|known| known.name).chain(["query_table"])
 }
 
 struct TableCalls;
@@ -98,6 +99,9 @@ fn derived(factor: &TableFactor) -> Option<TableFactor> {
         _ => None,
     };
     let arguments = args.args.iter().map(plain).collect::<Option<Vec<_>>>()?;
+    if name == "query_table" {
+        return tables_of(arguments.first()?, alias.as_ref());
+    }
     let count = |known: &TableMacro| known.parameters.split(", ").count();
     let known = TABLE_MACROS.iter().find(|known| known.name == name && count(known) == arguments.len())?;
     let parameters: Vec<&'static str> = known.parameters.split(", ").collect();
@@ -139,6 +143,24 @@ fn repeated(arguments: &[FunctionArg], alias: Option<TableAlias>) -> Option<Tabl
     });
     let is_count = name.value.eq_ignore_ascii_case("num_rows") && !select.projection.is_empty();
     is_count.then_some(TableFactor::Derived { lateral: false, subquery: query, alias, sample: None })
+}
+
+/// The table that a text names, or the rows of all tables that a list names.
+fn tables_of(names: &Expr, alias: Option<&TableAlias>) -> Option<TableFactor> {
+    let name_of = |expr: &Expr| match expr {
+        Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(name), .. }) => Some(quoted(name)),
+        _ => None,
+    };
+    let names = match names {
+        Expr::Array(list) => list.elem.iter().map(name_of).collect::<Option<Vec<_>>>()?,
+        name => vec![name_of(name)?],
+    };
+    let rows: Vec<String> = names.iter().map(|name| format!("SELECT * FROM {name}")).collect();
+    let subquery = Parser::new(&GenericDialect {}).try_with_sql(&rows.join(" UNION ALL ")).ok()?.parse_query().ok()?;
+    let name = Ident::with_quote('"', "query_table");
+    let own = TableAlias { explicit: true, name, columns: Vec::new(), at: None };
+    let alias = Some(alias.cloned().unwrap_or(own));
+    Some(TableFactor::Derived { lateral: false, subquery, alias, sample: None })
 }
 
 /// What a call stands for; `None` where it is no macro's, or says more than a macro can take.

@@ -20,6 +20,7 @@ mod errors;
 mod exclude;
 pub(crate) mod facts;
 mod fields;
+mod firsts;
 mod from_first;
 mod functions;
 mod groups;
@@ -38,8 +39,10 @@ mod operators;
 mod ordered;
 mod orders;
 mod parse;
+mod patterns;
 mod positional;
 mod provider;
+mod quantified;
 mod reject;
 mod relation_planner;
 pub(crate) mod relations;
@@ -48,11 +51,13 @@ mod sampling;
 mod scoped;
 mod script;
 mod semi;
+mod sorting;
 pub(crate) mod spelling;
 mod stars;
 mod suggest;
 mod table_function;
 mod types;
+mod values;
 pub(crate) mod visible;
 mod windows;
 pub(crate) mod words;
@@ -110,6 +115,7 @@ impl Prepared {
         let copy_options = copy::take_options(&mut tokens)?;
         let mut written = parse::statement(&tokens)?;
         if let Some(calls) = DefinedCalls::of(&tokens, tables) {
+            methods::spell_out(&mut written);
             calls.spell_out(&mut written, None)?;
         }
         macros::spell_out_tables(&mut written);
@@ -134,13 +140,16 @@ impl Prepared {
         spelling.apply(tokens);
         let mut statement = parse::statement(tokens)?;
         if let Some(calls) = &calls {
+            methods::spell_out(&mut statement);
             calls.spell_out(&mut statement, Some(&spelling))?;
         }
         macros::spell_out_tables(&mut statement);
         relations.replace(&mut statement, &spelling)?;
         naming::name_columns(&mut statement);
+        sorting::spell_out(&mut statement, tables.ordering());
         windows::spell_out(&mut statement)?;
         collate::spell_out(&mut statement)?;
+        firsts::spell_out(&mut statement);
         semi::spell_out(&mut statement);
         groups::spell_out(&mut statement);
         limits::spell_out(&mut statement)?;
@@ -199,10 +208,11 @@ impl Prepared {
 
     fn planned(&self, query: &Query) -> Result<LogicalPlan> {
         let statement = Statement::Query(Box::new(query.clone()));
-        let plan = self.planner().sql_statement_to_plan(statement).map_err(planning_error)?;
+        let failed = |error| errors::placed(planning_error(error), &self.tokens);
+        let plan = self.planner().sql_statement_to_plan(statement).map_err(failed)?;
         let plan = with_struct_fields(plan)?;
-        let plan = crate::plan::asof::asof_joins(plan).map_err(planning_error)?;
-        crate::plan::analyze(plan).map_err(planning_error)
+        let plan = crate::plan::asof::asof_joins(plan).map_err(failed)?;
+        crate::plan::analyze(plan).map_err(failed)
     }
 
     /// The plan of the query that this statement is.
@@ -242,7 +252,7 @@ fn parser_options() -> ParserOptions {
         .with_map_string_types_to_utf8view(true)
         .with_collect_spans(true)
         .with_parse_float_as_decimal(true)
-        .with_default_null_ordering(NullOrdering::NullsMax)
+        .with_default_null_ordering(NullOrdering::NullsLast)
 }
 
 /// What the planner asks of the options of an engine.

@@ -3,7 +3,8 @@
 //! * `a ** b` and `a ^ b` are powers and bind closest, but for signs and casts: `-2 ^ 2` is 4.
 //! * `||`, `|`, `&`, `<<` and `>>` bind alike, from left to right, and less than `+`; so does `~` before a value.
 //! * `a // b` divides integers without a rest, `x !` is a factorial, `a GLOB b` and `a ISNULL` are conditions.
-//! * `a IN list` asks whether the list has the value.
+//! * `a IN list` asks whether the list has the value, `a < ANY(list)` compares with all of its values (`quantified`).
+//! * Patterns of LIKE have no escape but that of ESCAPE (`patterns`).
 //!
 //! Names of columns are made of the operators; [`spell_out`] puts functions in their places afterwards.
 
@@ -19,6 +20,7 @@ use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::calls::call_of;
 use super::macros::plain_name;
+use super::{patterns, quantified};
 
 /// How close operators bind, among the parser's own numbers.
 const POWER: u8 = 45;
@@ -62,8 +64,17 @@ fn may_begin_value(parser: &Parser, place: usize) -> bool {
     }
 }
 
+/// What a `-` alone is in `list[1:-:2]`: nothing that anybody can write.
+pub(super) fn open_bound() -> Expr {
+    Expr::Identifier(Ident::with_quote('"', "#open"))
+}
+
 /// A sign or `~` with its operand.
 pub(super) fn prefix(parser: &mut Parser) -> Option<Parsed> {
+    if parser.peek_token_ref().token == Token::Minus && parser.peek_nth_token_ref(1).token == Token::Colon {
+        parser.advance_token();
+        return Some(Ok(open_bound()));
+    }
     let (op, precedence) = match parser.peek_token_ref().token {
         Token::Minus => (UnaryOperator::Minus, POWER),
         Token::Plus => (UnaryOperator::Plus, POWER),
@@ -89,13 +100,21 @@ pub(super) fn infix(parser: &mut Parser, left: &Expr) -> Option<Parsed> {
         return Some(Ok(Expr::IsNull(left)));
     }
     let skip = |parser: &mut Parser| (0..=usize::from(negated)).for_each(|_| parser.advance_token());
-    let condition = if is_word(&word, "glob") {
+    let place = usize::from(negated) + 1;
+    let is_empty = parser.peek_nth_token_ref(place).token == Token::LParen
+        && parser.peek_nth_token_ref(place + 1).token == Token::RParen;
+    let condition = if is_word(&word, "in") && is_empty {
+        skip(parser);
+        (0..2).for_each(|_| parser.advance_token());
+        return Some(Ok(Expr::value(Value::Boolean(negated))));
+    } else if is_word(&word, "glob") {
         skip(parser);
         let op = BinaryOperator::Custom("GLOB".to_string());
         parser.parse_subexpr(LIKE).map(|right| Expr::BinaryOp { left, op, right: Box::new(right) })
-    } else if is_word(&word, "in") && in_list(parser, usize::from(negated) + 1) {
+    } else if is_word(&word, "in") && in_list(parser, place) {
         skip(parser);
-        parser.parse_subexpr(IN).map(|list| call_of("array_has", vec![list, *left]))
+        let op = BinaryOperator::Custom("IN".to_string());
+        parser.parse_subexpr(IN).map(|right| Expr::BinaryOp { left, op, right: Box::new(right) })
     } else {
         return None;
     };
@@ -139,6 +158,9 @@ pub(super) fn take(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             }
             _ => {}
         }
+        if is_word(&token, "from") && behind_side_of_trim(&taken) {
+            continue;
+        }
         let mut before = taken.iter().rev().filter(meaning);
         let behind_filter = before.next().is_some_and(|open| open.token == Token::LParen)
             && before.next().is_some_and(|word| is_word(&word.token, "filter"))
@@ -149,6 +171,17 @@ pub(super) fn take(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         taken.push(TokenWithSpan { token, span });
     }
     taken
+}
+
+/// Whether `TRIM(` or `TRIM(BOTH` ends here: a FROM behind it has nothing before it.
+fn behind_side_of_trim(tokens: &[TokenWithSpan]) -> bool {
+    let mut before = tokens.iter().rev().map(|token| &token.token);
+    let mut before = before.by_ref().filter(|token| !matches!(token, Token::Whitespace(_)));
+    let mut last = before.next();
+    if last.is_some_and(|side| ["both", "leading", "trailing"].iter().any(|word| is_word(side, word))) {
+        last = before.next();
+    }
+    last == Some(&Token::LParen) && before.next().is_some_and(|word| is_word(word, "trim"))
 }
 
 /// Whether a value stands before the last token.
@@ -233,6 +266,35 @@ fn call_for(expr: &mut Expr) -> Option<Expr> {
         Expr::UnaryOp { op: UnaryOperator::BitwiseNot, expr } => Some(call_of("#bit_not", vec![take(expr)])),
         Expr::BinaryOp { left, op: BinaryOperator::Custom(op), right } if op == "GLOB" => {
             Some(call_of("#glob", vec![take(left), take(right)]))
+        }
+        Expr::BinaryOp { left, op: BinaryOperator::Custom(op), right } if op == "IN" => {
+            Some(call_of("list_contains", vec![take(right), take(left)]))
+        }
+        Expr::BinaryOp { left, op: BinaryOperator::PGStartsWith, right } => {
+            Some(call_of("starts_with", vec![take(left), take(right)]))
+        }
+        Expr::BinaryOp { left, op: BinaryOperator::PGOverlap, right } => {
+            Some(call_of("list_has_any", vec![take(left), take(right)]))
+        }
+        Expr::BinaryOp { left, op: op @ (BinaryOperator::PGLikeMatch | BinaryOperator::PGNotLikeMatch), right } => {
+            let negated = *op == BinaryOperator::PGNotLikeMatch;
+            let (expr, pattern) = (Box::new(take(left)), Box::new(patterns::escaped(take(right), None)));
+            Some(Expr::Like { negated, any: false, expr, pattern, escape_char: None })
+        }
+        Expr::BinaryOp { left, op: op @ (BinaryOperator::PGILikeMatch | BinaryOperator::PGNotILikeMatch), right } => {
+            let negated = *op == BinaryOperator::PGNotILikeMatch;
+            let (expr, pattern) = (Box::new(take(left)), Box::new(patterns::escaped(take(right), None)));
+            Some(Expr::ILike { negated, any: false, expr, pattern, escape_char: None })
+        }
+        Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+            **pattern = patterns::escaped(take(pattern), escape_char.take());
+            None
+        }
+        Expr::AnyOp { left, compare_op, right, .. } if !matches!(right.as_ref(), Expr::Subquery(_)) => {
+            quantified::any(take(left), compare_op, take(right))
+        }
+        Expr::AllOp { left, compare_op, right } if !matches!(right.as_ref(), Expr::Subquery(_)) => {
+            quantified::all(take(left), compare_op, take(right))
         }
         // As an operator, so that the planner asks what it means for the types of the operands.
         Expr::IsDistinctFrom(left, right) => Some(custom(take(left), IS_DISTINCT_FROM, take(right))),

@@ -30,6 +30,11 @@ impl VisitorMut for Calls {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if let Expr::Function(call) = expr
+            && call.over.is_none()
+        {
+            drop_own_order(call);
+        }
+        if let Expr::Function(call) = expr
             && call.over.is_some()
             && let Some(spelled) = spelled(call.clone())
         {
@@ -37,6 +42,21 @@ impl VisitorMut for Calls {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// `count(DISTINCT a ORDER BY a)`: the order of the values among themselves means nothing.
+fn drop_own_order(call: &mut Function) {
+    if !plain_name(&call.name).is_some_and(|name| UNORDERED.contains(&name.as_str())) {
+        return;
+    }
+    let FunctionArguments::List(list) = &mut call.args else { return };
+    let is_argument = |key: &OrderByExpr| {
+        list.args.iter().any(|argument| {
+            matches!(argument, FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) if *argument == key.expr)
+        })
+    };
+    let is_own = |clause: &FunctionArgumentClause| matches!(clause, FunctionArgumentClause::OrderBy(keys) if keys.iter().all(is_argument));
+    list.clauses = std::mem::take(&mut list.clauses).into_iter().filter(|clause| !is_own(clause)).collect();
 }
 
 fn spelled(mut call: Function) -> Option<Expr> {
@@ -91,7 +111,7 @@ fn text(text: &str) -> Expr {
 fn letters(keys: &[OrderByExpr]) -> Expr {
     let letters = keys.iter().map(|key| {
         let ascending = key.options.asc.unwrap_or(true);
-        let nulls_first = key.options.nulls_first.unwrap_or(!ascending);
+        let nulls_first = key.options.nulls_first.unwrap_or(false);
         format!("{}{}", if ascending { 'a' } else { 'd' }, if nulls_first { 'f' } else { 'l' })
     });
     text(&letters.collect::<String>())
@@ -146,7 +166,7 @@ mod tests {
     fn keys_become_arguments() {
         assert_eq!(
             spelled("select first(a order by b desc, c) over w from t"),
-            "SELECT #first_by(a, 'dfal', b, c) OVER w FROM t"
+            "SELECT #first_by(a, 'dlal', b, c) OVER w FROM t"
         );
         assert_eq!(spelled("select sum(a order by b) over w from t"), "SELECT sum(a) OVER w FROM t");
         assert_eq!(

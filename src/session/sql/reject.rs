@@ -6,15 +6,15 @@
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArguments, Ident, Join, JoinConstraint, JoinOperator, OrderByKind, Query, Select,
-    SelectItem, SetExpr, SetOperator, SetQuantifier, Spanned, Statement, TableFactor, TableWithJoins, UnaryOperator,
-    Value, Visit, Visitor,
+    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList,
+    FunctionArguments, Ident, Join, JoinConstraint, JoinOperator, OrderByKind, Query, Select, SelectItem, SetExpr,
+    SetOperator, SetQuantifier, Spanned, Statement, TableFactor, TableWithJoins, UnaryOperator, Value, Visit, Visitor,
 };
 
-use super::calls;
 use super::parse::span_of;
-use super::table_function;
+use super::{calls, macros, table_function};
 use crate::error::{Code, Error, Result};
+use crate::expr::{functions, macros as known_macros};
 
 /// Words that begin a kind of join or sampling elsewhere, but that the parser takes for a table's alias.
 const NOT_ALIASES: [&str; 8] = ["positional", "asof", "semi", "anti", "sample", "tablesample", "lateral", "window"];
@@ -69,6 +69,9 @@ impl Visitor for Rejections {
         if select.projection.iter().any(|item| matches!(item, SelectItem::ExprWithAliases { .. })) {
             return refuse("several aliases for one expression");
         }
+        if let Some(condition) = &select.selection {
+            condition.visit(&mut Windows { queries: 0 })?;
+        }
         select.from.iter().try_for_each(table_with_joins)
     }
 
@@ -106,12 +109,85 @@ impl Visitor for Rejections {
             return ControlFlow::Continue(());
         };
         let name = function.name.to_string();
+        of_rows(function, list)?;
         if name.eq_ignore_ascii_case("unnest") || calls::takes_names(&name) {
             return ControlFlow::Continue(());
         }
         let named = list.args.iter().any(|argument| !matches!(argument, FunctionArg::Unnamed(_)));
         refuse_if(named, "a named argument of a scalar or aggregate function")
     }
+}
+
+/// Refuses window functions in a condition of WHERE, but in subqueries.
+struct Windows {
+    queries: usize,
+}
+
+impl Visitor for Windows {
+    type Break = Box<Error>;
+
+    fn pre_visit_query(&mut self, _: &Query) -> Verdict {
+        self.queries += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> Verdict {
+        self.queries -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> Verdict {
+        match expr {
+            Expr::Function(call) if call.over.is_some() && self.queries == 0 => {
+                let error = Error::new(Code::InvalidQuery, "WHERE comes before window functions")
+                    .span(span_of(call.name.span()))
+                    .hint("QUALIFY is a condition on them");
+                ControlFlow::Break(Box::new(error))
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// What only calls over rows may have, behind a call over the values of one row: the planner would not look at it.
+fn of_rows(call: &Function, list: &FunctionArgumentList) -> Verdict {
+    let error = |message: String| {
+        let place = call.name.0.first().map_or_else(|| call.name.span(), Spanned::span);
+        Error::new(Code::InvalidQuery, message).span(span_of(place))
+    };
+    let is_distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
+    let is_star = |argument: &FunctionArg| matches!(argument, FunctionArg::Unnamed(FunctionArgExpr::Wildcard));
+    if is_distinct && list.args.iter().any(is_star) {
+        let error = error(format!("{}(DISTINCT *) counts no column", call.name))
+            .hint("write SELECT count(*) FROM (SELECT DISTINCT * FROM …)");
+        return ControlFlow::Break(Box::new(error));
+    }
+    let Some(name) = macros::plain_name(&call.name).filter(|name| is_of_values(name)) else {
+        return ControlFlow::Continue(());
+    };
+    let is_order = |clause: &FunctionArgumentClause| matches!(clause, FunctionArgumentClause::OrderBy(_));
+    let is_nulls = |clause: &FunctionArgumentClause| matches!(clause, FunctionArgumentClause::IgnoreOrRespectNulls(_));
+    let what = match call {
+        _ if is_distinct => "DISTINCT",
+        _ if list.clauses.iter().any(is_order) => "ORDER BY",
+        _ if list.clauses.iter().any(is_nulls) => "IGNORE NULLS",
+        Function { over: Some(_), .. } => "OVER",
+        Function { filter: Some(_), .. } => "FILTER",
+        Function { within_group, .. } if !within_group.is_empty() => "WITHIN GROUP",
+        _ => return ControlFlow::Continue(()),
+    };
+    let kinds = if what == "OVER" { "aggregates and window functions" } else { "aggregates" };
+    let message = format!("{name} is a function of one row: {what} is for {kinds} only");
+    ControlFlow::Break(Box::new(error(message)))
+}
+
+/// Whether the name is only that of functions of one row.
+fn is_of_values(name: &str) -> bool {
+    let known = functions();
+    let is_macro = |is_aggregate: bool| known_macros().iter().any(|m| m.name == name && m.is_aggregate == is_aggregate);
+    let of_values = known.scalar.contains_key(name) || known.higher_order.contains_key(name) || is_macro(false);
+    let of_rows = known.aggregate.contains_key(name) || known.window.contains_key(name) || is_macro(true);
+    of_values && !of_rows
 }
 
 /// BY NAME is planned for UNION only; on the others the planner may not look at it.

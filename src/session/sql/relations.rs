@@ -20,6 +20,7 @@ use super::spelling::Spelling;
 use super::suggest;
 use super::table_function::{self, About, FileCall};
 use crate::batch::MemorySource;
+use crate::config::Ordering;
 use crate::error::{Code, Error, Result, Span};
 use crate::io::shown;
 use crate::plan::{FileTable, StoredTable};
@@ -53,6 +54,11 @@ pub(crate) trait Tables {
     /// The columns of a table with their defaults; `None` for what is no table.
     fn columns(&self, _name: &Name) -> Option<Vec<(FieldRef, Option<String>)>> {
         None
+    }
+
+    /// How rows are sorted where a statement does not say it.
+    fn ordering(&self) -> Ordering {
+        Ordering::default()
     }
 
     /// The text form of a setting.

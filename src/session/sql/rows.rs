@@ -8,9 +8,9 @@
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, Join, JoinOperator,
-    ObjectName, Query, Select, SelectItem, SetExpr, Statement, TableAlias, TableAliasColumnDef, TableFactor, VisitMut,
-    VisitorMut,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, Join,
+    JoinOperator, ObjectName, Query, Select, SelectItem, SetExpr, Statement, TableAlias, TableAliasColumnDef,
+    TableFactor, VisitMut, VisitorMut,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::Parser;
@@ -31,6 +31,17 @@ impl VisitorMut for Rows {
         if let Expr::Array(list) = expr {
             *expr = call_of("list_value", std::mem::take(&mut list.elem));
             return ControlFlow::Continue(());
+        }
+        let membership = match expr {
+            Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => Some((left, right, false)),
+            Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right } => Some((left, right, true)),
+            _ => None,
+        };
+        if let Some((left, right, negated)) = membership
+            && matches!(left.as_ref(), Expr::Tuple(_))
+            && let Expr::Subquery(subquery) = right.as_ref()
+        {
+            *expr = Expr::InSubquery { expr: left.clone(), subquery: subquery.clone(), negated };
         }
         if let Expr::InSubquery { expr: tested, subquery, .. } = expr
             && let Expr::Tuple(values) = tested.as_mut()

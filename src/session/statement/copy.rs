@@ -8,14 +8,16 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, ListBuilder, StringBuilder};
 use arrow::datatypes::{DataType, FieldRef};
 use arrow::record_batch::RecordBatch;
-use datafusion_expr::LogicalPlanBuilder;
+use datafusion_common::Column;
+use datafusion_expr::{Expr, LogicalPlanBuilder, lit};
 use datafusion_sql::sqlparser::ast::{CopySource, CopyTarget, Ident, ObjectName, Statement};
 
-use self::options::{CopyOptions, Settings, bad_format, format_named, format_of, no_format};
+use self::options::{CopyOptions, Settings, TimeFormats, bad_format, format_named, format_of, no_format};
 use super::{Running, not_supported};
 use crate::batch::MemorySource;
 use crate::batch::logical::{JSON, is_logical};
 use crate::error::{Error, Result};
+use crate::expr::functions;
 use crate::expr::types::{UHUGEINT, sql_type_name};
 use crate::ops::write::WriteFormat;
 use crate::plan::StoredTable;
@@ -38,8 +40,8 @@ impl Running<'_> {
             return self.copy_from(source, filename);
         }
         let path = Path::new(filename);
-        let CopyOptions { format, write, folder, returns_files } = self.copy_options(path)?;
-        let rows = self.copied(source)?;
+        let CopyOptions { format, write, folder, returns_files, times } = self.copy_options(path)?;
+        let rows = self.with_times(self.copied(source)?, &times)?;
         let (count, files) = match folder {
             Some(folder) => {
                 let written = rows.write_folder(format, path, &write, &folder)?;
@@ -109,6 +111,31 @@ impl Running<'_> {
             CopySource::Query(query) => Ok(DataFrame::new(self.session.clone(), self.prepared.plan(query)?)),
             CopySource::Table { table_name, columns } => self.table_rows(table_name, columns),
         }
+    }
+
+    /// The rows with texts for times that are written by a format.
+    fn with_times(&self, rows: DataFrame, times: &TimeFormats) -> Result<DataFrame> {
+        let format_of = |field: &FieldRef| match field.data_type() {
+            DataType::Date32 => times.date.as_ref(),
+            DataType::Timestamp(..) => times.timestamp.as_ref(),
+            _ => None,
+        };
+        if !rows.plan().schema().fields().iter().any(|field| format_of(field).is_some()) {
+            return Ok(rows);
+        }
+        let strftime = functions().scalar.get("strftime").cloned();
+        let strftime = strftime.ok_or_else(|| Error::internal("there is no function strftime"))?;
+        let plan = rows.plan().clone();
+        let columns = plan.schema().iter().map(|(qualifier, field)| {
+            let column = Expr::Column(Column::from((qualifier, field.as_ref())));
+            match format_of(field) {
+                Some(format) => strftime.call(vec![column, lit(format.as_str())]).alias(field.name()),
+                None => column,
+            }
+        });
+        let columns: Vec<Expr> = columns.collect();
+        let plan = LogicalPlanBuilder::from(plan).project(columns)?.build()?;
+        Ok(DataFrame::new(self.session.clone(), crate::plan::analyze(plan)?))
     }
 
     fn table_rows(&self, table: &ObjectName, columns: &[Ident]) -> Result<DataFrame> {

@@ -10,7 +10,7 @@ use crate::session::Session;
 use crate::session::definitions::{MacroDefinition, MacroForm};
 use crate::session::sql::defined::{expression, query_of};
 use crate::session::sql::friendly;
-use crate::session::sql::words::{Words, parts};
+use crate::session::sql::words::{Tokens, Words, made, parts};
 
 /// `CREATE [OR REPLACE] MACRO [IF NOT EXISTS] name (parameters) AS expression | TABLE query [, (parameters) AS …]`, from behind MACRO.
 pub(super) fn create(session: &Session, mut words: Words, replace: bool) -> Nothing {
@@ -55,8 +55,11 @@ pub(super) fn create(session: &Session, mut words: Words, replace: bool) -> Noth
 /// Reads `(parameters) AS body`; true where the body is a query in the place of a table.
 fn form(words: &mut Words) -> Result<(MacroForm, bool)> {
     let mut parameters = Vec::new();
+    let mut types = Vec::new();
     for part in parts(words.parenthesised()?) {
-        parameters.push(parameter(Words::new(part), &parameters)?);
+        let (read, data_type) = parameter(Words::new(part), &parameters)?;
+        types.extend(data_type.map(|data_type| (read.0.clone(), data_type)));
+        parameters.push(read);
     }
     words.expect("AS")?;
     let is_table = words.accept("TABLE");
@@ -71,7 +74,7 @@ fn form(words: &mut Words) -> Result<(MacroForm, bool)> {
     if body == 0 {
         return Err(words.unexpected("an expression, or TABLE and a query"));
     }
-    let body = friendly(behind.get(..body).unwrap_or_default().to_vec())?;
+    let body = friendly(with_types(behind.get(..body).unwrap_or_default(), &types)?)?;
     match is_table {
         true => query_of(body.clone()).map(|_| ())?,
         false => expression(body.clone()).map(|_| ())?,
@@ -81,24 +84,47 @@ fn form(words: &mut Words) -> Result<(MacroForm, bool)> {
 
 type Parameter = (String, Option<Vec<TokenWithSpan>>);
 
-/// `name [type]` or `name := default`.
-fn parameter(mut words: Words, before: &[Parameter]) -> Result<Parameter> {
+/// The body with a cast around every parameter that has a type.
+fn with_types(body: &[TokenWithSpan], types: &[(String, Tokens)]) -> Result<Tokens> {
+    let mut cast = Tokens::with_capacity(body.len());
+    for token in body {
+        let behind_dot = cast.last().is_some_and(|last: &TokenWithSpan| last.token == Token::Period);
+        let declared = types.iter().find(|(name, _)| match &token.token {
+            Token::Word(word) => !behind_dot && word.value.eq_ignore_ascii_case(name),
+            _ => false,
+        });
+        let Some((_, data_type)) = declared else {
+            cast.push(token.clone());
+            continue;
+        };
+        cast.extend(made("CAST(", token.span)?);
+        cast.push(token.clone());
+        cast.extend(made("AS", token.span)?);
+        cast.extend(data_type.iter().cloned());
+        cast.extend(made(")", token.span)?);
+    }
+    Ok(cast)
+}
+
+/// `name [type] [:= default]`; and its type.
+fn parameter(mut words: Words, before: &[Parameter]) -> Result<(Parameter, Option<Tokens>)> {
     let span = words.span();
     let name = words.word("the name of a parameter")?;
     if before.iter().any(|(other, _)| other.eq_ignore_ascii_case(&name)) {
         return Err(Error::new(Code::InvalidQuery, format!("two parameters are called \"{name}\"")).span(span));
     }
-    if words.is_empty() {
-        return Ok((name, None));
-    }
+    let declares = |words: &Words| {
+        words.rest().first().is_some_and(|token| !matches!(token.token, Token::Assignment | Token::RArrow))
+    };
+    let data_type = declares(&words).then(|| words.until_sign(&Token::Assignment).to_vec());
     let has_default = words.accept_sign(&Token::Assignment) || words.accept_sign(&Token::RArrow);
     if !has_default {
-        let error = Error::not_supported("a type of a parameter").span(words.span());
-        return Err(error.hint("cast in the body: x::INTEGER; a default is written x := 1"));
+        words.end()?;
+        return Ok(((name, None), data_type));
     }
     let default = friendly(words.take_rest().to_vec())?;
     expression(default.clone())?;
-    Ok((name, Some(default)))
+    Ok(((name, Some(default)), data_type))
 }
 
 /// `DROP MACRO [TABLE] [IF EXISTS] name`, from behind MACRO.

@@ -143,7 +143,8 @@ impl Running<'_> {
             object_type,
             if_exists,
             names,
-            cascade: false,
+            // Nothing that is dropped takes anything else with it: views are texts.
+            cascade: _,
             restrict: _,
             purge: false,
             temporary: false,

@@ -1,13 +1,13 @@
 //! SET VARIABLE, RESET VARIABLE, and PRAGMA as another word for SET.
 
 use datafusion_common::ScalarValue;
-use datafusion_sql::sqlparser::tokenizer::Token;
+use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::own::{Nothing, nothing};
 use crate::error::{Code, Error, Result};
 use crate::session::scope::Scope;
 use crate::session::sql::Prepared;
-use crate::session::sql::words::{Tokens, Words, made};
+use crate::session::sql::words::{Tokens, Words, made, quoted};
 use crate::session::{DataFrame, Session};
 
 /// `SET VARIABLE name = expression`: the value is computed now.
@@ -61,6 +61,21 @@ pub(super) fn pragma(mut words: Words) -> Result<Tokens> {
     }
     if name.eq_ignore_ascii_case("show_tables") && words.is_empty() {
         return made("SHOW TABLES", place);
+    }
+    if name.eq_ignore_ascii_case("table_info") {
+        let mut table = Words::new(words.parenthesised()?);
+        let table = match table.rest() {
+            [TokenWithSpan { token: Token::SingleQuotedString(name), .. }] => made(&quoted(name), place)?,
+            _ => table.take_rest().to_vec(),
+        };
+        let mut query = made(
+            "SELECT row_number() OVER () - 1 AS cid, column_name AS name, column_type AS type, \"null\" = 'NO' AS notnull, \
+             \"default\" AS dflt_value, false AS pk FROM (DESCRIBE",
+            place,
+        )?;
+        query.extend(table);
+        query.extend(made(")", place)?);
+        return Ok(query);
     }
     let error = Error::new(Code::NotSupported, format!("floe does not do PRAGMA {name}")).span(span);
     Err(error.hint("PRAGMA name = value sets a setting; SHOW ALL lists the settings, DESCRIBE the columns of a table"))

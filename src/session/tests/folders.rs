@@ -139,3 +139,26 @@ fn copy_from_takes_the_types_of_the_table() {
     assert_eq!(number(&session, "SELECT count(*) FROM t WHERE b IS NULL"), 2);
     assert_eq!(refusal(&session, &format!("COPY t FROM '{}' (NONSENSE 1)", path.display())), Code::UnknownSetting);
 }
+
+#[test]
+fn csv_is_written_as_its_options_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = session();
+    let path = folder.path().join("x.csv");
+    let rows = "(SELECT DATE '2020-01-02' AS d, TIMESTAMP '2020-01-02 03:04:05' AS ts, 'a,b' AS s, NULL AS n)";
+    let written = |options: &str| {
+        session.sql(&format!("COPY {rows} TO '{}' {options}", path.display())).unwrap().collect().unwrap();
+        std::fs::read_to_string(&path).unwrap()
+    };
+    assert_eq!(written("(DATEFORMAT '%d/%m/%Y', TIMESTAMPFORMAT '%H:%M')"), "d,ts,s,n\n02/01/2020,03:04,\"a,b\",\n");
+    assert_eq!(written("(DELIM '||')"), "d||ts||s||n\n2020-01-02||2020-01-02 03:04:05||a,b||\n");
+    assert_eq!(written("(QUOTE '')"), "d,ts,s,n\n2020-01-02,2020-01-02 03:04:05,a,b,\n");
+    assert_eq!(
+        written("(FORCE_QUOTE *)"),
+        "\"d\",\"ts\",\"s\",\"n\"\n\"2020-01-02\",\"2020-01-02 03:04:05\",\"a,b\",\n"
+    );
+    assert_eq!(
+        written("(FORMAT json, DATEFORMAT '%d')"),
+        "{\"d\":\"02\",\"ts\":\"2020-01-02 03:04:05\",\"s\":\"a,b\",\"n\":null}\n"
+    );
+}

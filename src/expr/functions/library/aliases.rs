@@ -24,13 +24,7 @@ pub(in crate::expr::functions) fn scalar_aliases() -> &'static [(&'static str, &
 
 /// Of aggregate functions.
 pub(in crate::expr::functions) fn aggregate_aliases() -> &'static [(&'static str, &'static str)] {
-    &[
-        ("variance", "var_samp"),
-        ("arbitrary", "first_value"),
-        ("approx_count_distinct", "approx_distinct"),
-        ("listagg", "string_agg"),
-        ("group_concat", "string_agg"),
-    ]
+    &[("variance", "var_samp"), ("arbitrary", "first_value"), ("listagg", "string_agg"), ("group_concat", "string_agg")]
 }
 
 /// Of window functions.

@@ -92,15 +92,7 @@ pub fn all() -> &'static [Macro] {
     &ALL
 }
 
-static ALL: [Macro; 68] = [
-    scalar(
-        "list",
-        "#equals_any",
-        "value, list",
-        "Whether the value is one of the list's; NULL where a NULL may be it",
-        "CASE WHEN array_has(list, value) THEN true WHEN coalesce(len(list), 0) = 0 THEN false \
-         WHEN value IS NULL OR list_count(list) < len(list) THEN CAST(NULL AS BOOLEAN) ELSE false END",
-    ),
+static ALL: [Macro; 72] = [
     scalar(
         "text",
         "array_to_string_comma_default",
@@ -145,6 +137,10 @@ static ALL: [Macro; 68] = [
         "The values with the separator between them",
         "array_to_string(list, separator)",
     ),
+    scalar("list", "list_has_any", "list, values", "Whether the list has any of the values", HAS_ANY),
+    scalar("list", "array_has_any", "list, values", "Whether the list has any of the values", HAS_ANY),
+    scalar("list", "list_has_all", "list, values", "Whether the list has all of the values", HAS_ALL),
+    scalar("list", "array_has_all", "list, values", "Whether the list has all of the values", HAS_ALL),
     scalar(
         "regex",
         "regexp_split_to_table",
@@ -186,7 +182,7 @@ static ALL: [Macro; 68] = [
         "max",
         "value, count",
         "The greatest values",
-        "CASE WHEN count(value) > 0 THEN list_slice(array_compact(list(value ORDER BY value DESC)), 1, count) END",
+        "CASE WHEN count(value) > 0 THEN list_slice(array_compact(list(value ORDER BY value DESC NULLS LAST)), 1, count) END",
     ),
     aggregate("arg_min", "value, key, count", "The values of the rows with the least keys", LEAST),
     aggregate("min_by", "value, key, count", "The values of the rows with the least keys", LEAST),
@@ -271,6 +267,12 @@ static ALL: [Macro; 68] = [
     aggregate("min_by", "value, key", "The value of the row with the least key", ARG_MIN),
     aggregate("arg_min", "value, key", "The value of the row with the least key", ARG_MIN),
     aggregate("argmin", "value, key", "The value of the row with the least key", ARG_MIN),
+    aggregate(
+        "approx_count_distinct",
+        "value",
+        "About how many different values there are",
+        "CAST(approx_distinct(value) AS BIGINT)",
+    ),
     aggregate("count_star", "", "The number of rows", "count(*)"),
     aggregate(
         "count_if",
@@ -306,6 +308,11 @@ static ALL: [Macro; 68] = [
     aggregate("wavg", "value, weight", "The weighted mean", WEIGHTED),
     aggregate("weighted_avg", "value, weight", "The weighted mean", WEIGHTED),
 ];
+
+/// NULL is no value that a list could have.
+const HAS_ANY: &str = "array_has_any(array_compact(list), values)";
+
+const HAS_ALL: &str = "array_has_all(list, array_compact(values))";
 
 const WEIGHTED: &str = "sum(CAST(value AS DOUBLE) * weight) / sum(CASE WHEN value IS NOT NULL THEN weight END)";
 

@@ -25,6 +25,12 @@ const NANOS_PER_MONTH: i64 = 30 * NANOS_PER_DAY;
 pub(super) fn functions() -> Vec<Function> {
     vec![
         function("#bit_not", "number", "The number with every bit turned", [bit_not()]),
+        function(
+            "#like_pattern",
+            "pattern[, escape]",
+            "A pattern of LIKE with the escapes of the library",
+            [row1::<Text, _>(|pattern| pattern.replace('\\', "\\\\")), row2::<Text, Text, _>(like_pattern)],
+        ),
         function("#glob", "text, pattern", "Whether the pattern is the whole text", [row2::<Text, Text, _>(glob)]),
         function(
             "#interval_multiply",
@@ -78,6 +84,31 @@ pub(super) fn functions() -> Vec<Function> {
             [row1::<Interval, _>(|interval| Wide(interval_key(interval)))],
         ),
     ]
+}
+
+/// The pattern in which `escape`, and nothing else, takes the meaning of the next character away.
+fn like_pattern(pattern: &str, escape: &str) -> Result<String> {
+    let mut escapes = escape.chars();
+    let escape = escapes.next();
+    if escapes.next().is_some() {
+        return Err(Error::new(Code::InvalidQuery, "an escape is one character, or none"));
+    }
+    let mut escaped = String::with_capacity(pattern.len());
+    let mut characters = pattern.chars();
+    while let Some(character) = characters.next() {
+        let (literal, character) = match character {
+            _ if Some(character) == escape => match characters.next() {
+                Some(next) => (true, next),
+                None => return Err(Error::new(Code::InvalidQuery, "a LIKE pattern ends in its escape")),
+            },
+            other => (false, other),
+        };
+        if character == '\\' || literal && matches!(character, '%' | '_') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    Ok(escaped)
 }
 
 fn bit_not() -> Overload {

@@ -96,6 +96,8 @@ fn parts() -> Vec<Function> {
 
 fn whole() -> Vec<Function> {
     vec![
+        function("upper", "text", "The text in upper case, letter by letter", [row1::<Text, _>(upper)]),
+        function("lower", "text", "The text in lower case, letter by letter", [row1::<Text, _>(lower)]),
         function("strip_accents", "text", "The text without accents", [row1::<Text, _>(strip_accents)]),
         function(
             "nfc_normalize",
@@ -326,6 +328,30 @@ fn regexp_escape(text: &str) -> String {
         escaped.push(character);
     }
     escaped
+}
+
+/// Letters whose upper case is several letters stay as they are, but for ß.
+fn upper(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_uppercase();
+    }
+    let letter = |letter: char| match letter {
+        'ß' => 'ẞ',
+        letter => only(letter.to_uppercase()).unwrap_or(letter),
+    };
+    text.chars().map(letter).collect()
+}
+
+fn lower(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    // The only letter with two in lower case is an i with a dot that it has anyway.
+    text.chars().map(|letter| letter.to_lowercase().next().unwrap_or(letter)).collect()
+}
+
+fn only(mut letters: impl Iterator<Item = char>) -> Option<char> {
+    letters.next().filter(|_| letters.next().is_none())
 }
 
 /// One piece of a LIKE pattern.

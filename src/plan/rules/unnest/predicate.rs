@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{Column, DFSchema, DataFusionError, JoinType};
 use datafusion_expr::expr::{Exists, InSubquery, ScalarFunction};
@@ -349,7 +350,9 @@ pub(super) fn in_value(
     two_valued: bool,
     names: &mut Names,
 ) -> Result<Expr> {
-    if scalar::is_one_row(subquery) {
+    // Rows are compared value by value: a NULL among them may leave open whether they are equal.
+    let is_row = subquery.schema().fields().iter().any(|field| matches!(field.data_type(), DataType::Struct(_)));
+    if scalar::is_one_row(subquery) && !is_row {
         return Ok(tested.eq(scalar::attach(input, subquery, names)?));
     }
     let membership = Membership::of(&tested, subquery, &Outer::new(input), names)?;

@@ -156,7 +156,7 @@ struct Bounds {
     skip: Option<Expr>,
     fetch: Option<Expr>,
     /// How many rows are skipped, and the number of the last that is kept, where both are literals.
-    literal: Option<(u64, Option<u64>)>,
+    literal: Option<(i64, Option<i64>)>,
     skips_none: bool,
     /// Where it is a literal.
     fetched: Option<usize>,
@@ -173,14 +173,14 @@ impl Bounds {
             FetchType::Literal(rows) => Ok(rows),
             FetchType::UnsupportedExpr => Err(limit.fetch.as_deref().cloned()),
         };
-        let number = |rows: usize| u64::try_from(rows).unwrap_or(u64::MAX);
+        let number = |rows: usize| i64::try_from(rows).unwrap_or(i64::MAX);
         let literal = match (&skip, &fetch) {
             (Ok(skip), Ok(fetch)) => {
                 Some((number(*skip), fetch.map(|fetch| number(*skip).saturating_add(number(fetch)))))
             }
             _ => None,
         };
-        let expr = |rows: usize| lit(i64::try_from(rows).unwrap_or(i64::MAX));
+        let expr = |rows: usize| lit(number(rows));
         Ok(Bounds {
             literal,
             skips_none: skip == Ok(0),
@@ -211,7 +211,6 @@ impl Bounds {
             let below = last.map(|last| number.clone().lt_eq(lit(last)));
             return conjunction(above.into_iter().chain(below)).unwrap_or_else(|| lit(true));
         }
-        let number = datafusion_expr::cast(number.clone(), arrow::datatypes::DataType::Int64);
         let above = self.skip.clone().map(|skip| or_unknown(number.clone().gt(skip)));
         let below = self.fetch.clone().map(|fetch| match self.skip.clone() {
             Some(skip) => or_unknown((number.clone() - skip).lt_eq(fetch)),

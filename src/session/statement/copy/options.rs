@@ -7,7 +7,7 @@ use crate::ops::write::{Existing, FolderOptions, WriteCompression, WriteFormat, 
 use crate::session::sql::{CopyOption, suggestion};
 
 /// The names of all options, for who misspells one.
-const OPTIONS: [&str; 21] = [
+const OPTIONS: [&str; 23] = [
     "format",
     "compression",
     "header",
@@ -18,6 +18,8 @@ const OPTIONS: [&str; 21] = [
     "escape",
     "force_quote",
     "nullstr",
+    "dateformat",
+    "timestampformat",
     "row_group_size",
     "partition_by",
     "write_partition_columns",
@@ -38,6 +40,29 @@ pub(super) struct CopyOptions {
     /// For a folder of files.
     pub(super) folder: Option<FolderOptions>,
     pub(super) returns_files: bool,
+    pub(super) times: TimeFormats,
+}
+
+/// How times are written as texts.
+#[derive(Default)]
+pub(super) struct TimeFormats {
+    pub(super) date: Option<String>,
+    pub(super) timestamp: Option<String>,
+}
+
+/// Options that only CSV has, under all of their names.
+const OF_CSV: [&str; 9] = ["header", "delimiter", "delim", "sep", "quote", "escape", "force_quote", "null", "nullstr"];
+
+/// The name of an option that has several.
+fn plain_name(name: &str) -> &str {
+    match name {
+        "delim" | "sep" => "delimiter",
+        "null" => "nullstr",
+        "codec" => "compression",
+        "date_format" => "dateformat",
+        "timestamp_format" => "timestampformat",
+        name => name,
+    }
 }
 
 /// The options as they are read, one by one.
@@ -48,8 +73,13 @@ pub(super) struct Settings {
     folder: FolderOptions,
     per_thread: bool,
     returns_files: bool,
+    times: TimeFormats,
     /// An option that only a folder has.
     of_folder: Option<String>,
+    /// An option that only CSV has.
+    of_csv: Option<String>,
+    /// The options that were given.
+    given: Vec<String>,
 }
 
 impl Settings {
@@ -58,14 +88,24 @@ impl Settings {
     /// # Errors
     /// `INVALID_SETTING` for a name or a value that COPY does not know.
     pub(super) fn set(&mut self, option: &CopyOption) -> Result<()> {
+        let plain = plain_name(&option.name).to_string();
+        if self.given.contains(&plain) {
+            return Err(Error::new(Code::InvalidSetting, format!("option {plain} of COPY is given twice")));
+        }
+        self.given.push(plain);
+        if OF_CSV.contains(&option.name.as_str()) {
+            self.of_csv.get_or_insert_with(|| option.name.clone());
+        }
         let (write, folder) = (&mut self.write, &mut self.folder);
         match option.name.as_str() {
             "format" => self.format = Some(format_named(text(option)?).ok_or_else(bad_format)?),
             "compression" | "codec" => write.compression = Some(compression(option)?),
             "header" => write.header = flag(option)?,
-            "delimiter" | "delim" | "sep" => write.delimiter = ascii(option)?,
-            "quote" => write.quote = ascii(option)?,
-            "escape" => write.escape = Some(ascii(option)?),
+            "delimiter" | "delim" | "sep" => write.delimiter = text(option)?.to_string(),
+            "quote" => write.quote = if text(option)?.is_empty() { None } else { Some(ascii(option)?) },
+            "dateformat" | "date_format" => self.times.date = Some(text(option)?.to_string()),
+            "timestampformat" | "timestamp_format" => self.times.timestamp = Some(text(option)?.to_string()),
+            "escape" => write.escape = if text(option)?.is_empty() { None } else { Some(ascii(option)?) },
             "force_quote" => write.force_quote = names(option)?,
             "null" | "nullstr" => write.null = text(option)?.to_string(),
             "row_group_size" => write.row_group_rows = usize::try_from(number(option)?).unwrap_or(usize::MAX),
@@ -107,6 +147,15 @@ impl Settings {
     /// `INVALID_QUERY` where the format is nowhere, `INVALID_SETTING` for options of a folder where a file is written.
     pub(super) fn into_options(self, path: &Path) -> Result<CopyOptions> {
         let format = self.format.or_else(|| format_of(path)).ok_or_else(|| no_format(path))?;
+        if format != WriteFormat::Csv
+            && let Some(option) = &self.of_csv
+        {
+            return Err(Error::new(Code::InvalidSetting, format!("option {option} of COPY is for CSV only")));
+        }
+        let is_text = matches!(format, WriteFormat::Csv | WriteFormat::Json);
+        if !is_text && (self.times.date.is_some() || self.times.timestamp.is_some()) {
+            return Err(Error::new(Code::InvalidSetting, "DATEFORMAT and TIMESTAMPFORMAT are for CSV and JSON only"));
+        }
         let is_folder = !self.folder.partition_by.is_empty() || self.folder.file_bytes.is_some() || self.per_thread;
         if !is_folder
             && let Some(option) = &self.of_folder
@@ -116,8 +165,8 @@ impl Settings {
             return Err(Error::new(Code::InvalidSetting, format!("option {option} of COPY is for a folder of files"))
                 .hint("PARTITION_BY, FILE_SIZE_BYTES or PER_THREAD_OUTPUT write one"));
         }
-        let (write, returns_files) = (self.write, self.returns_files);
-        Ok(CopyOptions { format, write, folder: is_folder.then_some(self.folder), returns_files })
+        let (write, returns_files, times) = (self.write, self.returns_files, self.times);
+        Ok(CopyOptions { format, write, folder: is_folder.then_some(self.folder), returns_files, times })
     }
 }
 
@@ -224,7 +273,7 @@ pub(super) fn format_of(path: &Path) -> Option<WriteFormat> {
     let name = path.file_name()?.to_str()?.to_lowercase();
     let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
     match name.rsplit_once('.')?.1 {
-        "csv" | "tsv" => Some(WriteFormat::Csv),
+        "csv" | "tsv" | "txt" => Some(WriteFormat::Csv),
         "json" | "jsonl" | "ndjson" => Some(WriteFormat::Json),
         "parquet" => Some(WriteFormat::Parquet),
         "arrow" | "feather" | "ipc" => Some(WriteFormat::Arrow),

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array, new_empty_array};
 use arrow::compute::{concat, take, take_arrays};
 use arrow::datatypes::{DataType, Field, Schema};
-use datafusion_common::{DFSchema, Result as DataFusionResult};
-use datafusion_expr::{EmitTo, Expr, ExprSchemable, cast, col};
+use datafusion_common::{DFSchema, Result as DataFusionResult, ScalarValue};
+use datafusion_expr::type_coercion::functions::fields_with_udf;
+use datafusion_expr::{EmitTo, Expr, ExprSchemable, cast, col, lit};
 
 use super::Lists;
+use crate::error::{Code, Error};
 use crate::expr::aggregate::AggregateCall;
 use crate::expr::compiler::Compiler;
 use crate::expr::functions::functions as registry;
@@ -18,7 +20,7 @@ use crate::expr::functions::library::function::{Arguments, Bound, Function, Over
 use crate::expr::functions::library::typed::list_type;
 
 /// The function, and the aggregate that it calls.
-const CALLS: [(&str, &str, &str); 20] = [
+const CALLS: [(&str, &str, &str); 23] = [
     ("list_sum", "sum", "The sum of the values"),
     ("list_avg", "avg", "The mean of the values"),
     ("list_min", "min", "The least value"),
@@ -34,6 +36,9 @@ const CALLS: [(&str, &str, &str); 20] = [
     ("list_bool_or", "bool_or", "Whether any value is true"),
     ("list_stddev_samp", "stddev_samp", "The standard deviation of a sample"),
     ("list_stddev_pop", "stddev_pop", "The standard deviation"),
+    ("list_stddev", "stddev", "The standard deviation of a sample"),
+    ("list_variance", "variance", "The variance of a sample"),
+    ("list_mean", "avg", "The mean of the values"),
     ("list_var_samp", "var_samp", "The variance of a sample"),
     ("list_var_pop", "var_pop", "The variance"),
     ("list_approx_count_distinct", "approx_distinct", "About how many different values there are"),
@@ -41,42 +46,74 @@ const CALLS: [(&str, &str, &str); 20] = [
     ("list_last", "last_value", "The last value"),
 ];
 
+/// The same for aggregates that take a constant behind the values.
+const CALLS_WITH_CONSTANT: [(&str, &str, &str); 2] = [
+    ("list_quantile_cont", "quantile_cont", "The quantile of the values, or several, between them where need be"),
+    ("list_quantile_disc list_quantile", "quantile_disc", "The quantile of the values, or several"),
+];
+
 /// The functions of this file.
 pub(super) fn functions() -> Vec<Function> {
-    CALLS
-        .iter()
-        .map(|(names, aggregate, what)| {
-            let aggregate = *aggregate;
-            let bind = move |types: &[DataType]| {
-                let [list] = types else { return None };
-                let item = item_type(list)?;
-                let result = call(aggregate, item).and_then(|(call, schema)| call.get_type(&schema)).ok()?;
-                Some(Bound { arguments: vec![list_type(item.clone())], result })
-            };
-            function(names, "list", what, [Overload::generic(bind, move |arguments| run(aggregate, arguments))])
-        })
-        .collect()
+    let with_constant = CALLS_WITH_CONSTANT.iter().map(|(names, aggregate, what)| {
+        let aggregate = *aggregate;
+        let bind = move |types: &[DataType]| {
+            let [list, constant] = types else { return None };
+            let item = item_type(list)?;
+            let field = |data_type: &DataType| Arc::new(Field::new("value", data_type.clone(), true));
+            let function = registry().aggregate.get(aggregate)?;
+            let wanted = fields_with_udf(&[field(item), field(constant)], function.as_ref()).ok()?;
+            let constant = wanted.get(1)?.data_type().clone();
+            let unknown = lit(ScalarValue::try_from(&constant).ok()?);
+            let result = call(aggregate, item, vec![unknown]).and_then(|(call, schema)| call.get_type(&schema)).ok()?;
+            Some(Bound { arguments: vec![list_type(item.clone()), constant], result })
+        };
+        let run = move |arguments: &Arguments| run(aggregate, arguments);
+        function(names, "list, constant", what, [Overload::generic(bind, run)])
+    });
+    let plain = CALLS.iter().map(|(names, aggregate, what)| {
+        let aggregate = *aggregate;
+        let bind = move |types: &[DataType]| {
+            let [list] = types else { return None };
+            let item = if list.is_null() { &DataType::Null } else { item_type(list)? };
+            let result = call(aggregate, item, Vec::new()).and_then(|(call, schema)| call.get_type(&schema)).ok()?;
+            // The library counts in UBIGINTs.
+            let result = if aggregate == "approx_distinct" { DataType::Int64 } else { result };
+            Some(Bound { arguments: vec![list_type(item.clone())], result })
+        };
+        function(names, "list", what, [Overload::generic(bind, move |arguments| run(aggregate, arguments))])
+    });
+    plain.chain(with_constant).collect()
 }
 
-/// The aggregate over a column called `value`, its argument cast as the aggregate wants it.
-fn call(aggregate: &str, item: &DataType) -> DataFusionResult<(Expr, DFSchema)> {
+/// The aggregate over a column called `value`, its argument cast as the aggregate wants it, and over constants.
+fn call(aggregate: &str, item: &DataType, constants: Vec<Expr>) -> DataFusionResult<(Expr, DFSchema)> {
     let function = registry().aggregate.get(aggregate).cloned();
     let Some(function) = function else { return datafusion_common::internal_err!("there is no {aggregate}") };
     let schema = Schema::new(vec![Field::new("value", item.clone(), true)]);
     let schema = DFSchema::try_from(schema)?;
-    let field = Arc::new(Field::new("value", item.clone(), true));
-    let wanted = datafusion_expr::type_coercion::functions::fields_with_udf(&[field], function.as_ref())?;
+    let mut fields = vec![Arc::new(Field::new("value", item.clone(), true))];
+    for constant in &constants {
+        fields.push(Arc::new(Field::new("constant", constant.get_type(&schema)?, true)));
+    }
+    let wanted = fields_with_udf(&fields, function.as_ref())?;
     let argument = match wanted.first() {
         Some(wanted) if wanted.data_type() != item => cast(col("value"), wanted.data_type().clone()),
         _ => col("value"),
     };
-    Ok((function.call(vec![argument]), schema))
+    Ok((function.call([vec![argument], constants].concat()), schema))
 }
 
 fn run(aggregate: &str, arguments: &Arguments) -> DataFusionResult<ArrayRef> {
     let lists = Lists::of(arguments, 0)?;
     let item = lists.values().data_type().clone();
-    let (expr, schema) = call(aggregate, &item)?;
+    let constants = arguments.columns.iter().skip(1).map(|column| match column.constant {
+        true => Ok(lit(ScalarValue::try_from_array(&column.array, 0)?)),
+        false => {
+            let message = format!("what stands behind the values of {aggregate} is the same for all lists");
+            Err(Error::new(Code::NotSupported, message).into())
+        }
+    });
+    let (expr, schema) = call(aggregate, &item, constants.collect::<DataFusionResult<_>>()?)?;
     let call = AggregateCall::compile(&expr, &schema, &Compiler::starting_now())?;
     // Groups are lists with values, in order; `places` says where a row finds its result, behind them the one of no rows.
     let (mut rows, mut groups, mut places, mut count) = (Vec::new(), Vec::new(), Vec::new(), 0_u32);

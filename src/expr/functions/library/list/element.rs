@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, UInt32Array, new_null_array};
 use arrow::compute::{concat, take};
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion_common::Result as DataFusionResult;
@@ -11,14 +11,13 @@ use datafusion_expr_common::type_coercion::binary::type_union_resolution;
 use super::{Lists, Picker, index_of, of_list};
 use crate::error::{Code, Error};
 use crate::expr::functions::library::function::{Arguments, Bound, Function, Overload, function, item_type};
-use crate::expr::functions::library::typed::{Int, Maybe, Text, list_type, row1, row2, row3};
+use crate::expr::functions::library::typed::{Int, Text, list_type, row1, row2, row3};
 
 /// The functions of this file.
 pub(super) fn functions() -> Vec<Function> {
     let list = |item: &DataType| list_type(item.clone());
-    let of_text = |text: &str, from: Option<i64>, to: Option<i64>| {
-        let length = text.chars().count();
-        let range = slice(from, to, length);
+    let of_text = |text: &str, from: i64, to: i64| {
+        let range = slice(from, to, text.chars().count());
         text.chars().skip(range.start).take(range.len()).collect::<String>()
     };
     vec![
@@ -50,7 +49,7 @@ pub(super) fn functions() -> Vec<Function> {
             [
                 of_list(vec![DataType::Int64, DataType::Int64], list, slices),
                 of_list(vec![DataType::Int64, DataType::Int64, DataType::Int64], list, slices),
-                row3::<Text, Maybe<Int>, Maybe<Int>, _>(of_text),
+                row3::<Text, Int, Int, _>(of_text),
             ],
         ),
         function(
@@ -71,6 +70,7 @@ pub(super) fn functions() -> Vec<Function> {
             "The values of all lists",
             [Overload::generic(bind_concat, concatenate)],
         ),
+        function("flatten", "lists", "The values of the lists in a list", [Overload::generic(bind_flatten, flatten)]),
     ]
 }
 
@@ -92,19 +92,11 @@ fn extract(arguments: &Arguments) -> DataFusionResult<ArrayRef> {
     Ok(take(lists.values(), &indexes, None)?)
 }
 
-/// The places from one to another as indexes; what is open reaches to the end.
-fn slice(from: Option<i64>, to: Option<i64>, length: usize) -> std::ops::Range<usize> {
+/// The places from one to another as indexes.
+fn slice(from: i64, to: i64, length: usize) -> std::ops::Range<usize> {
     let size = i64::try_from(length).unwrap_or(i64::MAX);
-    let begin = match from {
-        None => 0,
-        Some(place) if place < 0 => size.saturating_add(place).max(0),
-        Some(place) => (place - 1).max(0),
-    };
-    let end = match to {
-        None => size,
-        Some(place) if place < 0 => size.saturating_add(place) + 1,
-        Some(place) => place.min(size),
-    };
+    let begin = if from < 0 { size.saturating_add(from) } else { from.saturating_sub(1) };
+    let end = if to < 0 { size.saturating_add(to) + 1 } else { to };
     let index = |place: i64| usize::try_from(place.clamp(0, size)).unwrap_or(0);
     let (begin, end) = (index(begin), index(end));
     begin..end.max(begin)
@@ -124,12 +116,14 @@ fn slices(arguments: &Arguments) -> DataFusionResult<ArrayRef> {
         if step == Some(0) {
             return Err(Error::new(Code::InvalidQuery, "the step of a slice is not 0").into());
         }
-        let Some((range, step)) = lists.range(row).zip(step) else {
+        let found = (lists.range(row), number(0, row), number(1, row), step);
+        let (Some(range), Some(from), Some(to), Some(step)) = found else {
             picker.push(None::<Vec<_>>)?;
             continue;
         };
-        let part = slice(number(0, row), number(1, row), range.len());
         let stride = usize::try_from(step.unsigned_abs()).unwrap_or(usize::MAX);
+        // Backwards, the first place is the last that is read.
+        let part = if step > 0 { slice(from, to, range.len()) } else { slice(to, from, range.len()) };
         let places = part.map(|index| range.start + index);
         if step > 0 {
             picker.push(Some(places.step_by(stride).map(Some)))?;
@@ -187,10 +181,10 @@ fn bind_concat(types: &[DataType]) -> Option<Bound> {
     Some(Bound { arguments: vec![list.clone(); types.len()], result: list })
 }
 
-/// A list that is NULL has no values, where another is none.
+/// A list that is NULL has no values, unless nothing says that it is a list.
 fn concatenate(arguments: &Arguments) -> DataFusionResult<ArrayRef> {
-    if arguments.array(0)?.data_type().is_null() {
-        return Ok(arrow::array::new_null_array(&DataType::Null, arguments.rows));
+    if arguments.result.is_null() {
+        return Ok(new_null_array(&DataType::Null, arguments.rows));
     }
     let lists =
         (0..arguments.columns.len()).map(|index| Lists::of(arguments, index)).collect::<DataFusionResult<Vec<_>>>()?;
@@ -209,4 +203,30 @@ fn concatenate(arguments: &Arguments) -> DataFusionResult<ArrayRef> {
         picker.push(Some(places))?;
     }
     picker.finish(&concat(&values)?)
+}
+
+fn bind_flatten(types: &[DataType]) -> Option<Bound> {
+    let [lists] = types else { return None };
+    let list = match item_type(lists) {
+        Some(DataType::Null) => list_type(DataType::Null),
+        Some(list) => list_type(item_type(list)?.clone()),
+        None if lists.is_null() => return Some(Bound { arguments: types.to_vec(), result: DataType::Null }),
+        None => return None,
+    };
+    Some(Bound { arguments: vec![list_type(list.clone())], result: list })
+}
+
+/// Lists that are NULL have no values.
+fn flatten(arguments: &Arguments) -> DataFusionResult<ArrayRef> {
+    if arguments.result.is_null() {
+        return Ok(new_null_array(&DataType::Null, arguments.rows));
+    }
+    let outer = Lists::of(arguments, 0)?;
+    let inner = Lists { array: outer.values().clone() };
+    let mut picker = Picker::new(arguments.rows);
+    for row in 0..arguments.rows {
+        let places = outer.range(row).map(|lists| lists.filter_map(|list| inner.range(list)).flatten().map(Some));
+        picker.push(places)?;
+    }
+    picker.finish(inner.values())
 }
