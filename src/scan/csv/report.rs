@@ -87,14 +87,21 @@ fn prompt(spec: &ScanSpec, settings: &Settings, newline: &str, columns: &[(Strin
         several => format!("[{}]", several.join(", ")),
     };
     let columns: Vec<_> = columns.iter().map(|(name, kind)| format!("{}: {}", text(name), text(kind))).collect();
+    // Some things no option says: that there are spaces around quotes, and records that begin as comments do.
+    let detect = if dialect.spaced || dialect.uncommented.is_some() { "" } else { "auto_detect=false, " };
+    let quotes = match dialect.spaced {
+        true => String::new(),
+        false => format!(", quote={}, escape={}", character(dialect.quote), character(dialect.escape)),
+    };
+    let comment = match dialect.uncommented {
+        Some(_) => String::new(),
+        None => format!(", comment={}", character(dialect.comment)),
+    };
     let mut call = format!(
-        "FROM read_csv({files}, auto_detect=false, delim={}, quote={}, escape={}, new_line='{newline}', skip={}, \
-         comment={}, header={}, columns={{{}}}",
+        "FROM read_csv({files}, {detect}delim={}{quotes}, new_line='{newline}', skip={}{comment}, header={}, \
+         columns={{{}}}",
         character(Some(dialect.delimiter)),
-        character(dialect.quote),
-        character(dialect.escape),
         settings.skip,
-        character(dialect.comment),
         settings.header.unwrap_or(false),
         columns.join(", "),
     );
