@@ -3,11 +3,15 @@
 //! Invariant: an error is a value to the end. The first one wins; each layer adds its context once (operator, file,
 //! row, column) and never rewrites the code.
 
+mod names;
+
 use std::fmt;
 
 use arrow::error::ArrowError;
 use datafusion_common::DataFusionError;
 use parquet::errors::ParquetError;
+
+pub(crate) use names::in_types_of_sql;
 
 /// The result of everything in floe that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -239,11 +243,13 @@ impl From<ArrowError> for Error {
         match error {
             ArrowError::ArithmeticOverflow(text) => Error::new(Code::Overflow, text),
             ArrowError::DivideByZero => Error::new(Code::DivisionByZero, "division by zero"),
-            ArrowError::CastError(text) | ArrowError::ParseError(text) => Error::new(Code::InvalidCast, text),
-            ArrowError::NotYetImplemented(text) => Error::new(Code::NotSupported, text),
+            ArrowError::CastError(text) | ArrowError::ParseError(text) => {
+                Error::new(Code::InvalidCast, in_types_of_sql(&text))
+            }
+            ArrowError::NotYetImplemented(text) => Error::new(Code::NotSupported, in_types_of_sql(&text)),
             ArrowError::MemoryError(text) => Error::new(Code::OutOfMemory, text),
             ArrowError::IoError(text, error) => Error::new(Code::Io, format!("{text}: {error}")),
-            ArrowError::InvalidArgumentError(text) => Error::new(Code::InvalidQuery, text),
+            ArrowError::InvalidArgumentError(text) => Error::new(Code::InvalidQuery, in_types_of_sql(&text)),
             ArrowError::ExternalError(error) => from_boxed(error),
             other => Error::new(Code::InvalidData, other.to_string()),
         }
@@ -269,18 +275,6 @@ impl From<DataFusionError> for Error {
             other => Error::internal(other.to_string()),
         }
     }
-}
-
-/// The text of a library, with the names of those types of SQL that it does not know.
-pub(crate) fn in_types_of_sql(text: &str) -> String {
-    const ENUM: (&str, &str) = ("Struct(\"enum\": ", "})");
-    let mut named = text.replace("FixedSizeBinary(16)", "UUID").replace("LargeUtf8", "JSON");
-    while let Some((before, rest)) = named.split_once(ENUM.0)
-        && let Some((_, behind)) = rest.split_once(ENUM.1)
-    {
-        named = format!("{before}ENUM{behind}");
-    }
-    named
 }
 
 /// A floe error that travelled through a foreign library comes back as itself.

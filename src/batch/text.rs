@@ -1,10 +1,8 @@
 //! Values as text: SQL text, JSON, and what both need. One reader for each column, made once per batch.
 //!
-//! Invariant: writing a value never fails because of the value; a value of a type that has no text of its own is written
-//! as Arrow displays it. Lists read `[1, 2, NULL]`, structs `{'a': 1}`, maps `{key=value}`, intervals
-//! `1 year 2 months 3 days 04:05:06.5`, bytes `\x00ff`.
+//! Invariant: writing a value never fails because of the value. Its SQL text is that of [`write_value`], so that what a file
+//! has is what a cast to VARCHAR gives, and becomes the value again.
 
-mod interval;
 mod values;
 
 #[cfg(test)]
@@ -14,9 +12,10 @@ use std::fmt::Write;
 
 use arrow::array::{Array, AsArray, FixedSizeBinaryArray};
 use arrow::datatypes::DataType;
-use arrow::util::display::{ArrayFormatter, DurationFormat, FormatOptions};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use super::logical::{JSON, is_blob, is_enum, label_at, write_json_text, write_uuid};
+use super::logical::{JSON, is_enum, label_at, write_json_text, write_uuid};
+use super::value::write_value;
 use crate::error::{Error, Result};
 use values::{Lists, Strings};
 
@@ -34,13 +33,7 @@ pub enum JsonStyle {
 /// Integers beyond this do not survive a reader that takes every number for a double.
 const EXACT_INTEGER: i64 = 1 << 53;
 
-const FORMAT: FormatOptions<'static> = FormatOptions::new()
-    .with_display_error(false)
-    .with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.f"))
-    .with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.f%:z"))
-    .with_datetime_format(Some("%Y-%m-%d %H:%M:%S%.f"))
-    .with_time_format(Some("%H:%M:%S%.f"))
-    .with_duration_format(DurationFormat::Pretty);
+const FORMAT: FormatOptions<'static> = FormatOptions::new().with_display_error(false);
 
 /// Reads the values of one column as text.
 ///
@@ -70,13 +63,11 @@ enum Kind<'a> {
     Float(ArrayFormatter<'a>),
     Decimal(ArrayFormatter<'a>),
     Boolean(ArrayFormatter<'a>),
-    Binary(ArrayFormatter<'a>),
     Uuid(&'a FixedSizeBinaryArray),
     /// The text is a label of the array's type.
     Enum,
-    /// Dates, times and all else that JSON knows only as strings.
-    Other(ArrayFormatter<'a>),
-    Interval(interval::Intervals<'a>),
+    /// Dates, times, bytes and all else that JSON knows only as strings.
+    Other,
     List(Lists<'a>, Box<TextColumn<'a>>),
     Struct(Vec<(&'a str, TextColumn<'a>)>),
     Map(Lists<'a>, Box<TextColumn<'a>>, Box<TextColumn<'a>>),
@@ -98,11 +89,6 @@ impl<'a> TextColumn<'a> {
             integer if integer.is_integer() => Kind::Integer(format()?),
             decimal if decimal.is_decimal() => Kind::Decimal(format()?),
             DataType::FixedSizeBinary(16) => Kind::Uuid(array.as_fixed_size_binary()),
-            blob if is_blob(blob) => Kind::Binary(format()?),
-            DataType::Interval(_) | DataType::Duration(_) => match interval::Intervals::new(array) {
-                Some(intervals) => Kind::Interval(intervals),
-                None => Kind::Other(format()?),
-            },
             data_type if is_enum(data_type) => Kind::Enum,
             DataType::Struct(fields) => {
                 let columns = array.as_struct().columns().iter();
@@ -126,7 +112,7 @@ impl<'a> TextColumn<'a> {
                 (Some(strings), _) if *array.data_type() == JSON => Kind::Json(strings),
                 (Some(strings), _) => Kind::String(strings),
                 (None, Some((lists, values))) => Kind::List(lists, Box::new(TextColumn::new(values)?)),
-                (None, None) => Kind::Other(format()?),
+                (None, None) => Kind::Other,
             },
         };
         Ok(TextColumn { array, kind })
@@ -154,7 +140,7 @@ impl<'a> TextColumn<'a> {
         }
     }
 
-    /// Adds the value as SQL text: strings without quotes (inside lists and structs too), NULL as `NULL`.
+    /// Adds the value as SQL text, NULL as `NULL`.
     pub fn write_text(&self, row: usize, out: &mut String) -> Result<()> {
         if self.is_null(row) {
             out.push_str("NULL");
@@ -164,34 +150,12 @@ impl<'a> TextColumn<'a> {
             Kind::Null => out.push_str("NULL"),
             Kind::String(strings) | Kind::Json(strings) => out.push_str(strings.value(row)),
             Kind::Enum => out.push_str(label_at(self.array, row).unwrap_or("NULL")),
-            Kind::Float(values) => float_text(values, row, out)?,
-            Kind::Integer(values) | Kind::Decimal(values) | Kind::Boolean(values) | Kind::Other(values) => {
-                values.value(row).write(out)?;
-            }
-            Kind::Binary(values) => {
-                out.push_str("\\x");
-                values.value(row).write(out)?;
-            }
+            Kind::Integer(values) | Kind::Decimal(values) | Kind::Boolean(values) => values.value(row).write(out)?,
             Kind::Uuid(values) => write_uuid(out, values.value(row)),
-            Kind::Interval(values) => values.write(row, out),
-            Kind::List(lists, values) => {
-                bracketed(out, '[', lists.range(row), ']', |item, out| values.write_text(item, out))?;
-            }
-            Kind::Struct(fields) => {
-                bracketed(out, '{', fields.iter(), '}', |(name, values), out| {
-                    write_quoted(name, out);
-                    out.push_str(": ");
-                    values.write_text(row, out)
-                })?;
-            }
-            Kind::Map(lists, keys, values) => {
-                bracketed(out, '{', lists.range(row), '}', |item, out| {
-                    keys.write_text(item, out)?;
-                    out.push('=');
-                    values.write_text(item, out)
-                })?;
-            }
             Kind::Dictionary(keys, values) => values.write_text(keys.get(row).copied().unwrap_or(0), out)?,
+            Kind::Float(_) | Kind::Other | Kind::List(..) | Kind::Struct(_) | Kind::Map(..) => {
+                write_value(out, self.array, row)?;
+            }
         }
         Ok(())
     }
@@ -255,7 +219,7 @@ impl<'a> TextColumn<'a> {
     }
 }
 
-/// A float with a point or an exponent; `inf`, `-inf` and `nan` in SQL's spelling.
+/// A float as JSON has it, with a point or an exponent; `inf`, `-inf` and `nan` in SQL's spelling.
 fn float_text(values: &ArrayFormatter<'_>, row: usize, out: &mut String) -> Result<(), arrow::error::ArrowError> {
     let start = out.len();
     values.value(row).write(out)?;
@@ -299,12 +263,6 @@ fn bracketed<T>(
     }
     out.push(close);
     Ok(())
-}
-
-fn write_quoted(text: &str, out: &mut String) {
-    out.push('\'');
-    out.push_str(&text.replace('\'', "''"));
-    out.push('\'');
 }
 
 /// Adds `text` as a JSON string, with its quotes.

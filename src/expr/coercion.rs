@@ -6,17 +6,21 @@
 //! * JSON makes JSON of everything beside it: texts are read, all else is written. Compared with a number, a truth value or a time,
 //!   it is read as one.
 //!
+//! So do two kinds of types that the libraries would make others of than SQL:
+//! * A DATE or a TIMESTAMP becomes a moment beside moments, and else a TIMESTAMP of the finest unit among them.
+//! * A UBIGINT and integers with a sign become HUGEINTs, as values; numbers that are written take the types that they meet.
+//!
 //! The libraries know only Arrow's types. So this comes before their analysis, and puts casts wherever they would find types
 //! that do not fit: in comparisons, lists of IN, CASE, subqueries that are compared with, and UNION.
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion_common::{Column, DFSchema, Result as PlanResult, internal_err};
 use datafusion_expr::expr::{InList, InSubquery, SetComparison, WindowFunction};
 use datafusion_expr::expr_rewriter::NamePreserver;
-use datafusion_expr::logical_plan::{Subquery, Union};
+use datafusion_expr::logical_plan::{Join, Subquery, Union};
 use datafusion_expr::{
     Between, BinaryExpr, Case, Expr, ExprSchemable, Like, LogicalPlan, LogicalPlanBuilder, WindowFrame,
     WindowFrameBound, WindowFrameUnits, cast,
@@ -24,9 +28,9 @@ use datafusion_expr::{
 
 use crate::batch::logical::{JSON, UUID, is_blob, is_enum, is_logical, reads_as_text};
 use crate::expr::fold::input_schema;
-use crate::expr::functions::{functions, plain_call};
+use crate::expr::functions::{CONDITION, functions, plain_call};
 use crate::expr::rewrite::is_comparison;
-use crate::expr::types::UHUGEINT;
+use crate::expr::types::{HUGEINT, UHUGEINT};
 
 /// What holds every UHUGEINT and every integer with a sign.
 const SIGNED: DataType = DataType::Decimal256(40, 0);
@@ -44,7 +48,7 @@ pub fn agreed(types: &[&DataType]) -> Option<DataType> {
         return others.all(|data_type| is_whole(data_type)).then_some(SIGNED);
     }
     if !types.iter().any(|data_type| is_logical(data_type)) {
-        return None;
+        return agreed_time(types);
     }
     let mut known = types.iter().filter(|data_type| !data_type.is_null());
     let first = *known.next()?;
@@ -81,13 +85,57 @@ pub fn compared(types: &[&DataType]) -> Option<DataType> {
     }
 }
 
+/// Whether it is a DATE or a time of a day.
+pub fn is_time(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Date32 | DataType::Timestamp(..))
+}
+
+/// The time that times of several types become; `None` where they are of one, or something else is among them.
+fn agreed_time(types: &[&DataType]) -> Option<DataType> {
+    let known: Vec<&DataType> = types.iter().copied().filter(|data_type| !data_type.is_null()).collect();
+    let first = *known.first()?;
+    if !known.iter().all(|data_type| is_time(data_type)) || known.iter().all(|data_type| *data_type == first) {
+        return None;
+    }
+    let stamps = known.iter().filter_map(|data_type| match data_type {
+        DataType::Timestamp(unit, zone) => Some((*unit, zone.clone())),
+        _ => None,
+    });
+    let finest = stamps.clone().map(|(unit, _)| unit).max()?;
+    // Moments have microseconds; those of files in one unit alone keep theirs.
+    let (moments, all) = (stamps.clone().filter(|(_, zone)| zone.is_some()).collect::<Vec<_>>(), known.len());
+    let is_alike = moments.len() == all && moments.iter().all(|(unit, _)| *unit == finest);
+    Some(match moments.iter().find(|(unit, _)| *unit == TimeUnit::Microsecond).or(moments.first()) {
+        Some((unit, zone)) if is_alike => DataType::Timestamp(*unit, zone.clone()),
+        Some((TimeUnit::Microsecond, zone)) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
+        Some(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        None => DataType::Timestamp(finest, None),
+    })
+}
+
+/// Whether integers of these types, beside each other as values, are HUGEINTs.
+pub fn meet_as_hugeints(values: &[(&Expr, &DataType)]) -> bool {
+    let is_written = |expr: &Expr| matches!(expr, Expr::Literal(..) | Expr::Negative(_));
+    let unsigned = values.iter().any(|(_, data_type)| **data_type == DataType::UInt64);
+    let signed = values.iter().any(|(expr, data_type)| data_type.is_signed_integer() && !is_written(expr));
+    unsigned && signed && values.iter().all(|(_, data_type)| data_type.is_integer() || data_type.is_null())
+}
+
+/// The type that values of these types become where they are one column.
+pub(super) fn agreed_values(types: &[&DataType]) -> Option<DataType> {
+    let is_any = |is_one: fn(&DataType) -> bool| types.iter().any(|data_type| is_one(data_type));
+    let all_known = types.iter().all(|data_type| data_type.is_integer() || data_type.is_null());
+    let wide = all_known && is_any(|data_type| *data_type == DataType::UInt64) && is_any(DataType::is_signed_integer);
+    if wide { Some(HUGEINT) } else { agreed(types) }
+}
+
 /// The values, cast to the type on which they agree.
 ///
 /// # Errors
 /// Those of expressions without a type.
 pub fn agree(values: Vec<Expr>, schema: &DFSchema) -> PlanResult<Vec<Expr>> {
     let mut values = values;
-    agree_on(&mut values.iter_mut().collect::<Vec<_>>(), schema, agreed)?;
+    agree_on(&mut values.iter_mut().collect::<Vec<_>>(), schema, agreed_values)?;
     Ok(values)
 }
 
@@ -120,6 +168,7 @@ pub fn coerce(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
     plan.transform_up_with_subqueries(|plan| {
         let plan = match plan {
             LogicalPlan::Union(union) => united(union)?,
+            LogicalPlan::Join(join) => keys(join)?,
             other => Transformed::no(other),
         };
         has_changed |= plan.transformed;
@@ -140,7 +189,13 @@ pub fn coerce(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
 
 fn coerced(mut expr: Expr, schema: &DFSchema) -> PlanResult<Transformed<Expr>> {
     if let Expr::ScalarFunction(call) = &expr {
-        let plain = plain_call(call, schema);
+        let plain = match (call.func.name(), call.args.as_slice()) {
+            (CONDITION, [value]) => match value.get_type(schema)? {
+                DataType::Boolean => Some(value.clone()),
+                _ => Some(cast(value.clone(), DataType::Boolean)),
+            },
+            _ => plain_call(call, schema),
+        };
         return Ok(plain.map_or_else(|| Transformed::no(expr), Transformed::yes));
     }
     let changed = match &mut expr {
@@ -218,7 +273,7 @@ fn agree_on_case(case: &mut Case, schema: &DFSchema) -> PlanResult<bool> {
     }
     let results = case.when_then_expr.iter_mut().map(|(_, then)| then.as_mut());
     let mut results: Vec<&mut Expr> = results.chain(case.else_expr.as_deref_mut()).collect();
-    Ok(agree_on(&mut results, schema, agreed)? || changed)
+    Ok(agree_on(&mut results, schema, agreed_values)? || changed)
 }
 
 fn agree_on_subquery(expr: &mut Box<Expr>, subquery: &mut Subquery, schema: &DFSchema) -> PlanResult<bool> {
@@ -245,7 +300,7 @@ fn united(union: Union) -> PlanResult<Transformed<LogicalPlan>> {
             .filter_map(|input| input.schema().fields().get(column))
             .map(|field| field.data_type())
             .collect();
-        agreed(&types).filter(|common| types.iter().any(|other| *other != common))
+        agreed_values(&types).filter(|common| types.iter().any(|other| *other != common))
     };
     let common: Vec<Option<DataType>> = (0..columns).map(common).collect();
     if common.iter().all(Option::is_none) {
@@ -259,6 +314,23 @@ fn united(union: Union) -> PlanResult<Transformed<LogicalPlan>> {
     };
     let inputs = union.inputs.iter().map(side).collect::<PlanResult<Vec<_>>>()?;
     Ok(Transformed::yes(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?)))
+}
+
+/// The keys of a join, each pair of one type.
+fn keys(mut join: Join) -> PlanResult<Transformed<LogicalPlan>> {
+    let mut changed = false;
+    for (left, right) in &mut join.on {
+        let (a, b) = (left.get_type(join.left.schema())?, right.get_type(join.right.schema())?);
+        let Some(common) = compared(&[&a, &b]) else { continue };
+        for (side, found) in [(left, a), (right, b)] {
+            if found != common {
+                *side = cast(std::mem::take(side), common.clone());
+                changed = true;
+            }
+        }
+    }
+    let join = LogicalPlan::Join(join);
+    Ok(if changed { Transformed::yes(join) } else { Transformed::no(join) })
 }
 
 /// The plan with its columns cast to `types`.

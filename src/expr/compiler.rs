@@ -17,6 +17,7 @@ use datafusion_expr::{Expr, Volatility};
 use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
 
 use crate::error::Result;
+use crate::expr::casts::own_casts_of;
 use crate::expr::evaluator::Evaluator;
 use crate::expr::rewrite::checked;
 
@@ -67,7 +68,7 @@ impl Compiler {
 
     /// The library's tree for `expr`, with floe's own nodes where the library would wrap.
     pub(super) fn physical(&self, expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
-        let expr = self.with_start_time(expr.clone(), schema)?;
+        let expr = own_casts_of(self.with_start_time(expr.clone(), schema)?, schema)?;
         let context = PhysicalPlanningContext::default();
         let tree = create_physical_expr(&expr, schema, &self.properties, &context)?;
         Ok(checked(tree, schema.as_arrow())?)

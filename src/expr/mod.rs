@@ -37,7 +37,7 @@ mod window;
 mod tests;
 
 pub use aggregate::{AggregateCall, Fraction, GatherOrder, Gathering, in_views};
-pub use casts::{own_casts, try_cast_texts};
+pub use casts::{check_casts, own_casts, plain_interval, try_cast_texts};
 pub use compiler::Compiler;
 pub use datafusion_expr::{EmitTo, GroupsAccumulator};
 pub use evaluator::Evaluator;

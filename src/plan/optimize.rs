@@ -14,7 +14,7 @@ use super::rules;
 use super::shared::{inline_single_uses, optimize_shared};
 use super::statistics::Estimator;
 use crate::error::{Error, Result};
-use crate::expr::{coercion, fold_checked, own_casts, own_comparisons, own_numbers};
+use crate::expr::{check_casts, coercion, fold_checked, own_casts, own_comparisons, own_numbers};
 use crate::store::QueryContext;
 
 /// The plan with its types made to agree; the schema of the result is known from here on.
@@ -30,6 +30,7 @@ pub fn analyze(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
         plan = rule.analyze(plan, &options).map_err(|error| error.context(rule.name()))?;
     }
     plan.check_invariants(InvariantLevel::Always)?;
+    check_casts(&plan)?;
     Ok(plan)
 }
 

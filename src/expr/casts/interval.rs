@@ -21,6 +21,11 @@ pub(super) fn parse_interval(text: &str) -> Option<IntervalMonthDayNano> {
     if rest.is_empty() {
         return None;
     }
+    if let Some((seconds, "")) = number(text) {
+        // A number alone.
+        total.add(&seconds, "seconds")?;
+        rest = "";
+    }
     while !rest.is_empty() {
         rest = total.take(rest)?.trim_start();
     }
@@ -28,6 +33,12 @@ pub(super) fn parse_interval(text: &str) -> Option<IntervalMonthDayNano> {
     let months = i32::try_from(total.months * sign).ok()?;
     let days = i32::try_from(total.days * sign).ok()?;
     Some(IntervalMonthDayNano::new(months, days, i64::try_from(total.nanos * sign).ok()?))
+}
+
+/// The interval in units that every library reads.
+pub fn plain_interval(text: &str) -> Option<String> {
+    let IntervalMonthDayNano { months, days, nanoseconds } = parse_interval(text)?;
+    Some(format!("{months} months {days} days {nanoseconds} nanoseconds"))
 }
 
 #[derive(Default)]
@@ -69,8 +80,8 @@ impl Parts {
         if signs || minutes.whole > 59 || seconds.whole > 59 {
             return None;
         }
-        let nanos =
-            hours.whole.checked_mul(HOUR)? + minutes.whole * MINUTE + seconds.whole * SECOND + seconds.billionths;
+        let micros = seconds.billionths / MICRO;
+        let nanos = hours.whole.checked_mul(HOUR)? + minutes.whole * MINUTE + seconds.whole * SECOND + micros * MICRO;
         self.nanos += if hours.negative { -nanos } else { nanos };
         Some(rest)
     }
@@ -87,12 +98,12 @@ impl Parts {
             Some((months, rest * 30))
         };
         match unit {
-            "year" | "years" | "y" | "yr" | "yrs" => self.add_months(months(12)?),
+            "year" | "years" | "y" | "yr" | "yrs" => self.months += scaled(12)?.0,
             "month" | "months" | "mon" | "mons" => self.add_months(months(1)?),
             "quarter" | "quarters" | "q" => self.add_months(months(3)?),
-            "decade" | "decades" | "dec" | "decs" => self.add_months(months(120)?),
-            "century" | "centuries" | "cent" | "c" => self.add_months(months(1200)?),
-            "millennium" | "millennia" | "mil" | "mils" => self.add_months(months(12_000)?),
+            "decade" | "decades" | "dec" | "decs" => self.months += scaled(120)?.0,
+            "century" | "centuries" | "cent" | "c" => self.months += scaled(1200)?.0,
+            "millennium" | "millennia" | "millenium" | "mil" | "mils" => self.months += scaled(12_000)?.0,
             "week" | "weeks" | "w" => self.add_days(scaled(7)?),
             "day" | "days" | "d" => self.add_days(scaled(1)?),
             "hour" | "hours" | "h" | "hr" | "hrs" => self.nanos += scaled(HOUR)?.0,
@@ -150,7 +161,9 @@ mod tests {
         assert_eq!(interval("1.5 days"), Some((0, 1, 43_200_000_000_000)));
         assert_eq!(interval("1.5 months"), Some((1, 15, 0)));
         assert_eq!(interval("2 days 3 hours ago"), Some((0, -2, -10_800_000_000_000)));
-        for text in ["", "day", "1", "1 fortnight", "1:60:00", "1 day x", "99999999999 years"] {
+        assert_eq!(interval("-1:30"), Some((0, 0, -5_400_000_000_000)));
+        assert_eq!(interval("1.5"), Some((0, 0, 1_500_000_000)));
+        for text in ["", "day", "1 1", "1 fortnight", "1:60:00", "1 day x", "99999999999 years"] {
             assert_eq!(interval(text), None, "{text}");
         }
     }

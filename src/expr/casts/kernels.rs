@@ -1,24 +1,30 @@
 //! Casts of arrays.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryViewBuilder, Decimal128Array, FixedSizeListArray, Float64Array,
-    IntervalMonthDayNanoArray, ListArray, MapArray, StringViewArray, StringViewBuilder, StructArray, new_null_array,
+    Array, ArrayRef, AsArray, BinaryViewBuilder, Date32Array, Decimal128Array, FixedSizeListArray, Float64Array,
+    Int64Array, IntervalMonthDayNanoArray, ListArray, MapArray, StringViewArray, StringViewBuilder, StructArray,
+    Time64NanosecondArray, new_null_array,
 };
+use arrow::buffer::OffsetBuffer;
 use arrow::compute::{CastOptions, cast, cast_with_options};
-use arrow::datatypes::{DataType, FieldRef, Fields, Float64Type};
+use arrow::datatypes::{DataType, FieldRef, Fields, Float64Type, Int64Type, TimeUnit};
+use arrow::row::{RowConverter, SortField};
 use arrow::util::display::FormatOptions;
 
 use super::interval::parse_interval;
 use super::logical::{labels, no_cast, uuid_cast};
+use super::moments::{parse_date, parse_time, parse_timestamp, rounded};
 use super::nested_text::parse_nested;
+use super::numbers::{decimals, floats, is_not_zero, narrowed};
 use super::unsigned::to_unsigned;
 use crate::batch::logical::{JSON, UUID, enum_texts, is_blob, is_enum, parse_uuid, uuids};
 use crate::batch::value::{is_null, write_value};
 use crate::error::{Code, Error, Result};
 use crate::expr::json::{Demand, from_json, to_json};
-use crate::expr::types::UHUGEINT;
+use crate::expr::types::{UHUGEINT, sql_type_name};
 
 /// How a cast is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,10 +84,44 @@ pub(in crate::expr) fn cast_values(values: &ArrayRef, to: &DataType, how: How) -
         let whole = arrow_cast(values, &DataType::Decimal128(38, 0), how)?;
         return arrow_cast(&whole, to, how);
     }
-    nested(values, to, how)
+    match (from, to) {
+        (DataType::Timestamp(fine, zone), DataType::Timestamp(coarse, _)) if coarse < fine => {
+            arrow_cast(&coarser(values, *fine, *coarse, zone.as_ref())?, to, how)
+        }
+        (DataType::Timestamp(TimeUnit::Nanosecond, zone), DataType::Time64(_)) => {
+            let micros = coarser(values, TimeUnit::Nanosecond, TimeUnit::Microsecond, zone.as_ref())?;
+            arrow_cast(&micros, to, how)
+        }
+        (DataType::Float64, DataType::Float32) => narrowed(values, how),
+        (DataType::Boolean, decimal) if decimal.is_decimal() => arrow_cast(&cast(values, &DataType::Int8)?, to, how),
+        (decimal, DataType::Boolean) if decimal.is_decimal() => is_not_zero(values),
+        _ => nested(values, to, how),
+    }
 }
 
-fn arrow_cast(values: &ArrayRef, to: &DataType, how: How) -> Result<ArrayRef> {
+/// Which values are true.
+///
+/// # Errors
+/// `INVALID_CAST` for what is neither true nor false.
+pub(in crate::expr) fn boolean(values: &ArrayRef) -> Result<ArrayRef> {
+    cast_values(values, &DataType::Boolean, How { safe: false })
+}
+
+/// Timestamps in a coarser unit, rounded.
+fn coarser(values: &ArrayRef, fine: TimeUnit, coarse: TimeUnit, zone: Option<&Arc<str>>) -> Result<ArrayRef> {
+    let per_second = |unit: TimeUnit| match unit {
+        TimeUnit::Second => 1,
+        TimeUnit::Millisecond => 1_000,
+        TimeUnit::Microsecond => 1_000_000,
+        TimeUnit::Nanosecond => 1_000_000_000,
+    };
+    let part = per_second(fine) / per_second(coarse);
+    let whole = cast(values, &DataType::Int64)?;
+    let whole: Int64Array = whole.as_primitive::<Int64Type>().unary(|value| rounded(value, part));
+    Ok(cast(&whole, &DataType::Timestamp(coarse, zone.cloned()))?)
+}
+
+pub(super) fn arrow_cast(values: &ArrayRef, to: &DataType, how: How) -> Result<ArrayRef> {
     let options = CastOptions { safe: how.safe, format_options: FormatOptions::default() };
     cast_with_options(values, to, &options).map_err(Error::from)
 }
@@ -105,6 +145,23 @@ fn texts(values: &ArrayRef) -> Result<ArrayRef> {
 fn from_text(values: &ArrayRef, to: &DataType, how: How) -> Result<ArrayRef> {
     let views = cast(values, &DataType::Utf8View)?;
     let texts = views.as_string_view();
+    match to {
+        DataType::Date32 => {
+            return Ok(Arc::new(Date32Array::from_iter(parsed(texts, how, "a DATE", parse_date)?)));
+        }
+        DataType::Time64(_) | DataType::Time32(_) => {
+            let nanos = Time64NanosecondArray::from_iter(parsed(texts, how, "a TIME", parse_time)?);
+            return arrow_cast(&(Arc::new(nanos) as ArrayRef), to, how);
+        }
+        DataType::Timestamp(unit, zone) => {
+            let parse = |text: &str| parse_timestamp(text, *unit, zone.as_deref());
+            let units = Int64Array::from_iter(parsed(texts, how, &format!("a {}", sql_type_name(to)), parse)?);
+            return Ok(cast(&units, to)?);
+        }
+        DataType::Decimal128(precision, scale) => return decimals(texts, *precision, *scale, how),
+        float if float.is_floating() => return floats(texts, to, how),
+        _ => {}
+    }
     if to.is_integer() {
         let strict = CastOptions { safe: false, format_options: FormatOptions::default() };
         if let Ok(numbers) = cast_with_options(values, to, &strict) {
@@ -281,10 +338,32 @@ fn maps(values: &MapArray, entries: &FieldRef, sorted: bool, how: How) -> Result
     if keys.null_count() > 0 {
         return Err(Error::new(Code::InvalidCast, "a key of a MAP cannot be cast"));
     }
+    unique_keys(&keys, values.offsets())?;
     let columns = vec![keys, cast_values(values.values(), value.data_type(), how)?];
     let pairs = StructArray::try_new(fields.clone(), columns, None)?;
     let map = MapArray::try_new(entries.clone(), values.offsets().clone(), pairs, values.nulls().cloned(), sorted)?;
     Ok(Arc::new(map))
+}
+
+/// # Errors
+/// `INVALID_CAST` where a MAP has a key twice.
+pub(super) fn unique_keys(keys: &ArrayRef, offsets: &OffsetBuffer<i32>) -> Result<()> {
+    let converter = RowConverter::new(vec![SortField::new(keys.data_type().clone())])?;
+    let rows = converter.convert_columns(std::slice::from_ref(keys))?;
+    let mut seen = HashSet::new();
+    let mut from = 0;
+    for length in offsets.lengths() {
+        seen.clear();
+        for row in from..from + length {
+            if !seen.insert(rows.row(row)) {
+                let mut text = String::new();
+                write_value(&mut text, keys.as_ref(), row)?;
+                return Err(Error::new(Code::InvalidCast, format!("the key '{text}' comes twice in a MAP")));
+            }
+        }
+        from += length;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

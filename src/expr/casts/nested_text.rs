@@ -1,4 +1,4 @@
-//! Texts as lists, structs and maps: `[1, NULL, 'a, b']`, `{a: 1, 'b c': [2]}`, `{k=1, l=2}`.
+//! Texts as lists, structs and maps: `[1, NULL, 'a, b']`, `{a: 1, 'b c': [2]}` or `(1, [2])`, `{k=1, l=2}`.
 //!
 //! One level of all rows is taken apart at a time; what stands in quotes is a text, also where it looks like something else.
 
@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, ListArray, MapArray, StringViewArray, StructArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::compute::cast;
 use arrow::datatypes::{DataType, FieldRef, Fields};
 
-use super::kernels::{How, cast_values, no_value};
+use super::kernels::{How, arrow_cast, cast_values, no_value, unique_keys};
 use crate::batch::logical::is_enum;
 use crate::error::{Code, Error, Result};
 
@@ -30,7 +29,8 @@ fn values(texts: &[Option<String>], to: &DataType, how: How) -> Result<ArrayRef>
         DataType::List(item) => lists(texts, item, how),
         DataType::FixedSizeList(item, _) => {
             let lists = lists(texts, item, how)?;
-            Ok(cast(&lists, to).map_err(|_| Error::new(Code::InvalidCast, "a list has not the ARRAY's length"))?)
+            let of_length = arrow_cast(&lists, to, how);
+            of_length.map_err(|_| Error::new(Code::InvalidCast, "a list has not the ARRAY's length"))
         }
         DataType::Struct(fields) => structs(texts, fields, how),
         DataType::Map(entries, sorted) => maps(texts, entries, *sorted, how),
@@ -75,6 +75,13 @@ fn lists(texts: &[Option<String>], item: &FieldRef, how: How) -> Result<ArrayRef
 fn structs(texts: &[Option<String>], fields: &Fields, how: How) -> Result<ArrayRef> {
     let rows = parsed(texts, how, "a STRUCT of that type", |text| {
         let mut found: Vec<Option<String>> = vec![None; fields.len()];
+        if let Some(row) = inside(text, '(', ')') {
+            let parts = split(row)?;
+            for (place, part) in parts.into_iter().enumerate() {
+                *found.get_mut(place)? = value(part)?;
+            }
+            return Some(found);
+        }
         for part in split(inside(text, '{', '}')?)? {
             let (name, text) = part.split_at_checked(separator(part, ':')?)?;
             let name = value(name)??;
@@ -108,6 +115,7 @@ fn maps(texts: &[Option<String>], entries: &FieldRef, sorted: bool, how: How) ->
     let (keys, items): (Vec<_>, Vec<_>) =
         rows.into_iter().flatten().flatten().map(|(key, item)| (Some(key), item)).unzip();
     let keys = values(&keys, key.data_type(), How { safe: false })?;
+    unique_keys(&keys, &offsets)?;
     let pairs = StructArray::try_new(fields.clone(), vec![keys, values(&items, item.data_type(), how)?], None)?;
     Ok(Arc::new(MapArray::try_new(entries.clone(), offsets, pairs, Some(nulls), sorted)?))
 }
@@ -167,7 +175,7 @@ fn find(text: &str, wanted: char) -> Option<Option<usize>> {
     (depth == 0 && quote.is_none()).then_some(None)
 }
 
-/// What a part stands for: NULL, a text in quotes, or the text itself; `None` where there is nothing.
+/// What a part stands for: NULL, a text in quotes, or the text itself.
 fn value(part: &str) -> Option<Option<String>> {
     let part = part.trim();
     let quoted = ['\'', '"'].iter().find_map(|quote| part.strip_prefix(*quote)?.strip_suffix(*quote));
@@ -180,7 +188,6 @@ fn value(part: &str) -> Option<Option<String>> {
         return Some(Some(text));
     }
     match part {
-        "" => None,
         part if part.eq_ignore_ascii_case("null") => Some(None),
         part => Some(Some(part.to_string())),
     }
@@ -203,6 +210,6 @@ mod tests {
         assert_eq!(value("'NULL'"), Some(Some("NULL".to_string())));
         assert_eq!(value(" null "), Some(None));
         assert_eq!(value("'it\\'s'"), Some(Some("it's".to_string())));
-        assert_eq!(value(""), None);
+        assert_eq!(value(""), Some(Some(String::new())));
     }
 }

@@ -18,7 +18,7 @@ use datafusion_expr::{
 use super::contains::Searching;
 use super::library::Function;
 use crate::batch::logical::{is_logical, reads_as_text};
-use crate::expr::coercion::agreed;
+use crate::expr::coercion::agreed_values;
 
 /// Functions that give one of their arguments: these become one type.
 const CHOOSING: [&str; 5] = ["coalesce", "greatest", "least", "nullif", "make_array"];
@@ -74,8 +74,8 @@ pub(in crate::expr) fn plain_call(call: &ScalarFunction, schema: &DFSchema) -> O
     let types: Vec<DataType> = call.args.iter().map(|value| value.get_type(schema).ok()).collect::<Option<_>>()?;
     let wanted = match (coercing, own) {
         _ if searching.is_some() => searching.and_then(|searching| searching.own_types(&types)),
-        _ if !types.iter().any(is_logical) => None,
         (Some(coercing), _) => Some(coercing.known_types(&types)),
+        _ if !types.iter().any(is_logical) => None,
         (None, own) => own.and_then(|own| own.wanted(&types)),
     };
     let mut arguments = call.args.clone();
@@ -100,7 +100,7 @@ impl Coercing {
     /// The types that arguments become before the library sees them.
     fn known_types(&self, types: &[DataType]) -> Vec<DataType> {
         if CHOOSING.contains(&self.function.name()) {
-            let common = types.iter().any(is_logical).then(|| agreed(&types.iter().collect::<Vec<_>>())).flatten();
+            let common = agreed_values(&types.iter().collect::<Vec<_>>());
             return types.iter().map(|data_type| common.as_ref().unwrap_or(data_type).clone()).collect();
         }
         let joins = JOINING.contains(&self.function.name());

@@ -18,6 +18,7 @@ use super::library;
 use super::moments::moments;
 use super::named_cast::named_cast;
 use super::nearest::Nearest;
+use super::now::now;
 use super::series::series;
 use super::sum::Sum;
 use crate::expr::attempt::try_function;
@@ -49,7 +50,7 @@ impl FunctionRegistry {
             .map(counting)
             .map(concat)
             .map(coercing)
-            .chain([Arc::new(ScalarUDF::new_from_impl(Nearest::default())), named_cast(), try_function()])
+            .chain([Arc::new(ScalarUDF::new_from_impl(Nearest::default())), named_cast(), try_function(), now()])
             .chain(searching())
             .chain(series())
             .chain(library::scalars());

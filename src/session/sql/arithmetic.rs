@@ -4,18 +4,21 @@
 //! * `interval * number` and `interval / number` are functions of floe.
 //! * `list || list` is NULL where one is, unlike `list_concat`.
 //! * `a ^ b` is a DOUBLE, and so is `a / b`, if none of them is a FLOAT.
+//! * `a << b` and `a >> b` are functions of floe, and `&` and `|` of HUGEINTs.
+//! * A time and a time of another type are calculated with as the type that they meet in; a UBIGINT and an integer with a sign as HUGEINTs.
 //! * A UHUGEINT and an integer give a UHUGEINT, or an error.
 //! * `a IS DISTINCT FROM b` has come as an operator.
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::{DFSchema, Result, internal_err};
 use datafusion_expr::planner::{PlannerResult, RawBinaryExpr};
-use datafusion_expr::{Expr, ExprSchemable, binary_expr, cast};
+use datafusion_expr::{Expr, ExprSchemable, binary_expr, cast, lit};
 use datafusion_sql::sqlparser::ast::BinaryOperator;
 
 use super::operators::{IS_DISTINCT_FROM, IS_NOT_DISTINCT_FROM};
-use crate::expr::types::UHUGEINT;
-use crate::expr::{functions, quotient};
+use crate::error::{Code, Error};
+use crate::expr::types::{HUGEINT, UHUGEINT, sql_type_name};
+use crate::expr::{coercion, functions, quotient};
 
 /// UHUGEINTs while they are calculated with.
 const WIDE: DataType = DataType::Decimal256(40, 0);
@@ -40,6 +43,10 @@ pub(super) fn plan(operation: RawBinaryExpr, schema: &DFSchema) -> Result<Planne
         | BinaryOperator::Divide
         | BinaryOperator::PGExp
         | BinaryOperator::Modulo
+        | BinaryOperator::BitwiseAnd
+        | BinaryOperator::BitwiseOr
+        | BinaryOperator::PGBitwiseShiftLeft
+        | BinaryOperator::PGBitwiseShiftRight
         | BinaryOperator::StringConcat => None,
         _ => return Ok(PlannerResult::Original(operation)),
     };
@@ -68,28 +75,82 @@ pub(super) fn plan(operation: RawBinaryExpr, schema: &DFSchema) -> Result<Planne
             call("#interval_divide", vec![a, b])?
         }
         (BinaryOperator::Divide, ..) => quotient(a, b, schema),
+        (op @ (BinaryOperator::PGBitwiseShiftLeft | BinaryOperator::PGBitwiseShiftRight), ..) => {
+            with_bits(&op, a, b, schema)?
+        }
+        (op @ (BinaryOperator::BitwiseAnd | BinaryOperator::BitwiseOr), _, left, right)
+            if left == HUGEINT || right == HUGEINT =>
+        {
+            with_bits(&op, a, b, schema)?
+        }
+        (BinaryOperator::Minus, Some(operator), left, right) if left != right && coercion::is_time(&left) => {
+            match coercion::agreed(&[&left, &right]) {
+                Some(common) => binary_expr(cast(a, common.clone()), operator, cast(b, common)),
+                None => {
+                    return Ok(PlannerResult::Original(RawBinaryExpr { op: BinaryOperator::Minus, left: a, right: b }));
+                }
+            }
+        }
         (BinaryOperator::StringConcat, _, T::List(_), T::List(_)) => {
             let both = call("list_concat", vec![a.clone(), b.clone()])?;
             call("#if_known", vec![call("#if_known", vec![both, a])?, b])?
         }
-        (op, _, left, right) if op != BinaryOperator::StringConcat && is_unsigned(&left, &right) => {
-            let operator = match op {
-                BinaryOperator::Plus => datafusion_expr::Operator::Plus,
-                BinaryOperator::Minus => datafusion_expr::Operator::Minus,
-                BinaryOperator::Multiply => datafusion_expr::Operator::Multiply,
-                _ => datafusion_expr::Operator::Modulo,
-            };
-            call("#uhugeint", vec![binary_expr(cast(a, WIDE), operator, cast(b, WIDE))])?
-        }
-        (op, ..) => return Ok(PlannerResult::Original(RawBinaryExpr { op, left: a, right: b })),
+        (op, _, left, right) => match operator(&op) {
+            Some(operator) if is_unsigned(&left, &right) => {
+                call("#uhugeint", vec![binary_expr(cast(a, WIDE), operator, cast(b, WIDE))])?
+            }
+            Some(operator) if coercion::meet_as_hugeints(&[(&a, &left), (&b, &right)]) => {
+                binary_expr(cast(a, HUGEINT), operator, cast(b, HUGEINT))
+            }
+            _ => return Ok(PlannerResult::Original(RawBinaryExpr { op, left: a, right: b })),
+        },
     };
     Ok(PlannerResult::Planned(planned))
+}
+
+fn operator(op: &BinaryOperator) -> Option<datafusion_expr::Operator> {
+    Some(match op {
+        BinaryOperator::Plus => datafusion_expr::Operator::Plus,
+        BinaryOperator::Minus => datafusion_expr::Operator::Minus,
+        BinaryOperator::Multiply => datafusion_expr::Operator::Multiply,
+        BinaryOperator::Modulo => datafusion_expr::Operator::Modulo,
+        _ => return None,
+    })
 }
 
 /// Whether the integers are calculated with as UHUGEINTs.
 fn is_unsigned(left: &DataType, right: &DataType) -> bool {
     let is_integer = |data_type: &DataType| data_type.is_integer() || *data_type == UHUGEINT;
     is_integer(left) && is_integer(right) && (*left == UHUGEINT || *right == UHUGEINT)
+}
+
+/// A number that is written, of a type that it fits in, has the type of the other one.
+fn with_bits(op: &BinaryOperator, left: Expr, right: Expr, schema: &DFSchema) -> Result<Expr> {
+    let (a, b) = (left.get_type(schema)?, right.get_type(schema)?);
+    let has_bits = |data_type: &DataType| data_type.is_integer() || data_type.is_null() || *data_type == HUGEINT;
+    if !has_bits(&a) || !has_bits(&b) {
+        let types = format!("{} and {}", sql_type_name(&a), sql_type_name(&b));
+        let error = Error::new(Code::InvalidQuery, format!("there is no operator {op} for {types}"));
+        return Err(error.hint("it takes integers of up to 128 bits").into());
+    }
+    let name = match op {
+        BinaryOperator::PGBitwiseShiftLeft => "#shift_left",
+        BinaryOperator::PGBitwiseShiftRight => "#shift_right",
+        BinaryOperator::BitwiseAnd => "#bit_and",
+        _ => "#bit_or",
+    };
+    let fitted = |written: &Expr, other: &DataType| match written {
+        Expr::Literal(value, _) if other.is_integer() || *other == HUGEINT => {
+            value.cast_to(other).ok().filter(|value| !value.is_null()).map(lit)
+        }
+        _ => None,
+    };
+    let (left, right) = match (fitted(&right, &a), fitted(&left, &b)) {
+        (Some(right), _) => (left, right),
+        (None, Some(left)) => (left, right),
+        (None, None) => (left, right),
+    };
+    call(name, vec![left, right])
 }
 
 fn call(name: &str, arguments: Vec<Expr>) -> Result<Expr> {

@@ -7,15 +7,13 @@
 //! * `list_aggregate(list, 'sum')` is `list_sum(list)`; `struct_extract(s, 'a')` is `s['a']`.
 //! * `json -> 'key'` and `json ->> 'key'` are functions, also where the parser took `json -> …` for a lambda.
 //! * `alias(column)` is the column's name.
-//! * `INTERVAL 3 HOUR` is `INTERVAL '3' HOUR`, and `INTERVAL (n + 1) HOUR` is `to_hours(n + 1)`.
 
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
-    AccessExpr, Array, BinaryOperator, CastKind, DataType, DateTimeField, DictionaryField, ExactNumberInfo, Expr,
-    Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, Interval, LambdaFunction,
-    LambdaSyntax, ObjectName, OneOrManyWithParens, Statement, Subscript, TimezoneInfo, Value, ValueWithSpan, VisitMut,
-    VisitorMut,
+    AccessExpr, Array, BinaryOperator, CastKind, DataType, DictionaryField, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, LambdaFunction, LambdaSyntax, ObjectName,
+    OneOrManyWithParens, Statement, Subscript, TimezoneInfo, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 
 use datafusion_sql::sqlparser::keywords::Keyword;
@@ -81,7 +79,6 @@ impl VisitorMut for Calls {
                 let parts = [Some(&*text), Some(&*from), substring_for.as_ref()];
                 Some(call_of("substr", parts.into_iter().flatten().map(|part| part.as_ref().clone()).collect()))
             }
-            Expr::Interval(interval) => spelled_interval(interval),
             Expr::Function(call) => spelled(call),
             Expr::Extract { field, expr, .. } => {
                 let name = field.to_string();
@@ -145,63 +142,6 @@ fn own_part(part: &str) -> Option<&'static str> {
         "timezone_minute" => "timezone_minute",
         _ => return None,
     })
-}
-
-fn spelled_interval(interval: &Interval) -> Option<Expr> {
-    if interval.leading_precision.is_some() || interval.last_field.is_some() {
-        return None;
-    }
-    let unit = interval.leading_field.as_ref()?;
-    match interval.value.as_ref() {
-        Expr::Value(ValueWithSpan { value: Value::Number(number, _), .. }) => {
-            let value = Box::new(text(&whole(number, unit).unwrap_or_else(|| number.clone())));
-            Some(Expr::Interval(Interval { value, ..interval.clone() }))
-        }
-        Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(number), .. }) => {
-            let value = Box::new(text(&whole(number, unit)?));
-            Some(Expr::Interval(Interval { value, ..interval.clone() }))
-        }
-        Expr::Value(_) | Expr::BinaryOp { .. } | Expr::UnaryOp { .. } => None,
-        value => {
-            let name = unit.to_string().to_lowercase();
-            let name = name.trim_end_matches('s');
-            let value = match has_fractions(unit) {
-                true => double(value.clone()),
-                false => cast_to(call_of("trunc", vec![double(value.clone())]), DataType::BigInt(None)),
-            };
-            let function = match name {
-                "century" | "centurie" => "to_centuries".to_string(),
-                "millennium" | "millennia" => "to_millennia".to_string(),
-                "year" | "month" | "week" | "day" | "hour" | "minute" | "second" | "millisecond" | "microsecond"
-                | "quarter" | "decade" => format!("to_{name}s"),
-                _ => return None,
-            };
-            Some(call_of(&function, vec![value]))
-        }
-    }
-}
-
-/// Whether an interval has fractions of the unit: of all others the whole ones count.
-fn has_fractions(unit: &DateTimeField) -> bool {
-    ["second", "millisecond"].contains(&unit.to_string().to_lowercase().trim_end_matches('s'))
-}
-
-/// The whole units of a number with a fraction; `None` for what is no such number, or has fractions of the unit.
-fn whole(number: &str, unit: &DateTimeField) -> Option<String> {
-    let (whole, fraction) = number.trim().split_once('.').filter(|_| !has_fractions(unit))?;
-    let digits = whole.trim_start_matches(['-', '+']).chars().chain(fraction.chars());
-    if !digits.clone().all(|digit| digit.is_ascii_digit()) {
-        return None;
-    }
-    Some(if whole.chars().any(|digit| digit.is_ascii_digit()) { whole.to_string() } else { "0".to_string() })
-}
-
-fn double(value: Expr) -> Expr {
-    cast_to(value, DataType::Double(ExactNumberInfo::None))
-}
-
-fn cast_to(value: Expr, data_type: DataType) -> Expr {
-    Expr::Cast { kind: CastKind::Cast, expr: Box::new(value), data_type, array: false, format: None }
 }
 
 fn spelled(call: &Function) -> Option<Expr> {

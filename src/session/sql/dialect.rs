@@ -12,7 +12,7 @@ use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
 use datafusion_sql::sqlparser::tokenizer::Token;
 
-use super::{arrays, operators, values};
+use super::{arrays, intervals, operators, values};
 
 /// How floe's SQL differs from the parser's defaults.
 #[derive(Debug, Default)]
@@ -45,7 +45,10 @@ impl Dialect for FloeDialect {
     }
 
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
-        operators::prefix(parser).or_else(|| arrays::literal(parser)).or_else(|| values::prefix(parser))
+        operators::prefix(parser)
+            .or_else(|| arrays::literal(parser))
+            .or_else(|| intervals::literal(parser))
+            .or_else(|| values::prefix(parser))
     }
 
     fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {

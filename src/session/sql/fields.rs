@@ -1,13 +1,16 @@
 //! `s.field` and `s['field']` find a struct's field without regard to case; `list[1]` and `list[1:2]` are floe's own functions,
 //! which take texts too.
 
+use std::collections::HashSet;
+
 use arrow::datatypes::{DataType, Field};
 use datafusion_common::{Column, DFSchema, Result, ScalarValue, TableReference, internal_err};
-use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
+use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawDictionaryExpr, RawFieldAccessExpr};
 use datafusion_expr::{Expr, ExprSchemable, GetFieldAccess, cast, lit};
 use datafusion_functions::expr_fn::get_field;
 
 use crate::batch::logical::{JSON, is_enum};
+use crate::error::{Code, Error};
 use crate::expr::{coercion, functions};
 
 /// Plans field access by the type that is accessed; everything else it leaves to the planners behind it.
@@ -55,6 +58,23 @@ impl ExprPlanner for FieldPlanner {
 
     fn plan_binary_op(&self, operation: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         super::arithmetic::plan(super::operands::agreed(operation, schema)?, schema)
+    }
+
+    fn plan_dictionary_literal(
+        &self,
+        fields: RawDictionaryExpr,
+        _schema: &DFSchema,
+    ) -> Result<PlannerResult<RawDictionaryExpr>> {
+        let mut seen = HashSet::new();
+        for key in &fields.keys {
+            if let Expr::Literal(ScalarValue::Utf8(Some(name)) | ScalarValue::Utf8View(Some(name)), _) = key
+                && !seen.insert(name.to_lowercase())
+            {
+                let message = format!("the field \"{name}\" comes twice in a STRUCT");
+                return Err(Error::new(Code::InvalidQuery, message).into());
+            }
+        }
+        Ok(PlannerResult::Original(fields))
     }
 
     fn plan_array_literal(&self, values: Vec<Expr>, schema: &DFSchema) -> Result<PlannerResult<Vec<Expr>>> {

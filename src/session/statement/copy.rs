@@ -15,12 +15,13 @@ use datafusion_sql::sqlparser::ast::{CopySource, CopyTarget, Ident, ObjectName, 
 use self::options::{CopyOptions, Settings, TimeFormats, bad_format, format_named, format_of, no_format};
 use super::{Running, not_supported};
 use crate::batch::MemorySource;
-use crate::batch::logical::{JSON, is_logical};
+use crate::batch::logical::JSON;
 use crate::error::{Error, Result};
 use crate::expr::functions;
-use crate::expr::types::{UHUGEINT, sql_type_name};
+use crate::expr::types::sql_type_name;
 use crate::ops::write::WriteFormat;
 use crate::plan::StoredTable;
+use crate::scan::infer::parse_type;
 use crate::session::DataFrame;
 use crate::session::sql::CopyOption;
 
@@ -175,8 +176,8 @@ impl Running<'_> {
 
 /// The type in which a column of a table is read from CSV: INSERT makes more of texts than the reader.
 fn type_in_csv(data_type: &DataType) -> String {
-    let is_read = !is_logical(data_type) && *data_type != UHUGEINT;
-    if is_read { sql_type_name(data_type) } else { "VARCHAR".to_string() }
+    let name = sql_type_name(data_type);
+    if parse_type(&name).is_ok_and(|read| read == *data_type) { name } else { "VARCHAR".to_string() }
 }
 
 /// The same from JSON, of which a cast makes everything.

@@ -7,6 +7,7 @@
 //! Where a library's function means something else than DuckDB's documentation says, the own one takes its place.
 
 mod aliases;
+mod bits;
 mod blob;
 pub(super) mod catalog;
 mod date;
@@ -33,7 +34,9 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion_expr::ScalarUDF;
 
+pub(in crate::expr) use date::{days_in_month, days_of, moment};
 pub(super) use function::Function;
+pub(in crate::expr) use operators::CONDITION;
 
 pub(super) use aliases::{aggregate_aliases, scalar_aliases, window_aliases};
 pub(super) use list::lambda::higher_order;
@@ -43,7 +46,7 @@ pub(super) use list::statistics::Moments;
 type Family = (&'static str, fn() -> Vec<Function>);
 
 /// The families in the order of the documentation.
-const FAMILIES: [Family; 16] = [
+const FAMILIES: [Family; 17] = [
     ("text", text::functions),
     ("text", similarity::functions),
     ("text", format::functions),
@@ -51,6 +54,7 @@ const FAMILIES: [Family; 16] = [
     ("text", padding::functions),
     ("regex", regex::functions),
     ("numeric", numeric::functions),
+    ("numeric", bits::functions),
     ("date", date::functions),
     ("list", list::functions),
     ("struct", nested::structs),

@@ -32,8 +32,8 @@ pub(super) fn structs() -> Vec<Function> {
         function(
             "struct_concat",
             "structs...",
-            "A struct of the fields of all",
-            [Overload::generic(bind_merge, merge)],
+            "A struct of the fields of all, of which no two have one name",
+            [Overload::generic(bind_apart, merge)],
         ),
         function(
             "struct_update",
@@ -117,6 +117,14 @@ fn bind_merge(types: &[DataType]) -> Option<Bound> {
         }
     }
     (!types.is_empty()).then(|| Bound { arguments: types.to_vec(), result: DataType::Struct(fields.into()) })
+}
+
+fn bind_apart(types: &[DataType]) -> Option<Bound> {
+    let count = |data_type: &DataType| match data_type {
+        DataType::Struct(fields) => fields.len(),
+        _ => 0,
+    };
+    bind_merge(types).filter(|bound| count(&bound.result) == types.iter().map(count).sum::<usize>())
 }
 
 fn merge(arguments: &Arguments) -> DataFusionResult<ArrayRef> {

@@ -121,7 +121,6 @@ fn signs() -> Vec<Function> {
 
 fn bits() -> Vec<Function> {
     vec![
-        function("xor", "a, b", "The bits in which two integers differ", [row2::<Int, Int, _>(|a, b| a ^ b)]),
         function(
             "bit_count",
             "number",

@@ -15,8 +15,11 @@ use super::function::{Arguments, Bound, Function, Overload, function};
 use super::typed::{Double, Int, Interval, Single, Text, Wide, row1, row2};
 use crate::batch::hash::{canonical_f32, canonical_f64};
 use crate::error::{Code, Error, Result};
-use crate::expr::casts::unsigned;
+use crate::expr::casts::{boolean, unsigned};
 use crate::expr::types::UHUGEINT;
+
+/// What a value stands in that is a condition: its cast to BOOLEAN, where it is none.
+pub(in crate::expr) const CONDITION: &str = "#condition";
 
 const NANOS_PER_DAY: i64 = 86_400_000_000_000;
 const NANOS_PER_MONTH: i64 = 30 * NANOS_PER_DAY;
@@ -24,6 +27,18 @@ const NANOS_PER_MONTH: i64 = 30 * NANOS_PER_DAY;
 /// The functions of this family.
 pub(super) fn functions() -> Vec<Function> {
     vec![
+        function(
+            CONDITION,
+            "value",
+            "Whether a value is true, as a cast to BOOLEAN says",
+            [Overload::generic(
+                |types: &[DataType]| match types {
+                    [_] => Some(Bound { arguments: types.to_vec(), result: DataType::Boolean }),
+                    _ => None,
+                },
+                |arguments| Ok(boolean(&arguments.array(0)?)?),
+            )],
+        ),
         function("#bit_not", "number", "The number with every bit turned", [bit_not()]),
         function(
             "#like_pattern",

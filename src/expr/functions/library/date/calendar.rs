@@ -30,7 +30,7 @@ pub(super) fn civil(days: i64) -> Civil {
 }
 
 /// The number of days of a date; days beyond the end of the month go on counting.
-pub(super) fn days_of(year: i64, month: i64, day: i64) -> i64 {
+pub(in crate::expr) fn days_of(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
     let year_of_era = year.rem_euclid(400);
@@ -48,7 +48,7 @@ pub(super) fn checked_days(year: i64, month: i64, day: i64) -> Option<i32> {
     if exists { i32::try_from(days_of(year, month, day)).ok() } else { None }
 }
 
-pub(super) fn days_in_month(year: i64, month: i64) -> i64 {
+pub(in crate::expr) fn days_in_month(year: i64, month: i64) -> i64 {
     match month {
         4 | 6 | 9 | 11 => 30,
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,

@@ -16,7 +16,9 @@ use super::function::{Function, Overload, function};
 use super::typed::{Date, Instant, Interval, Time, Timestamp, TimestampNs, row1};
 use crate::error::{Code, Error, Result};
 use calendar::DAY;
+pub(in crate::expr) use calendar::{days_in_month, days_of};
 use part::Part;
+pub(in crate::expr) use zone::moment;
 
 /// The functions of this family.
 pub(super) fn functions() -> Vec<Function> {

@@ -44,7 +44,7 @@ fn naive(micros: i64) -> Result<NaiveDateTime> {
 }
 
 /// The moment at which it is `local` in the zone. Of two it is the later, and where the clock jumped over it, as if it had not yet.
-pub(super) fn moment(name: &str, local: i64) -> Result<i64> {
+pub(in crate::expr) fn moment(name: &str, local: i64) -> Result<i64> {
     let (zone, time) = (zone(name)?, naive(local)?);
     let offset = match zone.offset_from_local_datetime(&time) {
         MappedLocalTime::Single(offset) => offset,
