@@ -61,10 +61,8 @@ pub(super) fn plan(operation: RawBinaryExpr, schema: &DFSchema) -> Result<Planne
         (BinaryOperator::Plus, Some(operator), T::Interval(_), T::Date32) => {
             binary_expr(cast(b, TIMESTAMP), operator, a)
         }
-        (BinaryOperator::Plus, Some(operator), T::Date32, T::Time64(_))
-        | (BinaryOperator::Plus, Some(operator), T::Time64(_), T::Date32) => {
-            cast(binary_expr(a, operator, b), TIMESTAMP)
-        }
+        (BinaryOperator::Plus, _, T::Date32, T::Time64(_)) => call("#date_at", vec![a, b])?,
+        (BinaryOperator::Plus, _, T::Time64(_), T::Date32) => call("#date_at", vec![b, a])?,
         (BinaryOperator::Multiply, _, T::Interval(_), right) if is_number(&right) => {
             call("#interval_multiply", vec![a, b])?
         }

@@ -178,6 +178,6 @@ mod tests {
             "SELECT CAST(0.05 AS DECIMAL(3,2)), CAST('1' AS DECIMAL(1,0)), CAST('1e3' AS DOUBLE)"
         );
         assert_eq!(spelled("select 18446744073709551616"), "SELECT CAST('18446744073709551616' AS HUGEINT)");
-        assert_eq!(spelled("select interval 0.5 day"), "SELECT INTERVAL '0.5' DAY");
+        assert_eq!(spelled("select interval 0.5 day"), "SELECT INTERVAL '0.5' day");
     }
 }

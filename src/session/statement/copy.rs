@@ -15,7 +15,7 @@ use datafusion_sql::sqlparser::ast::{CopySource, CopyTarget, Ident, ObjectName, 
 use self::options::{CopyOptions, Settings, TimeFormats, bad_format, format_named, format_of, no_format};
 use super::{Running, not_supported};
 use crate::batch::MemorySource;
-use crate::batch::logical::JSON;
+use crate::batch::logical::{JSON, is_logical};
 use crate::error::{Error, Result};
 use crate::expr::functions;
 use crate::expr::types::sql_type_name;
@@ -177,7 +177,8 @@ impl Running<'_> {
 /// The type in which a column of a table is read from CSV: INSERT makes more of texts than the reader.
 fn type_in_csv(data_type: &DataType) -> String {
     let name = sql_type_name(data_type);
-    if parse_type(&name).is_ok_and(|read| read == *data_type) { name } else { "VARCHAR".to_string() }
+    let is_read = !is_logical(data_type) && parse_type(&name).is_ok_and(|read| read == *data_type);
+    if is_read { name } else { "VARCHAR".to_string() }
 }
 
 /// The same from JSON, of which a cast makes everything.

@@ -12,7 +12,7 @@ use datafusion_common::{Result as DataFusionResult, internal_err};
 
 use super::decimal;
 use super::function::{Arguments, Bound, Function, Overload, function};
-use super::typed::{Double, Int, Interval, Single, Text, Wide, row1, row2};
+use super::typed::{Date, Double, Int, Interval, Micros, Single, Text, Time, Wide, row1, row2};
 use crate::batch::hash::{canonical_f32, canonical_f64};
 use crate::error::{Code, Error, Result};
 use crate::expr::casts::{boolean, unsigned};
@@ -45,6 +45,15 @@ pub(super) fn functions() -> Vec<Function> {
             "pattern[, escape]",
             "A pattern of LIKE with the escapes of the library",
             [row1::<Text, _>(|pattern| pattern.replace('\\', "\\\\")), row2::<Text, Text, _>(like_pattern)],
+        ),
+        function(
+            "#date_at",
+            "date, time",
+            "The time of a day",
+            [row2::<Date, Time, _>(|days: i32, micros: i64| {
+                let at = i64::from(days).checked_mul(NANOS_PER_DAY / 1_000).and_then(|day| day.checked_add(micros));
+                at.map(Micros).ok_or_else(|| Error::new(Code::Overflow, "a TIMESTAMP is out of range"))
+            })],
         ),
         function("#glob", "text, pattern", "Whether the pattern is the whole text", [row2::<Text, Text, _>(glob)]),
         function(
