@@ -38,7 +38,10 @@ pub(super) fn parse_interval(text: &str) -> Option<IntervalMonthDayNano> {
 /// The interval in units that every library reads.
 pub fn plain_interval(text: &str) -> Option<String> {
     let IntervalMonthDayNano { months, days, nanoseconds } = parse_interval(text)?;
-    Some(format!("{months} months {days} days {nanoseconds} nanoseconds"))
+    let parts = [(i64::from(months), "months"), (i64::from(days), "days"), (nanoseconds, "nanoseconds")];
+    let parts: Vec<String> =
+        parts.iter().filter(|(count, _)| *count != 0).map(|(count, unit)| format!("{count} {unit}")).collect();
+    Some(if parts.is_empty() { "0 days".to_string() } else { parts.join(" ") })
 }
 
 #[derive(Default)]
