@@ -7,8 +7,9 @@
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
-    CastKind, DataType, DateTimeField, ExactNumberInfo, Expr, Function, Ident, Interval, NamedWindowDefinition, NamedWindowExpr, Select,
-    Statement, Value, ValueWithSpan, VisitMut, VisitorMut, WindowFrameBound, WindowSpec, WindowType,
+    CastKind, DataType, DateTimeField, ExactNumberInfo, Expr, Function, Ident, Interval, NamedWindowDefinition,
+    NamedWindowExpr, Select, Statement, Value, ValueWithSpan, VisitMut, VisitorMut, WindowFrameBound, WindowSpec,
+    WindowType,
 };
 use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
