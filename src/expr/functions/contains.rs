@@ -17,11 +17,12 @@ use datafusion_functions_nested::position::array_position_udf;
 
 use crate::batch::logical::is_enum;
 use crate::expr::coercion::agreed;
+use crate::expr::functions::counting::counting;
 use crate::expr::types::sql_type_name;
 
 /// The functions.
 pub(super) fn searching() -> [Arc<ScalarUDF>; 2] {
-    [array_has_udf(), array_position_udf()].map(|library| {
+    [array_has_udf(), counting(array_position_udf())].map(|library| {
         let signature = Signature::user_defined(Volatility::Immutable);
         Arc::new(ScalarUDF::new_from_impl(Searching { library, signature }))
     })

@@ -51,7 +51,7 @@ impl FunctionRegistry {
             .map(concat)
             .map(coercing)
             .chain([Arc::new(ScalarUDF::new_from_impl(Nearest::default())), named_cast(), try_function(), now()])
-            .chain(searching().into_iter().map(counting))
+            .chain(searching())
             .chain(series())
             .chain(library::scalars());
         // Own functions come last, so that they take the place of the library's.
