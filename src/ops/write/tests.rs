@@ -191,5 +191,5 @@ fn fields_are_quoted_and_escaped_as_asked_for() {
     let options = WriteOptions { escape: Some(b'\\'), force_quote, ..WriteOptions::default() };
     fixture.write("rows.csv", WriteFormat::Csv, &options, &sample());
     let written = std::fs::read_to_string(fixture.path("rows.csv")).expect("a file");
-    assert_eq!(written, "n,the text\n\"1\",\"a,\\\"b\\\"\nc\"\n,\"\"\n\"-3\",\n");
+    assert_eq!(written, "\"n\",the text\n\"1\",\"a,\\\"b\\\"\nc\"\n,\"\"\n\"-3\",\n");
 }
