@@ -29,10 +29,11 @@ impl VisitorMut for Calls {
     type Break = ();
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Expr::Function(call) = expr
-            && call.over.is_none()
-        {
-            drop_own_order(call);
+        if let Expr::Function(call) = expr {
+            drop_constant_keys(call);
+            if call.over.is_none() {
+                drop_own_order(call);
+            }
         }
         if let Expr::Function(call) = expr
             && call.over.is_some()
@@ -42,6 +43,17 @@ impl VisitorMut for Calls {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// `list(a ORDER BY 1)`: a constant orders nothing, and the planner would take it for the number of a column.
+fn drop_constant_keys(call: &mut Function) {
+    let FunctionArguments::List(list) = &mut call.args else { return };
+    for clause in &mut list.clauses {
+        if let FunctionArgumentClause::OrderBy(keys) = clause {
+            keys.retain(|key| !matches!(key.expr, Expr::Value(_)));
+        }
+    }
+    list.clauses.retain(|clause| !matches!(clause, FunctionArgumentClause::OrderBy(keys) if keys.is_empty()));
 }
 
 /// `count(DISTINCT a ORDER BY a)`: the order of the values among themselves means nothing.
