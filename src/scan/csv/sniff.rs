@@ -295,18 +295,28 @@ impl Sample<'_> {
         if enough && records().all(|shape| shape.width == width) { lines } else { 0 }
     }
 
-    /// The reading in which spaces may stand around quotes, where there are such spaces and it explains no less.
+    /// The reading in which spaces may stand around quotes, where a value begins with them and it explains no less, or where it
+    /// explains more.
     fn spaced(&self, reading: &Reading) -> Option<Reading> {
-        let Dialect { delimiter, quote, newline, .. } = reading.dialect;
-        let begins_field = |byte: &u8| *byte == delimiter || *byte == newline;
-        let after_spaces = |at: usize| {
-            let before = self.data.get(..at).unwrap_or_default();
-            let spaces = before.iter().rev().take_while(|byte| **byte == b' ').count();
-            spaces > 0 && before.iter().rev().nth(spaces).is_none_or(begins_field)
-        };
-        memchr_iter(quote?, self.data).any(after_spaces).then_some(())?;
+        let quote = reading.dialect.quote?;
+        let (mut is_spaced, mut is_flawed) = (false, false);
+        self.each(0, reading.dialect, |_, fields| match fields {
+            Some(fields) => is_spaced |= fields.iter().any(|field| self.is_quoted_behind_spaces(field, quote)),
+            None => is_flawed = true,
+        });
+        if !is_spaced && !is_flawed {
+            return None;
+        }
         let spaced = self.read(Dialect { spaced: true, ..reading.dialect });
-        (spaced.agreeing >= reading.agreeing && spaced.width == reading.width).then_some(spaced)
+        let least = if is_spaced { reading.agreeing } else { reading.agreeing + 1 };
+        (spaced.agreeing >= least && spaced.width == reading.width).then_some(spaced)
+    }
+
+    /// Whether a field that is not quoted begins with spaces and a quote.
+    fn is_quoted_behind_spaces(&self, field: &Field, quote: u8) -> bool {
+        let text = self.data.get(field.start()..field.end()).unwrap_or_default();
+        let behind = text.trim_ascii_start();
+        !field.quoted() && behind.len() < text.len() && behind.first() == Some(&quote)
     }
 
     /// Whether values stand in quotes that mean nothing under this reading, and none in its own.
@@ -494,6 +504,15 @@ mod tests {
         assert_eq!(quoting("a,b\nit's,1\nthey're,2\n"), (Some('"'), Some('"')));
         // Quotes that do not match are for the user to explain.
         assert_eq!(quoting("a,b\n\"12\" long,1\n\"x,2\n"), (Some('"'), Some('"')));
+    }
+
+    #[test]
+    fn spaces_stand_around_quotes_only_where_values_begin_with_them() {
+        assert!(all("a,b\n \"x,1\" ,2\n \"y\",3\n").spaced);
+        assert!(all("a,b\n\"x,1\" ,2\n\"y\" ,3\n").spaced);
+        // Reading such files takes longer: a comma and a space before a closing quote are none of these.
+        assert!(!all("a,b\n1,\"ends so, \"\n2,\", \"\n").spaced);
+        assert!(!all("a,b\n1,\"flawed\"x\n2,\"y\"\n").spaced);
     }
 
     #[test]
