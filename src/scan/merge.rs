@@ -68,6 +68,8 @@ fn logical_type(data_type: &DataType) -> DataType {
         DataType::RunEndEncoded(_, value) => logical_type(value.data_type()),
         DataType::Float16 => DataType::Float32,
         DataType::Date64 => DataType::Date32,
+        // SQL has one TIME, whose values meet only those of its own unit.
+        DataType::Time32(_) | DataType::Time64(_) => DataType::Time64(TimeUnit::Nanosecond),
         DataType::List(item) | DataType::LargeList(item) | DataType::ListView(item) | DataType::LargeListView(item) => {
             DataType::List(logical_item(item))
         }
@@ -297,6 +299,8 @@ mod tests {
         let names: Vec<&String> = schema.fields().iter().map(|field| field.name()).collect();
         assert_eq!(names, ["a", "a_1", "b", "a_1_1"]);
         assert_eq!(schema.field(0).data_type(), &DataType::Date32);
+        let time = Schema::new(vec![Field::new("t", DataType::Time32(TimeUnit::Millisecond), true)]);
+        assert_eq!(logical_schema(&time).field(0).data_type(), &DataType::Time64(TimeUnit::Nanosecond));
     }
 
     #[test]
