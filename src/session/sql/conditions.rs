@@ -33,7 +33,7 @@ impl VisitorMut for Conditions {
             make(condition);
         }
         for join in select.from.iter_mut().flat_map(|table| &mut table.joins) {
-            if let Some(JoinConstraint::On(condition)) = constraint(&mut join.join_operator) {
+            if let Some(JoinConstraint::On(condition)) = constraint_of(&mut join.join_operator) {
                 make(condition);
             }
         }
@@ -59,7 +59,8 @@ impl VisitorMut for Conditions {
     }
 }
 
-fn constraint(join: &mut JoinOperator) -> Option<&mut JoinConstraint> {
+/// What joins the two sides, where the join says it.
+pub(super) fn constraint_of(join: &mut JoinOperator) -> Option<&mut JoinConstraint> {
     use JoinOperator as J;
     match join {
         J::Join(constraint)

@@ -13,6 +13,7 @@ use datafusion_sql::sqlparser::ast::{
 };
 
 use super::super::calls::call_of;
+use super::super::conditions::constraint_of;
 use super::super::parse::span_of;
 use super::super::scoped::replace_names;
 use super::{Scope, Stars, Tables, everything};
@@ -136,20 +137,8 @@ fn constraint(operator: &JoinOperator) -> Option<(&JoinConstraint, Kind)> {
 }
 
 fn set_constraint(operator: &mut JoinOperator, new: JoinConstraint) {
-    use JoinOperator as J;
-    match operator {
-        J::Join(old)
-        | J::Inner(old)
-        | J::Left(old)
-        | J::LeftOuter(old)
-        | J::Right(old)
-        | J::RightOuter(old)
-        | J::FullOuter(old)
-        | J::LeftSemi(old)
-        | J::LeftAnti(old)
-        | J::RightSemi(old)
-        | J::RightAnti(old) => *old = new,
-        _ => {}
+    if let Some(old) = constraint_of(operator) {
+        *old = new;
     }
 }
 
