@@ -1,10 +1,11 @@
 //! The same queries over the same files from the disk and from an S3 server on loopback, each run a process of its own,
 //! in alternation: `cargo bench --bench stores -- --figures FOLDER`.
 //!
-//! FOLDER is a bucket's contents: `lineitem.parquet` of TPC-H and `csv/lineitem_*.csv` (either may be missing). The
-//! server shares the processors with floe, and its work is part of what is measured: "bare" is the time in which a client
-//! that throws the bytes away gets the answers to the same requests. With `--cold` the operating system forgets the
-//! files before every run, so that disk and server both have to read them.
+//! FOLDER is a bucket's contents: `lineitem.parquet` of TPC-H, `csv/lineitem_*.csv` and `events/*.json.gz` as
+//! benches/peers/events.py makes them (each may be missing). The server shares the processors with floe, and its work is
+//! part of what is measured: "bare" is the time in which a client that throws the bytes away gets the answers to the same
+//! requests. With `--cold` the operating system forgets the files before every run, so that disk and server both have to
+//! read them. `--runs 3` takes the median of three runs instead of five.
 
 #[path = "../tests/stores/server.rs"]
 mod server;
@@ -19,12 +20,13 @@ use std::time::{Duration, Instant};
 
 use server::{Request, Server};
 
+/// Of which the median counts.
 const RUNS: usize = 5;
 const THREADS: usize = 2;
 const BUFFER: usize = 1 << 20;
 
 /// Name, what it needs, and the query; `{}` stands for the folder.
-const QUERIES: [(&str, &str, &str); 6] = [
+const QUERIES: [(&str, &str, &str); 9] = [
     (
         "Parquet Q6",
         "lineitem.parquet",
@@ -57,12 +59,27 @@ const QUERIES: [(&str, &str, &str); 6] = [
          round(avg(l_quantity), 6), count(*) FROM '{}/csv/lineitem_*.csv' WHERE l_shipdate <= DATE '1998-09-02' GROUP BY l_returnflag, l_linestatus ORDER BY 1, 2",
     ),
     ("CSV count", "csv", "SELECT count(*) FROM '{}/csv/lineitem_*.csv'"),
+    (
+        "JSON, ten files, a field",
+        "events",
+        "SELECT type, count(*) AS n FROM '{}/events/events-*.json.gz' GROUP BY type ORDER BY type",
+    ),
+    (
+        "JSON, ten files, a nested field",
+        "events",
+        "SELECT actor.login AS login, count(*) AS n FROM '{}/events/events-*.json.gz' GROUP BY actor.login ORDER BY n DESC, login LIMIT 10",
+    ),
+    (
+        "JSON, one file, a field",
+        "events",
+        "SELECT type, count(*) AS n FROM '{}/events/all.json.gz' GROUP BY type ORDER BY type",
+    ),
 ];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let folder = arguments.iter().position(|text| text == "--figures").and_then(|at| arguments.get(at + 1));
-    let Some(folder) = folder else {
+    let behind = |name: &str| arguments.iter().position(|text| text == name).and_then(|at| arguments.get(at + 1));
+    let Some(folder) = behind("--figures") else {
         println!("stores: nothing to measure without --figures FOLDER");
         return;
     };
@@ -70,6 +87,7 @@ fn main() {
     let (Some(root), Some(bucket)) = (folder.parent(), folder.file_name().and_then(|name| name.to_str())) else {
         panic!("the folder has no name");
     };
+    let runs = behind("--runs").map_or(RUNS, |text| text.parse().expect("a number of runs"));
     let cold = arguments.iter().any(|text| text == "--cold");
     let files = || {
         if cold {
@@ -84,7 +102,7 @@ fn main() {
         }
         let (mut local, mut remote, mut bare) = (Vec::new(), Vec::new(), Vec::new());
         let mut answers = Vec::new();
-        for _ in 0..RUNS {
+        for _ in 0..runs {
             files();
             let (time, answer) = timed(&query.replace("{}", &folder.display().to_string()), &server);
             local.push(time);
