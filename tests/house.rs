@@ -3,8 +3,10 @@
 //! The table below is ARCHITECTURE.md's; when the two differ, one of them is wrong. The text is read line by line
 //! without parsing Rust, which is enough for code that rustfmt has laid out.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The modules from the lowest to the highest; a module may use its own row and the rows before it.
 const LAYERS: [&[&str]; 12] = [
@@ -233,6 +235,29 @@ fn every_module_is_in_the_layer_table() {
     let modules = text.lines().filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod "));
     let unknown: Vec<_> = modules.filter(|name| layer(name.trim_end_matches(';')).is_none()).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+/// The features of every crate that is built, by its name and version.
+fn features_of_dependencies(edges: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let arguments = ["tree", "--offline", "--prefix", "none", "--format", "{p} {f}", "--edges", edges];
+    let output = Command::new(env!("CARGO")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut features: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        let line = line.trim_end_matches(" (*)");
+        let end = line.match_indices(' ').nth(1).map_or(line.len(), |(at, _)| at);
+        features.entry(line[..end].to_owned()).or_default().insert(line[end..].trim().to_owned());
+    }
+    features
+}
+
+/// Otherwise most dependencies are built twice, once for `cargo run` and once for `cargo test`.
+#[test]
+fn program_and_tests_share_one_build_of_the_dependencies() {
+    let with_tests = features_of_dependencies("normal,build,dev");
+    for (name, features) in features_of_dependencies("normal,build") {
+        assert_eq!(Some(&features), with_tests.get(&name), "the tests' dependencies ask for other features of {name}");
+    }
 }
 
 fn complaints(path: &str, text: &str) -> usize {
