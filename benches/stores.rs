@@ -5,7 +5,8 @@
 //! benches/peers/events.py makes them (each may be missing). The server shares the processors with floe, and its work is
 //! part of what is measured: "bare" is the time in which a client that throws the bytes away gets the answers to the same
 //! requests. With `--cold` the operating system forgets the files before every run, so that disk and server both have to
-//! read them. `--runs 3` takes the median of three runs instead of five.
+//! read them. With `--apart` floe has one worker on the first processor and the server the second one (Linux), so that
+//! the server's work is not at floe's expense. `--runs 3` takes the median of three runs instead of five.
 
 #[path = "../tests/stores/server.rs"]
 mod server;
@@ -22,8 +23,8 @@ use server::{Request, Server};
 
 /// Of which the median counts.
 const RUNS: usize = 5;
-const THREADS: usize = 2;
 const BUFFER: usize = 1 << 20;
+const FLOE: &str = env!("CARGO_BIN_EXE_floe");
 
 /// Name, what it needs, and the query; `{}` stands for the folder.
 const QUERIES: [(&str, &str, &str); 9] = [
@@ -88,6 +89,11 @@ fn main() {
         panic!("the folder has no name");
     };
     let runs = behind("--runs").map_or(RUNS, |text| text.parse().expect("a number of runs"));
+    let apart = arguments.iter().any(|text| text == "--apart");
+    if apart {
+        let own = ["-a", "-c", "-p", "1", &std::process::id().to_string()].map(str::to_owned);
+        assert!(Command::new("taskset").args(own).stdout(Stdio::null()).status().is_ok_and(|status| status.success()));
+    }
     let cold = arguments.iter().any(|text| text == "--cold");
     let files = || {
         if cold {
@@ -104,16 +110,16 @@ fn main() {
         let mut answers = Vec::new();
         for _ in 0..runs {
             files();
-            let (time, answer) = timed(&query.replace("{}", &folder.display().to_string()), &server);
+            let (time, answer) = timed(&query.replace("{}", &folder.display().to_string()), &server, apart);
             local.push(time);
             answers.push(answer);
             server.requests();
             files();
-            let (time, answer) = timed(&query.replace("{}", &format!("s3://{bucket}")), &server);
+            let (time, answer) = timed(&query.replace("{}", &format!("s3://{bucket}")), &server, apart);
             remote.push(time);
             answers.push(answer);
             files();
-            bare.push(replayed(&server.requests(), &server));
+            bare.push(replayed(&server.requests(), &server, apart));
         }
         answers.dedup();
         assert_eq!(answers.len(), 1, "{name}: the answers differ");
@@ -145,11 +151,22 @@ fn forget(_folder: &Path) {
     panic!("--cold needs Linux");
 }
 
+/// Workers of floe.
+fn threads(apart: bool) -> usize {
+    if apart { 1 } else { 2 }
+}
+
 /// The time of a process that runs `query`, and its answer.
-fn timed(query: &str, server: &Server) -> (Duration, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_floe"));
+fn timed(query: &str, server: &Server, apart: bool) -> (Duration, String) {
+    let mut command = if apart { Command::new("taskset") } else { Command::new(FLOE) };
+    if apart {
+        command.args(["-c", "0", FLOE]);
+    }
     command.env("AWS_ENDPOINT_URL", server.endpoint()).env("AWS_ACCESS_KEY_ID", "x").env("AWS_SECRET_ACCESS_KEY", "y");
-    command.args(["--format", "csv", "--threads", "2", "-c", query]).stdin(Stdio::null()).stderr(Stdio::inherit());
+    command
+        .args(["--format", "csv", "--threads", &threads(apart).to_string(), "-c", query])
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit());
     let begin = Instant::now();
     let output = command.output().expect("floe");
     let time = begin.elapsed();
@@ -158,11 +175,11 @@ fn timed(query: &str, server: &Server) -> (Duration, String) {
 }
 
 /// The time in which as many connections as floe has workers get the answers to `requests`.
-fn replayed(requests: &[Request], server: &Server) -> Duration {
+fn replayed(requests: &[Request], server: &Server, apart: bool) -> Duration {
     let next = AtomicUsize::new(0);
     let begin = Instant::now();
     thread::scope(|scope| {
-        for _ in 0..THREADS {
+        for _ in 0..threads(apart) {
             scope.spawn(|| {
                 let mut connection = TcpStream::connect(("127.0.0.1", server.port())).expect("a connection");
                 while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {

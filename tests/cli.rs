@@ -307,3 +307,24 @@ fn no_progress_is_shown_of_a_short_query_or_where_it_is_switched_off() {
         assert_eq!(output.status.code(), Some(130));
     }
 }
+
+/// As in a container that was given some of the processors: the allocator has nothing to say about it.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_process_with_one_of_the_processors_is_quiet() {
+    use std::os::unix::process::CommandExt;
+    let mut command = floe(&["--format", "csv", "SELECT count(*) AS n FROM range(1000000) AS t(x)"]);
+    // SAFETY: between fork and exec only a system call is made, on memory of this function.
+    unsafe {
+        command.pre_exec(|| {
+            let mut set: libc::cpu_set_t = std::mem::zeroed();
+            libc::CPU_SET(0, &mut set);
+            match libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert_eq!((stdout(&output), stderr(&output)), ("n\n1000000\n", ""));
+}

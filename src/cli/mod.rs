@@ -3,6 +3,7 @@
 //! Invariant: the exit code is 0 only when every statement succeeded; answers go to the output, diagnostics to standard
 //! error. This module must know nothing of the library but the session's public API, and that only in `engine`.
 
+mod allocator;
 mod arguments;
 mod bar;
 mod diagnostic;
