@@ -13,12 +13,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use memchr::memchr;
+use memchr::{memchr, memrchr};
 use parking_lot::Mutex;
 
 use crate::cancel::CancelToken;
 use crate::error::{Code, Error, Result};
 use crate::io::InputFile;
+use crate::scan::csv::dialect::Dialect;
 use crate::scan::csv::records::Records;
 use crate::scan::csv::tokenize::{Bounds, Broken, Place, Tile, Tokenizer};
 use crate::scan::csv::window::{TAIL_BYTES, Window};
@@ -26,6 +27,9 @@ use crate::scan::csv::window::{TAIL_BYTES, Window};
 /// Bytes behind a cut that are looked at: first, and at most.
 const FIRST_LOOK: usize = 64 * 1024;
 pub const LAST_LOOK: usize = 1024 * 1024;
+
+/// Bytes before a cut that are looked at where they may tell a comment, or the end of a long delimiter.
+const LINE_LOOK: u64 = 16 * 1024;
 
 /// Bytes without any quote behind which a cut is taken to lie outside of quotes.
 const FAR_BYTES: u64 = 256 << 20;
@@ -212,14 +216,17 @@ pub fn near_start(cut: u64, layout: &Layout) -> Result<Supposition> {
         return Ok(Supposition::Outside(layout.data_start));
     }
     let tokenizer = layout.tokenizer.strict();
-    let from = cut - 1;
+    let looks_back = tokenizer.dialect().comment.is_some() || !tokenizer.dialect().tail.is_empty();
+    let before = if looks_back { cut.min(LINE_LOOK) } else { 1 };
+    let from = cut - before;
+    let cut = usize::try_from(before).unwrap_or(1);
     let mut look = FIRST_LOOK;
     loop {
         let mut data = vec![0; look];
         let count = layout.file.read_at(from, &mut data)?;
         data.truncate(count);
         let at_end = from + count as u64 >= layout.file.size();
-        let supposed = Data { bytes: &data, place: from, at_end }.suppose(&tokenizer);
+        let supposed = Data { bytes: &data, place: from, cut, at_end }.suppose(&tokenizer);
         let enough = match supposed {
             Supposition::Unclear => false,
             Supposition::UnlessQuoted { .. } => !layout.quotes_expected,
@@ -243,25 +250,33 @@ enum Verdict {
     Open,
 }
 
-/// The bytes of a file from one before the cut on.
+/// The bytes of a file around a cut, with one before it at least.
 struct Data<'a> {
     bytes: &'a [u8],
     /// Place of the first byte in the file.
     place: u64,
+    /// Index of the first byte behind the cut.
+    cut: usize,
     at_end: bool,
 }
 
 impl Data<'_> {
     fn suppose(&self, tokenizer: &Tokenizer) -> Supposition {
         let dialect = tokenizer.dialect();
-        // Between two quotes a cut would be ambiguous; no record starts right behind a quote, so the cut can move.
-        let ambiguous = |byte: &u8| Some(*byte) == dialect.quote || Some(*byte) == dialect.escape;
-        let cut = self.bytes.iter().take_while(|byte| ambiguous(byte)).count() + 1;
+        // Between two quotes a cut would be ambiguous, and so among spaces that may stand around them; no record starts
+        // right behind one, so the cut can move.
+        let ambiguous = |byte: &&u8| {
+            Some(**byte) == dialect.quote || Some(**byte) == dialect.escape || dialect.spaced && **byte == b' '
+        };
+        let behind = self.bytes.get(self.cut - 1..).unwrap_or_default();
+        let cut = self.cut + behind.iter().take_while(ambiguous).count();
         let Some(&before) = self.bytes.get(cut - 1) else { return Supposition::Unclear };
         let outside = if before == dialect.newline {
             Broken::End(cut)
+        } else if self.is_in_comment(cut, dialect) {
+            self.line_end(cut, dialect.newline)
         } else {
-            let place = if before == dialect.delimiter { Place::FieldStart } else { Place::InField };
+            let place = if self.is_behind_delimiter(cut, dialect) { Place::FieldStart } else { Place::InField };
             tokenizer.end_of_broken(self.bytes, cut, place, self.at_end)
         };
         let outside = self.verdict(outside, tokenizer);
@@ -278,6 +293,27 @@ impl Data<'_> {
                 Supposition::UnlessQuoted { start: place(start), until: place(self.bytes.len()) }
             }
             _ => Supposition::Unclear,
+        }
+    }
+
+    /// Whether the line around `cut`, which lies outside of quotes, is a comment.
+    fn is_in_comment(&self, cut: usize, dialect: &Dialect) -> bool {
+        let Some(comment) = dialect.comment else { return false };
+        let line = memrchr(dialect.newline, self.bytes.get(..cut).unwrap_or_default()).map(|end| end + 1);
+        line.is_some_and(|line| self.bytes.get(line) == Some(&comment))
+    }
+
+    fn is_behind_delimiter(&self, cut: usize, dialect: &Dialect) -> bool {
+        let before = self.bytes.get(..cut).unwrap_or_default();
+        let first = before.strip_suffix(dialect.tail.as_slice()).and_then(<[u8]>::last);
+        first == Some(&dialect.delimiter)
+    }
+
+    fn line_end(&self, from: usize, newline: u8) -> Broken {
+        match memchr(newline, self.bytes.get(from..).unwrap_or_default()) {
+            Some(length) => Broken::End(from + length + 1),
+            None if self.at_end => Broken::End(self.bytes.len()),
+            None => Broken::Open,
         }
     }
 

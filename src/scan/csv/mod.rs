@@ -135,11 +135,9 @@ fn scan_plan(request: &ScanRequest, settings: Settings, context: &Arc<QueryConte
     Ok(ScanPlan { settings, columns, checked, schema, first_path, conditions, limit, context, rejects })
 }
 
-/// Where the splits of a file begin. What cannot be cut is one split: streams, files with comments, in which quotes mean
-/// nothing, and files whose quotes need not match.
+/// Where the splits of a file begin. What cannot be cut is one split: streams, and files whose quotes need not match.
 fn cuts(file: &FileEntry, target: u64, lanes: u64, settings: &Settings) -> Vec<u64> {
-    let whole = settings.is_stream(&file.path) || settings.comment.is_some() || settings.rules.lenient;
-    if whole || !settings.parallel {
+    if settings.is_stream(&file.path) || settings.rules.lenient || !settings.parallel {
         return vec![0];
     }
     let least = if file.size > 1 << 20 && lanes > 1 { 4 } else { 1 };

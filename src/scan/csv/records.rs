@@ -206,7 +206,8 @@ impl Records {
             return None;
         };
         let field = fields.get(self.columns)?;
-        field.start().checked_sub(if field.quoted() { 2 } else { 1 })
+        let delimiter = 1 + self.dialect().tail.as_slice().len();
+        field.start().checked_sub(delimiter + usize::from(field.quoted()))
     }
 
     fn bad_record(&self, bad: BadRecord) -> Error {

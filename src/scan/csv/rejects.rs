@@ -244,7 +244,7 @@ impl ScanRow {
         let form =
             |form: &Option<crate::scan::infer::pattern::Pattern>| form.as_ref().map(|form| form.text().to_string());
         ScanRow {
-            delimiter: text(Some(dialect.delimiter)),
+            delimiter: dialect.delimiter_text(),
             quote: text(dialect.quote),
             escape: text(dialect.escape),
             newline: if dialect.newline == b'\r' { "\\r" } else { "\\n" },

@@ -97,10 +97,14 @@ fn prompt(spec: &ScanSpec, settings: &Settings, newline: &str, columns: &[(Strin
         Some(_) => String::new(),
         None => format!(", comment={}", character(dialect.comment)),
     };
+    let delimiter = match dialect.tail.is_empty() {
+        true => character(Some(dialect.delimiter)),
+        false => text(&dialect.delimiter_text()),
+    };
     let mut call = format!(
         "FROM read_csv({files}, {detect}delim={}{quotes}, new_line='{newline}', skip={}{comment}, header={}, \
          columns={{{}}}",
-        character(Some(dialect.delimiter)),
+        delimiter,
         settings.skip,
         settings.header.unwrap_or(false),
         columns.join(", "),
@@ -136,7 +140,7 @@ fn batch(
     let user = (!user.is_empty()).then_some(user);
     let skip = u32::try_from(settings.skip).unwrap_or(u32::MAX);
     let arrays: Vec<(&str, ArrayRef)> = vec![
-        ("Delimiter", character(Some(dialect.delimiter))),
+        ("Delimiter", text(Some(&dialect.delimiter_text()))),
         ("Quote", character(dialect.quote)),
         ("Escape", character(dialect.escape)),
         ("NewLineDelimiter", text(Some(newline))),

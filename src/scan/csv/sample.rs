@@ -138,7 +138,7 @@ fn completed(options: &Options, settings: &Settings) -> Options {
     }
     let dialect = settings.dialect();
     let text = |byte: u8| OptionValue::Text(char::from(byte).to_string());
-    options.insert("delim".to_string(), text(dialect.delimiter));
+    options.insert("delim".to_string(), OptionValue::Text(dialect.delimiter_text()));
     options.insert("new_line".to_string(), text(dialect.newline));
     let optional =
         |byte: Option<u8>| OptionValue::Text(byte.map_or(String::new(), |byte| char::from(byte).to_string()));

@@ -5,7 +5,7 @@ use std::io::Read;
 
 use crate::error::{Code, Error, Result};
 use crate::io::{Compression, CountedStream, Location, open_counted_stream};
-use crate::scan::csv::dialect::Dialect;
+use crate::scan::csv::dialect::{Dialect, Tail};
 use crate::scan::csv::encoding::{DecodedStream, Encoding};
 use crate::scan::csv::forms::Forms;
 use crate::scan::csv::tokenize::Rules;
@@ -91,7 +91,10 @@ pub const QUOTES_SEEN: &str = "quotes_seen";
 /// The options as values. `None` is what inference has to find out.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// The first byte of the delimiter.
     pub delimiter: Option<u8>,
+    /// The others.
+    pub tail: Tail,
     pub quote: Option<u8>,
     pub escape: Option<u8>,
     pub newline: Option<u8>,
@@ -174,7 +177,7 @@ impl Settings {
     /// `INVALID_SETTING` for values that an option cannot take, and for options that contradict each other.
     pub fn new(options: &Options) -> Result<Self> {
         let options = &one_spelling(options)?;
-        let delimiter = required("delim", character(options, "delim")?)?;
+        let (delimiter, tail) = delimiter(options)?;
         let quote = character(options, "quote")?.unwrap_or(Some(b'"'));
         let escape = character(options, "escape")?.flatten().or(quote);
         let comment = character(options, "comment")?.flatten();
@@ -183,6 +186,7 @@ impl Settings {
         let rejects = rejects(options)?;
         let settings = Settings {
             delimiter,
+            tail,
             quote,
             escape,
             newline: newline(options)?,
@@ -236,6 +240,8 @@ impl Settings {
             let Some(value) = value else { continue };
             let clash = roles.iter().take(index).find(|(_, other)| *other == Some(*value)).map(|(other, _)| *other);
             let clash = if matches!(value, b'\n' | b'\r') { Some("the line end") } else { clash };
+            let is_in_delimiter = || index > 0 && self.tail.as_slice().contains(value);
+            let clash = clash.or_else(|| is_in_delimiter().then_some("delim"));
             if let Some(clash) = clash {
                 let message = format!("the reader options {name} and {clash} have the same character");
                 return Err(Error::new(Code::InvalidSetting, message));
@@ -248,6 +254,7 @@ impl Settings {
     pub fn dialect(&self) -> Dialect {
         Dialect {
             delimiter: self.delimiter.unwrap_or(b','),
+            tail: self.tail,
             quote: self.quote,
             escape: self.escape,
             newline: self.newline.unwrap_or(b'\n'),
@@ -259,8 +266,8 @@ impl Settings {
     }
 
     /// How `path` is compressed.
-    pub fn compression_of(&self, path: &str) -> Compression {
-        self.compression.unwrap_or_else(|| Compression::of(path))
+    pub fn compression_of(&self, path: &Location) -> Compression {
+        self.compression.unwrap_or_else(|| path.compression())
     }
 
     /// The encoding of the files.
@@ -269,8 +276,8 @@ impl Settings {
     }
 
     /// Whether `path` can be read only from front to back.
-    pub fn is_stream(&self, path: &str) -> bool {
-        self.compression_of(path) != Compression::None || self.encoding() != Encoding::Utf8
+    pub fn is_stream(&self, path: &Location) -> bool {
+        path.comes_once() || self.compression_of(path) != Compression::None || self.encoding() != Encoding::Utf8
     }
 
     /// The text of `path` from front to back.
@@ -420,12 +427,18 @@ fn rejects(options: &Options) -> Result<Option<RejectNames>> {
     }
 }
 
-fn required(name: &str, value: Option<Option<u8>>) -> Result<Option<u8>> {
-    match value {
-        Some(None) => Err(invalid(name, &OptionValue::Text(String::new()), "one ASCII character")),
-        Some(value) => Ok(value),
-        None => Ok(None),
-    }
+/// The delimiter's first byte, and the others.
+fn delimiter(options: &Options) -> Result<(Option<u8>, Tail)> {
+    let Some(text) = text(options, "delim")? else { return Ok((None, Tail::default())) };
+    let refused = || {
+        let takes = format!("a text of 1 to {} bytes without line ends", Tail::LONGEST + 1);
+        invalid("delim", &OptionValue::Text(text.to_string()), &takes)
+    };
+    let bytes = if text == "\\t" { b"\t" } else { text.as_bytes() };
+    let (&first, rest) = bytes.split_first().ok_or_else(refused)?;
+    let has_line_end = rest.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
+    let tail = Tail::new(rest).filter(|_| !has_line_end).ok_or_else(refused)?;
+    Ok((Some(first), tail))
 }
 
 fn newline(options: &Options) -> Result<Option<u8>> {

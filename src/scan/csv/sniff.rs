@@ -295,8 +295,8 @@ impl Sample<'_> {
         if enough && records().all(|shape| shape.width == width) { lines } else { 0 }
     }
 
-    /// The reading in which spaces may stand around quotes, where a value begins with them and it explains no less, or where it
-    /// explains more.
+    /// The reading in which spaces may stand around quotes, where a value begins with them and it explains no less, or
+    /// where it explains more.
     fn spaced(&self, reading: &Reading) -> Option<Reading> {
         let quote = reading.dialect.quote?;
         let (mut is_spaced, mut is_flawed) = (false, false);
@@ -309,7 +309,9 @@ impl Sample<'_> {
         }
         let spaced = self.read(Dialect { spaced: true, ..reading.dialect });
         let least = if is_spaced { reading.agreeing } else { reading.agreeing + 1 };
-        (spaced.agreeing >= least && spaced.width == reading.width).then_some(spaced)
+        // Delimiters within such quotes are none, so that the records may have fewer fields then.
+        let explains_more = spaced.explains_all() && !reading.explains_all();
+        (explains_more || spaced.agreeing >= least && spaced.width == reading.width).then_some(spaced)
     }
 
     /// Whether a field that is not quoted begins with spaces and a quote.
@@ -510,6 +512,7 @@ mod tests {
     fn spaces_stand_around_quotes_only_where_values_begin_with_them() {
         assert!(all("a,b\n \"x,1\" ,2\n \"y\",3\n").spaced);
         assert!(all("a,b\n\"x,1\" ,2\n\"y\" ,3\n").spaced);
+        assert!(all("a,b\n1, \"x, y\"\n2, \"z, z\"\n").spaced);
         // Reading such files takes longer: a comma and a space before a closing quote are none of these.
         assert!(!all("a,b\n1,\"ends so, \"\n2,\", \"\n").spaced);
         assert!(!all("a,b\n1,\"flawed\"x\n2,\"y\"\n").spaced);

@@ -134,19 +134,12 @@ impl SplitPlan for CsvSplitPlan {
             Ok((head, places))
         });
         let (head, places) = head.as_ref().map_err(Clone::clone)?;
-        // Only who reads from the front knows which quotes stand in comments, and which behind spaces.
-        let own = head.record_dialect();
-        let from_front = (own.comment.is_some() || own.spaced) && self.file.stream.is_none();
-        if from_front && self.index > 0 {
-            return Ok(Box::new(NoRecords));
-        }
         let mut memory = plan.context.budget.reservation("CsvScan");
         let fixed = TILE_FIELDS * size_of::<Field>() + Scratch::BYTES;
         memory.grow(fixed)?;
         let columns = Columns::new(plan, places);
-        let dialect = head.record_dialect();
-        let tokenizer = Tokenizer::new(dialect, settings.rules, head.columns, &columns.wanted);
-        let stop = if from_front { u64::MAX } else { self.file.boundaries.stop(self.index) };
+        let tokenizer = Tokenizer::new(head.record_dialect(), settings.rules, head.columns, &columns.wanted);
+        let stop = self.file.boundaries.stop(self.index);
         let mut window = self.window(head, stop, &tokenizer)?;
         // The window comes first: batches can be smaller, it cannot.
         window.fill()?;
@@ -161,15 +154,6 @@ impl SplitPlan for CsvSplitPlan {
         let left = plan.limit.unwrap_or(usize::MAX);
         let (plan, file, index) = (plan.clone(), self.file.clone(), self.index);
         Ok(Box::new(CsvSplit { plan, file, index, records, columns, finished, left, fixed, memory, rejects }))
-    }
-}
-
-/// A split whose records another one reads.
-struct NoRecords;
-
-impl Split for NoRecords {
-    fn next(&mut self) -> Result<Option<RecordBatch>> {
-        Ok(None)
     }
 }
 

@@ -8,7 +8,7 @@
 //! Invariant: what is taken here is what [`Tokenizer`](super::tokenize::Tokenizer) would find record by record; from
 //! the first record on that is not plainly well-formed it is left to that.
 
-use memchr::memchr;
+use memchr::{memchr, memmem};
 
 use crate::scan::csv::count::{Count, Faultless};
 use crate::scan::csv::dialect::Dialect;
@@ -61,12 +61,8 @@ impl Structure {
     /// something that masks do not tell.
     pub fn new(dialect: Dialect, columns: usize, wanted: &[usize]) -> Option<Self> {
         let blank_lines_are_told_apart = columns > 1 || dialect.blank_is_record;
-        if dialect.comment.is_some()
-            || dialect.spaced
-            || columns == 0
-            || !blank_lines_are_told_apart
-            || wanted.iter().any(|&column| column >= columns)
-        {
+        let are_in_records = wanted.iter().all(|&column| column < columns);
+        if dialect.spaced || !dialect.tail.is_empty() || columns == 0 || !blank_lines_are_told_apart || !are_in_records {
             return None;
         }
         // Without quotes the third byte is one that is found anyway, and not looked at.
@@ -93,7 +89,7 @@ impl Structure {
     pub fn read(&self, data: &[u8], bounds: Bounds, scratch: &mut Scratch, fields: &mut Vec<Field>) -> (usize, usize) {
         let from = bounds.from;
         let stretch = data.get(from..).unwrap_or_default();
-        let stretch = stretch.get(..STRETCH).unwrap_or(stretch);
+        let stretch = self.before_comment(stretch.get(..STRETCH).unwrap_or(stretch));
         self.finder.find(stretch, &mut scratch.blocks);
         #[cfg(target_arch = "x86_64")]
         if self.counts_bits {
@@ -101,6 +97,16 @@ impl Structure {
             return unsafe { self.records_counting_bits(data, stretch, bounds, scratch, fields) };
         }
         self.records(data, stretch, bounds, scratch, fields, running_parity)
+    }
+
+    /// What lies before the first line that looks like a comment.
+    fn before_comment<'a>(&self, stretch: &'a [u8]) -> &'a [u8] {
+        let Some(comment) = self.dialect.comment else { return stretch };
+        if stretch.first() == Some(&comment) {
+            return &[];
+        }
+        let end = memmem::find(stretch, &[self.dialect.newline, comment]);
+        end.and_then(|end| stretch.get(..=end)).unwrap_or(stretch)
     }
 
     /// The same code for machines with instructions that count bits, find the first of them and multiply without carries.

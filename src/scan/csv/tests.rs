@@ -15,6 +15,8 @@ use crate::cancel::CancelToken;
 use crate::error::Code;
 use crate::io::Storage;
 use crate::memory::Budget;
+use crate::scan::csv::head::Head;
+use crate::scan::csv::tokenize::Tokenizer;
 use crate::scan::{Format, OptionValue, ScanSpec, resolve, source};
 use crate::store::Store;
 
@@ -514,6 +516,9 @@ fn every_cut_gives_the_same_rows() {
     every_cut_agrees(b"v\n\n\"\n\n\"\n\n", &[]);
     every_cut_agrees(b"a,b\n'x\\'\n',y\n'\\\\',''\n", &[("quote", text("'")), ("escape", text("\\"))]);
     every_cut_agrees(b"5\" pipe,x\n6\" pipe,\"y\nz\"\n", &[("header", OptionValue::Bool(false))]);
+    every_cut_agrees(b"a,b\n# don't \"\n1,2\n#\n# x,\"y\n3,\"4\n# 5\"\n", &[("comment", text("#"))]);
+    every_cut_agrees(b"a||b\n1||\"x||\n\"\n|2|||y|\n||\"||\"\n\"z\n\"||", &[("delim", text("||"))]);
+    every_cut_agrees(b"a,b\n \"x,\n1\" ,2\n\"y\",   \"z\n\"  \n  u , v\n", &[]);
     every_cut_agrees(b"skip \"\nme\na;b\n1;\"2\n\"\n", &[("skip", OptionValue::Int(2))]);
 }
 
@@ -626,6 +631,56 @@ fn splits_of_a_larger_file_agree_with_reading_it_in_one_go() {
     assert!(source.split_count() >= 4);
     let expected: Vec<_> = (0..120_000).map(|row| row.to_string()).collect();
     assert_eq!(lines(&batches(&source).unwrap()), expected);
+}
+
+/// How a file of this text is read: whether many of its records are found at once, and how many splits have rows.
+fn way_of_reading(data: &[u8]) -> (bool, usize) {
+    let folder = Folder::new(&[("x.csv", data)]);
+    let spec = folder.spec("x.csv", &[]).unwrap();
+    let settings = Settings::new(&spec.options).unwrap();
+    let head = Head::open(&folder.path("x.csv").into(), &settings).unwrap();
+    let tokenizer = Tokenizer::new(head.record_dialect(), settings.rules, head.columns, &[0]);
+    let (spec, projection, filters, runtime_filters) = (Arc::new(spec), vec![0], Vec::new(), Vec::new());
+    let request = ScanRequest { spec, projection, filters, limit: None, runtime_filters, parts: Default::default() };
+    let source = source(request, &context(2, 8192)).unwrap();
+    let has_rows = |index: &usize| source.open(*index).unwrap().next().unwrap().is_some();
+    (tokenizer.finds_many(), (0..source.split_count()).filter(has_rows).count())
+}
+
+/// A header and so many records that the file is cut.
+fn long_csv(header: &str, record: &str, end: &str) -> String {
+    let records = (0..(2 << 20) / (record.len() + 6)).map(|row| format!("{row},{record}{end}"));
+    std::iter::once(format!("{header}{end}")).chain(records).collect()
+}
+
+#[test]
+fn usual_files_are_read_fast_by_all_workers() {
+    let orders = "n,key,comment,ship,price";
+    let order = "1,\"carefully final, ironic \"\"deposits\"\" , \",\" REG AIR, \",17954.55";
+    let usual = [
+        long_csv(orders, order, "\n"),
+        long_csv(orders, order, "\r\n"),
+        long_csv("n,a,b", "x y,\"z, \"", "\n").replace(',', "\t"),
+        long_csv("n,a,b", "it's 5\" long,2013-01-01T10:00:00Z", "\n").replace(',', "|"),
+        long_csv("n,a", "\" # no comment\"", "\n"),
+        long_csv("n,a", "# nor here", "\n"),
+    ];
+    for data in usual {
+        let (many, splits) = way_of_reading(data.as_bytes());
+        assert!(many && splits >= 4, "{many} {splits}: {:?}", &data[..200]);
+    }
+    for name in ["planes.csv", "airports.csv", "weather.csv", "airlines.csv"] {
+        let data = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name)).unwrap();
+        assert!(way_of_reading(&data).0, "{name}");
+    }
+}
+
+#[test]
+fn comments_and_spaces_around_quotes_keep_no_worker_out() {
+    let (many, splits) = way_of_reading(long_csv("n,a", "\"x, y\"\n# don't \"say", "\n").as_bytes());
+    assert!(many && splits >= 4, "{many} {splits}");
+    let (_, splits) = way_of_reading(long_csv("n,a", " \"x, y\" ", "\n").as_bytes());
+    assert!(splits >= 4, "{splits}");
 }
 
 #[test]

@@ -198,6 +198,12 @@ impl Tokenizer {
         Tokenizer { structure: None, ..self }
     }
 
+    /// Whether it looks at many records at once.
+    #[cfg(test)]
+    pub fn finds_many(&self) -> bool {
+        self.structure.is_some()
+    }
+
     /// Reads records of any number of fields; none is kept by `read`.
     pub fn of_any_width(dialect: Dialect, rules: Rules) -> Self {
         Tokenizer { dialect, columns: None, places: Vec::new(), wanted: 0, structure: None, strict: false, rules }
@@ -332,13 +338,8 @@ impl Tokenizer {
                     Quoted::Flaw(at, flaw) => return self.bad(data, from, at, flaw, at_end),
                 }
             }
-            let end = seeker.next(within);
-            let is_newline = match end.and_then(|end| data.get(end)) {
-                Some(&byte) => byte == dialect.newline,
-                None if at_end => true,
-                None => return Step::Incomplete,
-            };
-            let end = end.unwrap_or(data.len());
+            let Some(end) = self.field_end(data, within, at_end, seeker) else { return Step::Incomplete };
+            let is_newline = data.get(end).is_none_or(|byte| *byte == dialect.newline);
             if self.strict && self.has_quote(data, at, end) {
                 return self.bad(data, from, at, Flaw::AfterQuote, at_end);
             }
@@ -348,7 +349,7 @@ impl Tokenizer {
             if is_newline {
                 break (end + 1).min(data.len());
             }
-            at = end + 1;
+            at = end + 1 + dialect.tail.as_slice().len();
         };
         let Rules { pads, lenient, longest } = self.rules;
         match self.columns {
@@ -360,6 +361,29 @@ impl Tokenizer {
             }
             _ => Step::Record(end),
         }
+    }
+
+    /// Where an unquoted field ends that goes on at `from`: at a delimiter, a line end, or the end of the file. `None`
+    /// where that lies behind the window.
+    fn field_end(&self, data: &[u8], from: usize, at_end: bool, seeker: &mut Seeker) -> Option<usize> {
+        let mut end = seeker.next(from);
+        while let Some(place) = end
+            && data.get(place) == Some(&self.dialect.delimiter)
+            && !self.has_tail(data, place + 1, at_end)?
+        {
+            end = seeker.next(place + 1);
+        }
+        end.or_else(|| at_end.then_some(data.len()))
+    }
+
+    /// Whether the rest of a delimiter stands at `from`; `None` where that lies behind the window.
+    fn has_tail(&self, data: &[u8], from: usize, at_end: bool) -> Option<bool> {
+        let tail = self.dialect.tail.as_slice();
+        let rest = data.get(from..).unwrap_or_default();
+        if rest.len() < tail.len() && !at_end && tail.starts_with(rest) {
+            return None;
+        }
+        Some(rest.starts_with(tail))
     }
 
     /// Blank lines and comments.
@@ -422,7 +446,11 @@ impl Tokenizer {
         match (data.get(after).copied(), data.get(after + 1).copied()) {
             (None, _) if !at_end => Quoted::Incomplete,
             (None, _) => Quoted::Field(field, After::End(after)),
-            (Some(byte), _) if byte == dialect.delimiter => Quoted::Field(field, After::Delimiter(after + 1)),
+            (Some(byte), _) if byte == dialect.delimiter => match self.has_tail(data, after + 1, at_end) {
+                Some(true) => Quoted::Field(field, After::Delimiter(after + 1 + dialect.tail.as_slice().len())),
+                Some(false) => Quoted::Flaw(after, Flaw::AfterQuote),
+                None => Quoted::Incomplete,
+            },
             (Some(byte), _) if byte == dialect.newline => Quoted::Field(field, After::End(after + 1)),
             (Some(b'\r'), Some(next)) if next == dialect.newline => Quoted::Field(field, After::End(after + 2)),
             (Some(b'\r'), None) if at_end => Quoted::Field(field, After::End(after + 1)),
@@ -464,14 +492,14 @@ impl Tokenizer {
         let from = match place {
             Place::FieldStart => at,
             Place::InField => {
-                let end = seeker.next(at);
+                let end = self.field_end(data, at, at_end, &mut seeker);
                 if self.strict && self.has_quote(data, at, end.unwrap_or(data.len())) {
                     return Broken::Refuted;
                 }
                 match end {
                     Some(end) if data.get(end) == Some(&self.dialect.newline) => return Broken::End(end + 1),
-                    Some(end) => end + 1,
-                    None if at_end => return Broken::End(data.len()),
+                    Some(end) if end == data.len() => return Broken::End(end),
+                    Some(end) => end + 1 + self.dialect.tail.as_slice().len(),
                     None => return Broken::Open,
                 }
             }
@@ -538,120 +566,4 @@ fn without_return(data: &[u8], start: usize, end: usize, newline: u8) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rows(dialect: Dialect, columns: usize, data: &[u8]) -> Result<Vec<Vec<String>>, BadRecord> {
-        let wanted: Vec<usize> = (0..columns).collect();
-        let tokenizer = Tokenizer::new(dialect, Rules::default(), columns, &wanted);
-        let mut tile = Tile::default();
-        let bounds = Bounds { from: 0, stop: usize::MAX, max_rows: usize::MAX, at_end: true };
-        tokenizer.read(data, bounds, &mut tile);
-        match tile.bad {
-            Some(bad) => Err(bad),
-            None => Ok(tile
-                .fields
-                .chunks(columns)
-                .map(|row| row.iter().map(|field| text(&dialect, data, *field)).collect())
-                .collect()),
-        }
-    }
-
-    fn text(dialect: &Dialect, data: &[u8], field: Field) -> String {
-        String::from_utf8(dialect.unescaped(&data[field.start()..field.end()], field.escaped()).into_owned()).unwrap()
-    }
-
-    #[test]
-    fn fields_come_out_as_rfc_4180_says() {
-        let data = b"a,\"b,\"\"x\"\"\r\n\",\r\n,\"\",12345678901\n\r\n\nlast,one,\xc3\xa9";
-        let expected = [["a", "b,\"x\"\r\n", ""], ["", "", "12345678901"], ["last", "one", "é"]];
-        assert_eq!(rows(Dialect::default(), 3, data).unwrap(), expected);
-        assert_eq!(rows(Dialect::default(), 2, b"a,5\" pipe\nb,").unwrap(), [["a", "5\" pipe"], ["b", ""]]);
-    }
-
-    #[test]
-    fn other_dialects_are_other_characters() {
-        let dialect = Dialect {
-            delimiter: b'\t',
-            quote: Some(b'\''),
-            escape: Some(b'\\'),
-            comment: Some(b'#'),
-            ..Dialect::default()
-        };
-        let data = b"# don't\n'it\\'s\t\\\\'\t\"x\"\n#\n";
-        assert_eq!(rows(dialect, 2, data).unwrap(), [["it's\t\\", "\"x\""]]);
-        let mac = Dialect { newline: b'\r', ..Dialect::default() };
-        assert_eq!(rows(mac, 2, b"a,b\rc,\"d\re\"\r").unwrap(), [["a", "b"], ["c", "d\re"]]);
-        let plain = Dialect { quote: None, ..Dialect::default() };
-        assert_eq!(rows(plain, 2, b"\"a,b\"\n").unwrap(), [["\"a", "b\""]]);
-    }
-
-    #[test]
-    fn flaws_are_told_apart() {
-        let flaw = |data: &[u8]| rows(Dialect::default(), 2, data).unwrap_err();
-        assert_eq!(flaw(b"a,b\nc\n"), BadRecord { start: 4, end: 6, at: 4, flaw: Flaw::Columns(1) });
-        assert_eq!(flaw(b"a,\"b\"x\nc,d"), BadRecord { start: 0, end: 7, at: 5, flaw: Flaw::AfterQuote });
-        assert_eq!(flaw(b"a,\"b\nc,d"), BadRecord { start: 0, end: 5, at: 2, flaw: Flaw::OpenQuote });
-    }
-
-    #[test]
-    fn rules_let_records_pass() {
-        let read = |rules: Rules, data: &[u8]| {
-            let tokenizer = Tokenizer::new(Dialect::default(), rules, 2, &[0, 1]);
-            let mut tile = Tile::default();
-            tokenizer.read(data, Bounds { from: 0, stop: usize::MAX, max_rows: 99, at_end: true }, &mut tile);
-            let shown = |field: &Field| match field.is_absent() {
-                true => "∅".to_string(),
-                false => text(&Dialect::default(), data, *field),
-            };
-            (tile.fields.iter().map(shown).collect::<Vec<_>>(), tile.bad.map(|bad| bad.flaw))
-        };
-        let pads = Rules { pads: true, ..Rules::default() };
-        assert_eq!(read(pads, b"a\nb,\"\"\n"), (["a", "∅", "b", ""].map(str::to_string).to_vec(), None));
-        assert_eq!(read(pads, b"a,b,c\n").1, Some(Flaw::Columns(3)));
-        let lenient = Rules { lenient: true, ..Rules::default() };
-        let found = read(lenient, b"a,\"b,\"c\n\"d\"x,e,f\ng,\"h\n").0;
-        assert_eq!(found, ["a", "\"b,\"c", "\"d\"x", "e", "g", "\"h"]);
-        let short = Rules { longest: 5, ..Rules::default() };
-        assert_eq!(read(short, b"a,bb\na,bbb\n").1, Some(Flaw::Size(6)));
-    }
-
-    #[test]
-    fn spaces_may_stand_around_quotes() {
-        let spaced = Dialect { spaced: true, ..Dialect::default() };
-        let data = b" \"x,1\" ,2\n\"y\",  \"z\"  \r\n  a , b\"\n";
-        assert_eq!(rows(spaced, 2, data).unwrap(), [["x,1", "2"], ["y", "z"], ["  a ", " b\""]]);
-    }
-
-    #[test]
-    fn a_blank_line_is_a_value_where_there_is_one_column() {
-        let one = Dialect { blank_is_record: true, ..Dialect::default() };
-        assert_eq!(rows(one, 1, b"a\n\r\nb\n").unwrap(), [["a"], [""], ["b"]]);
-        assert_eq!(rows(Dialect::default(), 1, b"a\n\nb\n").unwrap().len(), 2);
-    }
-
-    #[test]
-    fn a_window_that_ends_early_leaves_the_record_for_the_next() {
-        let data = b"a,b\r\n\"c\"\"\",\"d\ne\"\r\nf,g\r\n";
-        let tokenizer = Tokenizer::new(Dialect::default(), Rules::default(), 2, &[1, 0]);
-        for cut in 0..data.len() {
-            let mut tile = Tile::default();
-            let bounds = Bounds { from: 0, stop: usize::MAX, max_rows: usize::MAX, at_end: false };
-            tokenizer.read(&data[..cut], bounds, &mut tile);
-            assert!(tile.bad.is_none(), "{cut}");
-            assert!([0, 5, 18].contains(&tile.consumed), "{cut}: {}", tile.consumed);
-            assert_eq!(tile.fields.len(), 2 * tile.rows);
-        }
-    }
-
-    #[test]
-    fn only_wanted_fields_are_kept_in_their_order() {
-        let tokenizer = Tokenizer::new(Dialect::default(), Rules::default(), 4, &[3, 1]);
-        let mut tile = Tile::default();
-        let data = b"a,b,c,d\ne,f,g,h\n";
-        tokenizer.read(data, Bounds { from: 0, stop: 8, max_rows: 9, at_end: true }, &mut tile);
-        assert_eq!((tile.rows, tile.consumed), (1, 8));
-        let texts: Vec<_> = tile.fields.iter().map(|field| &data[field.start()..field.end()]).collect();
-        assert_eq!(texts, [b"d", b"b"]);
-    }
-}
+mod tests;
