@@ -147,6 +147,13 @@ impl Error {
         self
     }
 
+    /// The same where no other type can be inferred any more.
+    #[must_use]
+    pub(crate) fn of_final_type(mut self) -> Self {
+        self.0.of_inferred_type = false;
+        self
+    }
+
     /// Whether a value does not fit a type which was inferred: with another type the statement may succeed.
     pub(crate) fn is_of_inferred_type(&self) -> bool {
         self.0.of_inferred_type
@@ -163,6 +170,17 @@ impl Error {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint.get_or_insert_with(|| hint.into());
+        self
+    }
+
+    /// Adds to what to try.
+    #[must_use]
+    pub fn further_hint(mut self, hint: impl Into<String>) -> Self {
+        let hint = hint.into();
+        self.0.hint = Some(match self.0.hint.take() {
+            Some(first) => format!("{first}; {hint}"),
+            None => hint,
+        });
         self
     }
 
@@ -283,7 +301,10 @@ fn from_boxed(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
         Ok(error) => *error,
         Err(error) => match error.downcast::<DataFusionError>() {
             Ok(error) => Error::from(*error),
-            Err(error) => Error::internal(error.to_string()),
+            Err(error) => match error.downcast::<std::io::Error>() {
+                Ok(error) => Error::from(*error),
+                Err(error) => Error::internal(error.to_string()),
+            },
         },
     }
 }

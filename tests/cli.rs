@@ -328,3 +328,96 @@ fn a_process_with_one_of_the_processors_is_quiet() {
     let output = command.stdin(Stdio::null()).output().unwrap();
     assert_eq!((stdout(&output), stderr(&output)), ("n\n1000000\n", ""));
 }
+
+/// Runs a query over what `bytes` are on standard input.
+fn piped(bytes: Vec<u8>, arguments: &[&str]) -> Output {
+    let mut command = floe(&["--format", "csv"]);
+    let mut child = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.as_mut().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    // Who has seen enough does not read on.
+    let writer = std::thread::spawn(move || drop(input.write_all(&bytes)));
+    let (mut answer, mut errors) = (Vec::new(), Vec::new());
+    child.stdout.take().unwrap().read_to_end(&mut answer).unwrap();
+    child.stderr.take().unwrap().read_to_end(&mut errors).unwrap();
+    let status = child.wait().unwrap();
+    writer.join().unwrap();
+    Output { status, stdout: answer, stderr: errors }
+}
+
+/// More lines than are kept of what can be read only once: `line` of each number.
+fn many_lines(line: impl Fn(u64) -> String) -> Vec<u8> {
+    (0..400_000).map(line).collect::<String>().into_bytes()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn data_comes_through_standard_input() {
+    let text = b"n,s\n1,a\n2,\"b,\n\"\n".to_vec();
+    for from in ["read_csv('/dev/stdin')", "read_csv('-')", "'/dev/stdin'", "'-'"] {
+        for bytes in [text.clone(), gzip(&text)] {
+            let output = piped(bytes, &[&format!("SELECT sum(n) AS s, count(*) AS c FROM {from}")]);
+            assert_eq!(stdout(&output), "s,c\n3,2\n", "{from}: {}", stderr(&output));
+        }
+    }
+    let lines = b"{\"n\": 1}\n{\"n\": 2}\n".to_vec();
+    for from in ["read_json('-')", "'/dev/stdin'"] {
+        assert_eq!(stdout(&piped(lines.clone(), &[&format!("SELECT sum(n) AS s FROM {from}")])), "s\n3\n");
+    }
+    // What is short is kept, and so is as good as a file.
+    let twice = "SELECT count(*) AS c FROM '-' AS a, '-' AS b; SELECT n FROM '/dev/stdin' LIMIT 1";
+    assert_eq!(stdout(&piped(text, &[twice])), "c\n4\nn\n1\n");
+    let output = piped(fs::read("testdata/parquet/kinds.parquet").unwrap(), &["SELECT count(*) > 0 AS some FROM '-'"]);
+    assert_eq!(stdout(&output), "some\ntrue\n", "{}", stderr(&output));
+}
+
+#[test]
+fn long_input_is_read_once_by_all_workers() {
+    let csv = [b"n,s\n".to_vec(), many_lines(|n| format!("{n},some longer text about the line {n}\n"))].concat();
+    let json = many_lines(|n| format!("{{\"n\": {n}, \"s\": \"some longer text about it\"}}\n"));
+    let (sum, all) = ((0..400_000u64).sum::<u64>(), 400_000);
+    for (bytes, from) in [(csv.clone(), "read_csv('-')"), (gzip(&csv), "'-'"), (json, "read_json('/dev/stdin')")] {
+        for threads in ["1", "4"] {
+            let query = format!("SELECT sum(n) AS s, count(*) AS c FROM {from}");
+            let output = piped(bytes.clone(), &["--threads", threads, "--memory-limit", "100MB", &query]);
+            assert_eq!(stdout(&output), format!("s,c\n{sum},{all}\n"), "{from} {threads}: {}", stderr(&output));
+        }
+    }
+    let limited = piped(csv.clone(), &["SELECT n FROM '-' ORDER BY n LIMIT 0; SELECT n FROM read_csv('-') LIMIT 2"]);
+    assert_eq!(stdout(&limited), "n\nn\n0\n1\n", "{}", stderr(&limited));
+    let twice = piped(csv, &["SELECT count(*) AS c FROM '-'; SELECT count(*) AS c FROM '-'"]);
+    assert_eq!(stdout(&twice), "c\n400000\nc\n");
+    assert!(stderr(&twice).contains("NOT_SUPPORTED: '-' was read already"), "{}", stderr(&twice));
+}
+
+#[test]
+fn what_long_input_cannot_be_is_said() {
+    let late = many_lines(|n| if n == 390_000 { "x,\n".to_string() } else { format!("{n},some longer text here\n") });
+    let output = piped(late, &["CREATE TABLE t AS SELECT sum(column0) AS s FROM read_csv('-', header => false)"]);
+    let said = stderr(&output);
+    assert!(said.contains("line 390001") && said.contains("'x' is not a BIGINT") && said.contains("types =>"), "{said}");
+    let no_footer = piped(vec![b'P'; 9 << 20], &["SELECT * FROM read_parquet('-')"]);
+    assert!(stderr(&no_footer).contains("write the data into a file first"), "{}", stderr(&no_footer));
+    let mut statements = floe(&[]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    statements.stdin.take().unwrap().write_all(b"SELECT * FROM read_csv('/dev/stdin')").unwrap();
+    let output = statements.wait_with_output().unwrap();
+    assert!(stderr(&output).contains("from which the statements come"), "{}", stderr(&output));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_named_pipe_is_read_like_standard_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pipe.csv");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let written = path.clone();
+    let writer = std::thread::spawn(move || fs::write(written, "n\n1\n2\n").unwrap());
+    let output = run(&["--format", "csv", &format!("SELECT sum(n) AS s FROM '{}'", path.display())]);
+    writer.join().unwrap();
+    assert_eq!(stdout(&output), "s\n3\n", "{}", stderr(&output));
+}

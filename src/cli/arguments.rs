@@ -93,6 +93,12 @@ impl Arguments {
         self.on_error == Some(OnError::Continue)
     }
 
+    /// Whether statements come from standard input.
+    pub fn reads_standard_input(&self) -> bool {
+        let is_given = [self.sql.len(), self.commands.len(), self.files.len()] != [0; 3];
+        !is_given || self.files.iter().any(|file| file.as_os_str() == "-")
+    }
+
     /// What the session is to be built with.
     pub fn settings(&self) -> Settings {
         Settings {
@@ -100,6 +106,7 @@ impl Arguments {
             threads: self.threads,
             spill_dir: self.spill_dir.clone(),
             max_spill_size: self.max_spill_size.clone(),
+            reads_statements: self.reads_standard_input(),
         }
     }
 }

@@ -16,6 +16,8 @@ pub struct Settings {
     pub threads: Option<usize>,
     pub spill_dir: Option<PathBuf>,
     pub max_spill_size: Option<String>,
+    /// Whether statements come from standard input.
+    pub reads_statements: bool,
 }
 
 /// What one statement gives: no columns where it has no result set.
@@ -61,7 +63,11 @@ impl SessionEngine {
         if let Some(size) = &settings.max_spill_size {
             builder = builder.max_spill_size(size);
         }
-        Ok(SessionEngine(builder.build()?))
+        let session = builder.build()?;
+        if settings.reads_statements {
+            session.take_standard_input();
+        }
+        Ok(SessionEngine(session))
     }
 }
 

@@ -35,9 +35,8 @@ pub struct FoundFile {
 /// pattern, `IO_ERROR` for a directory that cannot be read.
 pub(super) fn glob(pattern: &str) -> Result<Vec<FoundFile>> {
     let pattern = local_path(pattern)?;
-    if pattern == "-" {
-        return Err(no_file(pattern, "the standard input"));
-    }
+    // What comes in through standard input may be a file all the same.
+    let pattern = if pattern == "-" { "/dev/stdin" } else { pattern };
     let mut found = match std::fs::metadata(pattern) {
         Ok(metadata) if metadata.is_dir() => in_directory(pattern)?,
         // Files that the system makes while they are read have no size.
@@ -45,7 +44,7 @@ pub(super) fn glob(pattern: &str) -> Result<Vec<FoundFile>> {
             return Err(no_file(pattern, "made by the system while it is read"));
         }
         Ok(metadata) if metadata.is_file() => vec![found_file(pattern.to_string(), &metadata)],
-        Ok(_) => return Err(no_file(pattern, "a pipe or a device")),
+        Ok(_) => return Err(no_file(pattern, "a device")),
         Err(error) if has_magic(pattern) && error.kind() != std::io::ErrorKind::PermissionDenied => matching(pattern)?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(refused(pattern, "read", &error)),
@@ -57,7 +56,7 @@ pub(super) fn glob(pattern: &str) -> Result<Vec<FoundFile>> {
     Ok(found)
 }
 
-/// The error for what can be read only once, and from front to back: types are found out before rows are read.
+/// The error for what has no size and no end.
 fn no_file(path: &str, what: &str) -> Error {
     Error::not_supported(format!("reading '{path}', which is {what},"))
         .hint("write the data into a file first, e.g. `command > data.csv`, and read that")

@@ -5,12 +5,14 @@
 
 use std::io::Read;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::io::file::LocalFile;
 use crate::io::location::Location;
+use crate::io::pipe::Pipe;
 use crate::io::remote::RemoteFile;
 
 /// An open file. Its size is fixed at opening: what is appended later is not seen, and a file that changes meanwhile
@@ -26,6 +28,7 @@ pub struct InputFile {
 enum Kind {
     Local(LocalFile),
     Remote(RemoteFile),
+    Piped(Arc<Pipe>),
 }
 
 impl InputFile {
@@ -34,12 +37,13 @@ impl InputFile {
     /// # Errors
     /// `FILE_NOT_FOUND` or `IO_ERROR`, naming the path; for an object also bucket, key and region.
     pub fn open(location: &Location) -> Result<Self> {
-        let (size, kind) = match location.object() {
-            None => {
+        let (size, kind) = match (location.object(), location.pipe()) {
+            (None, None) => {
                 let file = LocalFile::open(location.path()?, location)?;
                 (file.size(), Kind::Local(file))
             }
-            Some(object) => {
+            (None, Some(pipe)) => (pipe.size(), Kind::Piped(pipe.clone())),
+            (Some(object), _) => {
                 let file = RemoteFile::open(location, object)?;
                 (file.size(), Kind::Remote(file))
             }
@@ -57,7 +61,7 @@ impl InputFile {
         &self.location
     }
 
-    /// Bytes in the file when it was opened.
+    /// Bytes in the file when it was opened; of input that comes once a supposition.
     pub fn size(&self) -> u64 {
         self.size
     }
@@ -84,6 +88,7 @@ impl InputFile {
         match &self.kind {
             Kind::Local(file) => file.read_at(offset, buffer),
             Kind::Remote(file) => file.read_at(offset, buffer),
+            Kind::Piped(pipe) => pipe.read_at(offset, buffer, self.location.surroundings().map(Arc::as_ref)),
         }
     }
 
@@ -95,6 +100,17 @@ impl InputFile {
         match &self.kind {
             Kind::Local(file) => file.append_at(offset, size, bytes),
             Kind::Remote(file) => file.append_at(offset, size, bytes),
+            Kind::Piped(_) => {
+                let start = bytes.len();
+                bytes.resize(start + size, 0);
+                match self.read_at(offset, bytes.get_mut(start..).unwrap_or_default())? {
+                    count if count == size => Ok(()),
+                    count => {
+                        let end = offset + count as u64;
+                        Err(Error::new(Code::Io, format!("'{}' ends at byte {end}", self.location)))
+                    }
+                }
+            }
         }
     }
 
@@ -104,9 +120,9 @@ impl InputFile {
     /// As [`read_at`](InputFile::read_at).
     pub fn read_bytes(&self, offset: u64, size: usize) -> Result<Bytes> {
         match &self.kind {
-            Kind::Local(file) => {
+            Kind::Local(_) | Kind::Piped(_) => {
                 let mut bytes = Vec::with_capacity(size);
-                file.append_at(offset, size, &mut bytes)?;
+                self.append_at(offset, size, &mut bytes)?;
                 Ok(bytes.into())
             }
             Kind::Remote(file) => file.read_bytes(offset, size),

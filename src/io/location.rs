@@ -1,4 +1,5 @@
-//! Where a file is: a path of this machine, or an object in a store together with the session's way to it.
+//! Where a file is: a path of this machine, input that comes once, or an object in a store together with the session's way
+//! to it.
 //!
 //! Invariant: a location is its text to whoever prints, compares or serialises it; the way to a store is put in by
 //! [`Storage`](super::Storage) and never shown.
@@ -10,14 +11,16 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::error::{Error, Result};
+use crate::io::pipe::Pipe;
 use crate::io::remote::{Object, RemoteFile, Surroundings};
-use crate::io::{local_path, refused};
+use crate::io::{Compression, local_path, refused};
 
 /// See the module. Clones are cheap.
 #[derive(Clone)]
 pub struct Location {
     text: Arc<str>,
     object: Option<Arc<Object>>,
+    pipe: Option<Arc<Pipe>>,
     surroundings: Option<Arc<Surroundings>>,
 }
 
@@ -33,15 +36,23 @@ pub struct FileFacts {
 impl Location {
     /// A file of this machine.
     pub fn local(path: &str) -> Self {
-        Location { text: path.into(), object: None, surroundings: None }
+        Location { text: path.into(), object: None, pipe: None, surroundings: None }
+    }
+
+    pub(super) fn piped(path: &str, pipe: Arc<Pipe>) -> Self {
+        Location { pipe: Some(pipe), ..Location::local(path) }
     }
 
     pub(super) fn remote(text: &str, object: Object) -> Self {
-        Location { text: text.into(), object: Some(Arc::new(object)), surroundings: None }
+        Location { object: Some(Arc::new(object)), ..Location::local(text) }
     }
 
     pub(super) fn object(&self) -> Option<&Arc<Object>> {
         self.object.as_ref()
+    }
+
+    pub(super) fn pipe(&self) -> Option<&Arc<Pipe>> {
+        self.pipe.as_ref()
     }
 
     pub(super) fn surroundings(&self) -> Option<&Arc<Surroundings>> {
@@ -51,6 +62,24 @@ impl Location {
     /// Whether reading it waits for a network.
     pub fn is_remote(&self) -> bool {
         self.object.is_some()
+    }
+
+    /// Whether it has no name that says anything of what is in it.
+    pub fn is_piped(&self) -> bool {
+        self.pipe.is_some()
+    }
+
+    /// Whether it can be read only from front to back, and behind its beginning only once.
+    pub fn comes_once(&self) -> bool {
+        self.pipe.as_ref().is_some_and(|pipe| !pipe.is_whole())
+    }
+
+    /// How it is compressed, by its name or, where that says nothing, its first bytes.
+    pub fn compression(&self) -> Compression {
+        match &self.pipe {
+            Some(pipe) => Compression::of_bytes(pipe.beginning()),
+            None => Compression::of(self),
+        }
     }
 
     /// The path or URL.
@@ -79,6 +108,9 @@ impl Location {
             let facts = object.facts(self)?;
             return Ok(FileFacts { size: facts.size, modified: facts.modified });
         }
+        if let Some(pipe) = &self.pipe {
+            return Ok(FileFacts { size: pipe.size(), modified: None });
+        }
         let metadata = std::fs::metadata(self.path()?).map_err(|error| refused(self, "read", &error))?;
         Ok(FileFacts { size: metadata.len(), modified: metadata.modified().ok() })
     }
@@ -94,11 +126,11 @@ impl Location {
     /// The path of a file of this machine.
     ///
     /// # Errors
-    /// `NOT_SUPPORTED` for a URL of an unknown scheme; a defect for an object.
+    /// `NOT_SUPPORTED` for a URL of an unknown scheme; a defect for anything else.
     pub fn path(&self) -> Result<&str> {
-        match self.object {
-            Some(_) => Err(Error::internal(format!("'{self}' is no local file"))),
-            None => local_path(self),
+        match self.object.is_some() || self.pipe.is_some() {
+            true => Err(Error::internal(format!("'{self}' is no local file"))),
+            false => local_path(self),
         }
     }
 }
@@ -141,14 +173,15 @@ impl From<String> for Location {
     }
 }
 
-/// The same text, and if it is an object, reached in the same way.
+/// The same text, reached in the same way.
 impl PartialEq for Location {
     fn eq(&self, other: &Self) -> bool {
         let same_way = match (&self.object, &other.object) {
             (Some(ours), Some(theirs)) => ours.same_store(theirs),
             (ours, theirs) => ours.is_none() && theirs.is_none(),
         };
-        same_way && self.text == other.text
+        let same_pipe = self.pipe.as_ref().map(Arc::as_ptr) == other.pipe.as_ref().map(Arc::as_ptr);
+        same_way && same_pipe && self.text == other.text
     }
 }
 

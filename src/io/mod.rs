@@ -12,6 +12,7 @@ mod input;
 mod location;
 mod lz4;
 mod natural;
+mod pipe;
 mod remote;
 mod storage;
 mod stream;

@@ -6,14 +6,16 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
 use crate::config::StoreSettings;
 use crate::error::{Code, Error, Result};
 use crate::io::glob::{self, FoundFile};
+use crate::io::local_path;
 use crate::io::location::Location;
+use crate::io::pipe::Pipe;
 use crate::io::remote::{self, Address, Object, ObjectFolder, Secret, Store};
 
 /// See the module. Clones are the same storage.
@@ -28,6 +30,10 @@ struct Inner {
     stores: Mutex<HashMap<String, Arc<Store>>>,
     /// Counts the interrupts: whoever waits when it changes gives up.
     interrupts: Arc<AtomicU64>,
+    /// Input that comes once, by its path.
+    pipes: Mutex<HashMap<String, Arc<Pipe>>>,
+    /// Whether standard input is somebody else's.
+    input_is_taken: AtomicBool,
 }
 
 impl Storage {
@@ -74,9 +80,36 @@ impl Storage {
     /// URLs.
     pub fn glob(&self, pattern: &str) -> Result<Vec<FoundFile>> {
         match Address::parse(pattern)? {
-            None => glob::glob(pattern),
+            None => match local_path(pattern)? {
+                path if Pipe::is_standard_input(path) && self.0.input_is_taken.load(Ordering::Acquire) => {
+                    Err(Error::not_supported(format!("reading '{path}', from which the statements come,"))
+                        .hint("give statements as arguments: `floe \"SELECT … FROM read_csv('/dev/stdin')\" < data.csv`"))
+                }
+                path if Pipe::is_at(path) => self.piped(path).map(|file| vec![file]),
+                _ => glob::glob(pattern),
+            },
             Some(address) => remote::find(&self.store(&address)?, &address, pattern),
         }
+    }
+
+    /// Keeps queries from reading standard input.
+    pub fn take_standard_input(&self) {
+        self.0.input_is_taken.store(true, Ordering::Release);
+    }
+
+    /// The input at `path`, which is opened once and waits for its beginning then.
+    fn piped(&self, path: &str) -> Result<FoundFile> {
+        let name = if Pipe::is_standard_input(path) { "-" } else { path };
+        let mut pipes = self.0.pipes.lock();
+        let pipe = match pipes.get(name) {
+            Some(pipe) => pipe.clone(),
+            None => {
+                let pipe = Arc::new(Pipe::open(path, &self.0.interrupts)?);
+                pipes.insert(name.to_string(), pipe.clone());
+                pipe
+            }
+        };
+        Ok(FoundFile { size: pipe.size(), path: Location::piped(path, pipe), modified: None })
     }
 
     /// Where a file is to be written.

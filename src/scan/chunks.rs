@@ -30,7 +30,7 @@ use crate::store::{Handle, Loaded, QueryContext, UseOrder};
 /// Compressed bytes of a split at least: some megabytes of text.
 const LEAST_SHARE: u64 = 256 << 10;
 /// Splits of a file at most.
-const MOST_SPLITS: u64 = 1 << 14;
+const MOST_SPLITS: u64 = 1 << 12;
 /// Inflated bytes of a chunk, unless a single record has more: where memory is short, and at most.
 const LEAST_CHUNK: usize = 512 << 10;
 const GREATEST_CHUNK: usize = 4 << 20;

@@ -21,12 +21,25 @@ pub const UNPROVEN: &str = "unproven";
 pub const MORE_COLUMNS: &str = "more_columns";
 
 impl ScanSpec {
+    /// Whether some of the files can be read only once, so that their types cannot be looked at again.
+    pub fn comes_once(&self) -> bool {
+        self.files.iter().any(|file| file.path.comes_once())
+    }
+
     /// Of the columns `columns` (indexes into the schema) those whose types rest on a sample.
     pub fn unproven(&self, columns: &[usize]) -> Vec<usize> {
         let names = texts(&self.options, UNPROVEN).ok().flatten().unwrap_or_default();
         let fields = self.schema.fields();
         let rests = |column: &&usize| fields.get(**column).is_some_and(|field| names.contains(field.name()));
         columns.iter().filter(rests).copied().collect()
+    }
+
+    /// What whoever is surprised by the type of `column`, which rests on a sample, should know.
+    pub fn sample_hint(&self, column: &str) -> String {
+        let (quoted, file) = (column.replace('\'', "''"), self.files.first().map_or("", |file| file.path.as_str()));
+        format!(
+            "the type of \"{column}\" was inferred from a sample of '{file}'; types => {{'{quoted}': 'VARCHAR'}} states another"
+        )
     }
 
     /// Whether rows may have columns that no sample shows, and a scan of `columns` would leave them out: it asks for all.

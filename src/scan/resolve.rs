@@ -3,13 +3,17 @@
 //! Invariant: the answer depends only on the patterns, the options and what lies in the files; every file that is
 //! read later is listed in it.
 
+use std::io::Read;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
 
 use crate::error::{Code, Error, Result};
-use crate::io::{Compression, Location, Storage, shown, with_many_waiting};
+use crate::io::{Compression, Location, Storage, open_stream, shown, with_many_waiting};
 use crate::scan::{FileEntry, Format, KnownFiles, OptionValue, Options, ScanSpec, hive, options, reader};
+
+/// Bytes that show the format of what has no name.
+const FORMAT_BYTES: u64 = 4 << 10;
 
 impl Format {
     /// The format's name as the reader functions and EXPLAIN spell it.
@@ -123,7 +127,11 @@ fn filename_column(options: &Options) -> Result<Option<String>> {
 fn common_format(files: &[FileEntry]) -> Result<Format> {
     let mut first: Option<(Format, &Location)> = None;
     for file in files {
-        let Some(format) = Format::of(&file.path) else {
+        let format = match file.path.is_piped() {
+            true => Some(format_of_contents(&file.path)?),
+            false => Format::of(&file.path),
+        };
+        let Some(format) = format else {
             let message = format!("cannot tell the format of '{}' from its name", file.path);
             return Err(Error::new(Code::InvalidQuery, message)
                 .hint("say it with read_csv(…), read_parquet(…), read_json(…) or read_arrow(…)"));
@@ -140,6 +148,20 @@ fn common_format(files: &[FileEntry]) -> Result<Format> {
     }
     first.map(|(format, _)| format).ok_or_else(|| {
         Error::new(Code::InvalidQuery, "no file is given").hint("e.g. FROM 'data/*.csv' or read_csv('data/*.csv')")
+    })
+}
+
+/// The format that the first bytes show.
+fn format_of_contents(path: &Location) -> Result<Format> {
+    let mut first = Vec::new();
+    open_stream(path, path.compression())?.take(FORMAT_BYTES).read_to_end(&mut first)?;
+    Ok(match first.as_slice() {
+        [b'P', b'A', b'R', b'1', ..] => Format::Parquet,
+        [b'A', b'R', b'R', b'O', b'W', b'1', ..] => Format::Arrow,
+        text => match text.trim_ascii_start().first() {
+            Some(b'{' | b'[') => Format::Json,
+            _ => Format::Csv,
+        },
     })
 }
 

@@ -32,8 +32,9 @@ pub fn source(request: ScanRequest, context: &Arc<QueryContext>) -> Result<Sourc
     let kept = kept_files(&request, folder_start);
     let all_files = spec.files.len();
     let remote = spec.files.iter().any(|file| file.path.is_remote());
+    let comes_once = spec.comes_once();
     let kept_spec = match kept.len() == all_files {
-        true if !remote => spec.clone(),
+        true if !remote && !comes_once => spec.clone(),
         _ => Arc::new(only_files(&spec, &kept, context)),
     };
     let values = kept_spec.files.iter().map(|file| Arc::new(folder_values(&spec, &file.hive_values))).collect();
@@ -69,6 +70,7 @@ pub fn source(request: ScanRequest, context: &Arc<QueryContext>) -> Result<Sourc
         filters,
         runtime_filters,
         workers,
+        comes_once,
     }))
 }
 
@@ -156,6 +158,8 @@ struct FileSource {
     runtime_filters: usize,
     /// How many splits are read at once.
     workers: usize,
+    /// Whether some of the files cannot be read again.
+    comes_once: bool,
 }
 
 impl Source for FileSource {
@@ -205,12 +209,24 @@ impl Source for FileSource {
         if !self.filters.is_empty() {
             split = Box::new(Filtered { inner: split, filters: self.filters.clone() });
         }
+        if self.comes_once {
+            split = Box::new(Final(split));
+        }
         Ok(split)
     }
 
     fn statistics(&self) -> Statistics {
         let bytes = self.spec.files.iter().map(|file| file.size).sum();
         Statistics { rows: self.spec.rows, bytes: Some(bytes) }
+    }
+}
+
+/// A split of what cannot be read again: the types that its beginning shows are final.
+struct Final(Box<dyn Split>);
+
+impl Split for Final {
+    fn next(&mut self) -> Result<Option<RecordBatch>> {
+        self.0.next().map_err(Error::of_final_type)
     }
 }
 

@@ -201,6 +201,11 @@ impl Session {
         self.0.progress()
     }
 
+    /// Keeps queries from reading standard input (`/dev/stdin`, `-`), for a program that reads it itself.
+    pub fn take_standard_input(&self) {
+        self.0.storage().take_standard_input();
+    }
+
     /// Copies a local file into a store: to `s3://bucket/key` and the like, through the session's settings and secrets.
     ///
     /// # Errors

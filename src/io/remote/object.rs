@@ -63,6 +63,11 @@ impl Surroundings {
         }
     }
 
+    /// `CANCELLED` once the scan is cancelled.
+    pub(in crate::io) fn check(&self) -> Result<()> {
+        self.cancel.check()
+    }
+
     /// Keeps what is fetched for whoever will expect `ranges` of `url`; forgets what nobody has come for.
     pub(super) fn put_prepared(&self, url: &str, ranges: Vec<Range<u64>>, ahead: Ahead) {
         let mut prepared = self.prepared.lock();

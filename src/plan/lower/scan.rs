@@ -49,7 +49,8 @@ impl Lowering<'_> {
             after.extend(told.after);
         }
         let unproven = request.spec.unproven(&request.projection);
-        if !unproven.is_empty() || request.spec.may_have_more(&request.projection) {
+        let is_certain = unproven.is_empty() && !request.spec.may_have_more(&request.projection);
+        if !is_certain && !request.spec.comes_once() {
             self.uncertain.push((request.spec.clone(), unproven));
         }
         let source = scan::source(request, &self.scan_context())?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::scan::infer::pattern::Pattern;
 use crate::scan::infer::{Kind, time};
 use crate::scan::options;
@@ -23,14 +23,20 @@ impl Forms {
     /// # Errors
     /// `INVALID_SETTING` for what is no form.
     pub(super) fn new(given: &Options) -> Result<Self> {
-        let form = |option: &str| -> Result<Option<Arc<Pattern>>> {
-            match options::text(given, option)? {
+        let form = |option: &str, other: &str| -> Result<Option<Arc<Pattern>>> {
+            let text = options::text(given, option)?;
+            if text.is_some() && given.contains_key(other) {
+                let message = format!("the reader options {other} and {option} are two names of one option");
+                return Err(Error::new(Code::InvalidSetting, message).hint(format!("give {option} alone")));
+            }
+            match text.map_or_else(|| options::text(given, other), |text| Ok(Some(text)))? {
                 None => Ok(None),
                 Some(text) if text.eq_ignore_ascii_case("auto") || text.eq_ignore_ascii_case("iso") => Ok(None),
                 Some(text) => Ok(Some(Arc::new(Pattern::new(option, text)?))),
             }
         };
-        Ok(Forms { date: form("dateformat")?, timestamp: form("timestampformat")? })
+        let (date, timestamp) = (form("dateformat", "date_format")?, form("timestampformat", "timestamp_format")?);
+        Ok(Forms { date, timestamp })
     }
 
     /// Days since 1970-01-01.

@@ -10,7 +10,6 @@ use serde::de::DeserializeSeed;
 
 use crate::cancel::CancelToken;
 use crate::error::Result;
-use crate::io::Compression;
 use crate::scan::format::Inferred;
 use crate::scan::json::VALUE_COLUMN;
 use crate::scan::json::fault::{encoding_error, placed, record_error};
@@ -152,8 +151,8 @@ fn look_at(record: &Record, keys: &mut Keys, settings: &Settings) -> Result<(), 
 /// What is looked at, and whether that is everything.
 fn pieces(files: &[FileEntry], layouts: &[Option<Layout>], settings: &Settings) -> (Vec<Piece>, bool) {
     let all: u64 = files.iter().map(|file| file.size).sum();
-    let is_compressed = |file: &FileEntry| settings.compression(&file.path) != Compression::None;
-    let compressed: u64 = files.iter().filter(|file| is_compressed(file)).map(|file| file.size).sum();
+    let is_stream = |file: &FileEntry| settings.is_stream(&file.path);
+    let streamed: u64 = files.iter().filter(|file| is_stream(file)).map(|file| file.size).sum();
     let share = match settings.sample {
         Sample::Bounded if all > SAMPLE_BYTES => {
             let count = u64::try_from(files.len().max(1)).unwrap_or(u64::MAX);
@@ -162,8 +161,8 @@ fn pieces(files: &[FileEntry], layouts: &[Option<Layout>], settings: &Settings) 
         _ => u64::MAX,
     };
     let inflated = match settings.sample {
-        Sample::Bounded if compressed > SMALL_COMPRESSED_BYTES => {
-            let count = files.iter().filter(|file| is_compressed(file)).count().max(1);
+        Sample::Bounded if streamed > SMALL_COMPRESSED_BYTES => {
+            let count = files.iter().filter(|file| is_stream(file)).count().max(1);
             let each = ALL_INFLATED_BYTES / u64::try_from(count).unwrap_or(u64::MAX);
             share.min(each.clamp(LEAST_FILE_BYTES, INFLATED_BYTES))
         }
@@ -177,11 +176,8 @@ fn pieces(files: &[FileEntry], layouts: &[Option<Layout>], settings: &Settings) 
     for (file, layout) in files.iter().zip(layouts) {
         let compression = settings.compression(&file.path);
         let portion = |range| Portion { path: file.path.clone(), compression, layout: *layout, range };
-        if compression != Compression::None || *layout != Some(Layout::Lines) || rows < usize::MAX {
-            let (bytes, has) = match compression {
-                Compression::None => (share, file.size),
-                _ => (inflated, u64::MAX),
-            };
+        if is_stream(file) || *layout != Some(Layout::Lines) || rows < usize::MAX {
+            let (bytes, has) = if is_stream(file) { (inflated, u64::MAX) } else { (share, file.size) };
             is_whole &= has <= bytes;
             pieces.push(Piece { portion: portion(None), bytes, rows });
             continue;

@@ -47,6 +47,7 @@ use crate::store::QueryContext;
 const OPTION_NAMES: &[&str] = &[
     "columns",
     "compression",
+    "date_format",
     "dateformat",
     "filename",
     "format",
@@ -56,6 +57,7 @@ const OPTION_NAMES: &[&str] = &[
     "maximum_object_size",
     "records",
     "sample_size",
+    "timestamp_format",
     "timestampformat",
     "union_by_name",
 ];

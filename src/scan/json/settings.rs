@@ -95,8 +95,13 @@ impl Settings {
     }
 
     /// How the file at `path` is compressed.
-    pub(super) fn compression(&self, path: &str) -> Compression {
-        self.compression.unwrap_or_else(|| Compression::of(path))
+    pub(super) fn compression(&self, path: &Location) -> Compression {
+        self.compression.unwrap_or_else(|| path.compression())
+    }
+
+    /// Whether the file at `path` can be read only from front to back.
+    pub(super) fn is_stream(&self, path: &Location) -> bool {
+        path.comes_once() || self.compression(path) != Compression::None
     }
 
     /// How values stand in the file at `path`; looks at its first bytes when no option says it. `None` when that

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use crate::batch::Split;
 use crate::error::{Error, Result};
-use crate::io::{Compression, open_counted_stream};
+use crate::io::open_counted_stream;
 use crate::memory::Reservation;
 use crate::scan::Parts;
 use crate::scan::chunks::{Beginning, Cutter, SharedStream, shares};
@@ -86,7 +86,7 @@ pub(super) fn splits(request: &ScanRequest, context: &Arc<QueryContext>) -> Resu
             }));
             continue;
         }
-        if compression != Compression::None || layout != Some(Layout::Lines) {
+        if scan.settings.is_stream(&file.path) || layout != Some(Layout::Lines) {
             splits.push(Box::new(one));
             continue;
         }
@@ -107,13 +107,13 @@ fn parts_of(projection: &[usize], parts: &BTreeMap<usize, Parts>) -> Vec<Parts> 
     projection.iter().map(|column| parts.get(column).cloned().unwrap_or(Parts::All)).collect()
 }
 
-/// Into how many splits a compressed file is cut, if it is of lines; `None` for the others and where that does not pay.
+/// Into how many splits a file is cut that can only be read from front to back, if it is of lines; `None` for the others
+/// and where that does not pay.
 fn shares_of(files: &[FileEntry], settings: &Settings, threads: usize) -> Vec<Option<usize>> {
-    let is_compressed = |file: &FileEntry| settings.compression(&file.path) != Compression::None;
-    let sizes: Vec<u64> =
-        files.iter().map(|file| if is_compressed(file) { file.size } else { file.size / 4 }).collect();
+    let is_stream = |file: &FileEntry| settings.is_stream(&file.path);
+    let sizes: Vec<u64> = files.iter().map(|file| if is_stream(file) { file.size } else { file.size / 4 }).collect();
     let shares = shares(&sizes, threads);
-    files.iter().zip(shares).map(|(file, share)| share.filter(|_| is_compressed(file))).collect()
+    files.iter().zip(shares).map(|(file, share)| share.filter(|_| is_stream(file))).collect()
 }
 
 /// The bytes before the first line of a compressed file; `None` where it is not of lines.

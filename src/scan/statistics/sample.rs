@@ -41,11 +41,12 @@ pub fn of_files(spec: &Arc<ScanSpec>, columns: &[usize], context: &Arc<QueryCont
         parts: Default::default(),
     };
     // Splits that share a stream would inflate all of it for a look at its end.
-    let is_compressed = |file: &FileEntry| Compression::of(&file.path) != Compression::None;
+    let is_compressed = |file: &FileEntry| file.path.compression() != Compression::None;
     let may_share = spec.options.contains_key("compression") || spec.files.iter().any(is_compressed);
     let threads = if may_share { 1 } else { context.threads };
     let context = Arc::new(QueryContext { threads, ..QueryContext::clone(context) });
-    let samples = match columns.is_empty() {
+    let comes_once = spec.files.iter().any(|file| file.path.comes_once());
+    let samples = match columns.is_empty() || comes_once {
         true => None,
         false => scan::source(request, &context).and_then(|source| samples(source.as_ref())).ok(),
     };
@@ -143,15 +144,14 @@ fn samples(source: &dyn Source) -> Result<Vec<RecordBatch>> {
 /// Rows in files of lines: their bytes by the length of the lines at the start of the first file with any.
 fn estimated_rows(spec: &ScanSpec) -> Option<f64> {
     let file = spec.files.iter().find(|file| file.size > 0)?;
-    let compression = Compression::of(&file.path);
     let mut head = Vec::new();
-    open_stream(&file.path, compression).ok()?.take(RECORD_BYTES).read_to_end(&mut head).ok()?;
+    open_stream(&file.path, file.path.compression()).ok()?.take(RECORD_BYTES).read_to_end(&mut head).ok()?;
     let lines = head.iter().filter(|byte| **byte == b'\n').count().max(1);
-    let inflated = |path: &str, size: u64| match Compression::of(path) {
-        Compression::None => size as f64,
-        _ => size as f64 * INFLATION,
+    let inflated = |file: &FileEntry| match file.path.compression() {
+        Compression::None => file.size as f64,
+        _ => file.size as f64 * INFLATION,
     };
-    let bytes: f64 = spec.files.iter().map(|file| inflated(&file.path, file.size)).sum();
+    let bytes: f64 = spec.files.iter().map(inflated).sum();
     let whole = (head.len() as u64) < RECORD_BYTES && spec.files.len() == 1;
     Some(if whole { lines as f64 } else { bytes / (head.len() as f64 / lines as f64) })
 }
