@@ -42,6 +42,7 @@ pub use compiler::Compiler;
 pub use datafusion_expr::{EmitTo, GroupsAccumulator};
 pub use evaluator::Evaluator;
 pub use fold::fold_checked;
+pub(crate) use functions::from_base64;
 pub use functions::{
     Entry, FunctionRegistry, Macro, NAMED_CAST, TABLE_MACROS, TableMacro, entries, first_row, function_list, functions,
     macros, single_row,

@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, ListArray, StructArray, new_null_ar
 use arrow::compute::{CastOptions, cast_with_options, take};
 use arrow::datatypes::{DataType, Field, Fields};
 
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 
 /// `array` as `target`: structs by the names of their fields, with NULL for those that the file does not have.
 ///
@@ -47,7 +47,10 @@ fn structs(array: &StructArray, fields: &Fields) -> Result<ArrayRef> {
 
 fn cast(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
     let options = CastOptions { safe: false, ..CastOptions::default() };
-    Ok(cast_with_options(array, target, &options)?)
+    cast_with_options(array, target, &options).map_err(|error| match Error::from(error) {
+        error if error.code() == Code::InvalidQuery => Error::new(Code::InvalidData, error.message()),
+        error => error,
+    })
 }
 
 #[cfg(test)]

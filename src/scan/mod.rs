@@ -30,6 +30,7 @@ mod source;
 mod spec;
 pub mod statistics;
 mod whole;
+mod wide;
 
 #[doc(hidden)]
 pub use csv::read_cut;

@@ -32,6 +32,7 @@ pub(super) use coercing::plain_call;
 pub(super) use count::CountGroups;
 pub use gatherers::first_row;
 pub(super) use groups::counted;
+pub(crate) use library::blob::from_base64;
 pub use library::catalog::{Entry, entries, function_list};
 pub use library::macros::{Macro, TABLE_MACROS, TableMacro, all as macros};
 pub(super) use library::{CONDITION, days_in_month, days_of, moment};

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use super::GUARD;
 use crate::error::{Code, Error, Result};
 use crate::io::{InputFile, Location};
+use crate::scan::wide::wide_integer;
 
 /// What files begin and end with; a file's beginning is filled up to eight bytes.
 const MAGIC: &[u8] = b"ARROW1";
@@ -132,6 +133,10 @@ fn place_of(block: &Block, end: u64) -> Result<Place> {
 fn checked_schema(schema: arrow::ipc::Schema<'_>) -> Result<SchemaRef> {
     if !schema.endianness().equals_to_target_endianness() {
         return Err(Error::not_supported("reading Arrow data of the other byte order"));
+    }
+    if let Some(column) = wide_integer(schema) {
+        return Err(Error::not_supported(format!("reading column '{column}', which has integers of more than 64 bits,"))
+            .hint("write it as a decimal of 38 digits"));
     }
     let schema: Schema = fb_to_schema(schema);
     Ok(schema.into())

@@ -10,14 +10,17 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arrow::datatypes::{Schema, SchemaRef};
+use arrow::ipc::root_as_message;
+use parquet::arrow::ARROW_SCHEMA_META_KEY;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::ConvertedType;
 use parquet::file::metadata::{
     OffsetIndexBuilder, ParquetMetaData, ParquetMetaDataBuilder, ParquetMetaDataReader, ParquetStatisticsPolicy,
 };
-use parquet::schema::types::SchemaDescriptor;
+use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 
 use crate::error::{Code, Error, Result};
+use crate::expr::from_base64;
 use crate::io::Location;
 use crate::scan::merge::logical_schema;
 use crate::scan::parquet::chunk::ChunkSource;
@@ -25,6 +28,7 @@ use crate::scan::parquet::extensions::with_extensions;
 use crate::scan::parquet::fault::guard;
 use crate::scan::parquet::index::{IndexReader, PageIndexes};
 use crate::scan::statistics::Piece;
+use crate::scan::wide::wide_integer;
 
 /// Bytes that remembered footers may take.
 const CACHE_BYTES: usize = 32 << 20;
@@ -166,9 +170,12 @@ fn read(key: FileKey, path: &Location) -> Result<Footer> {
             .parse_and_finish(&source)?;
         check_chunks(&metadata, key.size)?;
         let metadata = Arc::new(metadata);
-        let declared = ArrowReaderMetadata::try_new(metadata.clone(), options.clone()).or_else(|_| {
-            ArrowReaderMetadata::try_new(metadata.clone(), options.clone().with_skip_arrow_metadata(true))
-        })?;
+        let by_parquet =
+            || ArrowReaderMetadata::try_new(metadata.clone(), options.clone().with_skip_arrow_metadata(true));
+        let declared = match declares_wide_integers(&metadata) {
+            true => by_parquet()?,
+            false => ArrowReaderMetadata::try_new(metadata.clone(), options.clone()).or_else(|_| by_parquet())?,
+        };
         let schema: SchemaRef =
             Arc::new(logical_schema(&with_extensions(declared.schema(), declared.parquet_schema())));
         let reader = as_views(declared, &schema, &options)?;
@@ -180,6 +187,24 @@ fn read(key: FileKey, path: &Location) -> Result<Footer> {
 
 fn options() -> ArrowReaderOptions {
     ArrowReaderOptions::new().with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
+}
+
+/// Whether the writer's own schema has integers that Arrow's crates do not know; to Parquet they are sixteen bytes.
+fn declares_wide_integers(metadata: &ParquetMetaData) -> bool {
+    let columns = metadata.file_metadata().schema_descr().columns();
+    let may_be_wide = |column: &ColumnDescPtr| {
+        column.physical_type() == parquet::basic::Type::FIXED_LEN_BYTE_ARRAY
+            && column.type_length() == 16
+            && column.logical_type_ref().is_none()
+    };
+    let pairs = metadata.file_metadata().key_value_metadata().map(Vec::as_slice).unwrap_or_default();
+    let declared = pairs.iter().find(|pair| pair.key == ARROW_SCHEMA_META_KEY).and_then(|pair| pair.value.as_ref());
+    let Some(declared) = declared.filter(|_| columns.iter().any(may_be_wide)) else { return false };
+    let bytes = from_base64(declared).unwrap_or_default();
+    // A length, with or without a mark before it, precedes the message.
+    let message = bytes.get(if bytes.starts_with(&[0xff; 4]) { 8 } else { 4 }..).unwrap_or_default();
+    let message = root_as_message(message).ok();
+    message.and_then(|message| message.header_as_schema()).is_some_and(|schema| wide_integer(schema).is_some())
 }
 
 /// A reader that decodes straight into the types of `schema` wherever the decoder can, else into those `declared`.

@@ -32,6 +32,9 @@ const LEAST_SPLIT_ROWS: u64 = 16 << 10;
 /// Splits per thread that small inputs are cut for.
 const SPLITS_PER_THREAD: u64 = 4;
 
+/// Files that are planned side by side where a limit may leave out those behind them.
+const FILES_AT_ONCE: usize = 64;
+
 /// What all splits of one scan share.
 #[derive(Debug)]
 pub(super) struct Scan {
@@ -81,8 +84,7 @@ pub(super) fn splits(request: &ScanRequest, context: &Arc<QueryContext>) -> Resu
     let (context, conditions) = (context.clone(), EarlyConditions::new(request)?);
     let pages = (PageGauge::default(), PageGauge::default());
     let scan = Arc::new(Scan { request: request_copy, schema, limit, context, gauge, pages, conditions, watched });
-    let files = 0..request.spec.files.len();
-    let planned = files.into_par_iter().map(|file| plan_file(&scan, file, target)).collect::<Result<Vec<_>>>()?;
+    let planned = plan_files(&scan, target)?;
     let mut ruled_out = RuledOut::default();
     planned.iter().for_each(|file| ruled_out.add(&file.ruled_out));
     let mut splits = Splits { plans: Vec::new(), ruled_out: ruled_out.to_string() };
@@ -97,6 +99,20 @@ pub(super) fn splits(request: &ScanRequest, context: &Arc<QueryContext>) -> Resu
         }
     }
     Ok(splits)
+}
+
+/// The files of the scan cut into parts, as far as its limit goes.
+fn plan_files(scan: &Scan, target: u64) -> Result<Vec<PlannedFile>> {
+    let files = scan.request.spec.files.len();
+    let (mut planned, mut rows): (Vec<PlannedFile>, u64) = (Vec::new(), 0);
+    while planned.len() < files && scan.limit.is_none_or(|limit| rows < limit as u64) {
+        let portion = if scan.limit.is_some() { FILES_AT_ONCE } else { files };
+        let next = planned.len()..files.min(planned.len() + portion);
+        let more = next.into_par_iter().map(|file| plan_file(scan, file, target)).collect::<Result<Vec<_>>>()?;
+        rows += more.iter().flat_map(|file| &file.parts).map(|part| part.count).sum::<u64>();
+        planned.extend(more);
+    }
+    Ok(planned)
 }
 
 fn split_rows(rows: Option<u64>, threads: usize) -> u64 {

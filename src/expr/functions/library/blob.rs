@@ -176,7 +176,11 @@ fn to_base64(bytes: &[u8]) -> String {
     text
 }
 
-fn from_base64(text: &str) -> Result<Vec<u8>> {
+/// The bytes that a text in base64 stands for.
+///
+/// # Errors
+/// `INVALID_CAST` for other texts.
+pub(crate) fn from_base64(text: &str) -> Result<Vec<u8>> {
     let wrong = || Error::new(Code::InvalidCast, format!("'{text}' is not base64"));
     if !text.len().is_multiple_of(4) {
         return Err(wrong());

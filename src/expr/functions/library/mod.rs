@@ -8,7 +8,7 @@
 
 mod aliases;
 mod bits;
-mod blob;
+pub(crate) mod blob;
 pub(super) mod catalog;
 mod date;
 mod decimal;
