@@ -400,7 +400,10 @@ fn what_long_input_cannot_be_is_said() {
     let late = many_lines(|n| if n == 390_000 { "x,\n".to_string() } else { format!("{n},some longer text here\n") });
     let output = piped(late, &["CREATE TABLE t AS SELECT sum(column0) AS s FROM read_csv('-', header => false)"]);
     let said = stderr(&output);
-    assert!(said.contains("line 390001") && said.contains("'x' is not a BIGINT") && said.contains("types =>"), "{said}");
+    assert!(
+        said.contains("line 390001") && said.contains("'x' is not a BIGINT") && said.contains("types =>"),
+        "{said}"
+    );
     let no_footer = piped(vec![b'P'; 9 << 20], &["SELECT * FROM read_parquet('-')"]);
     assert!(stderr(&no_footer).contains("write the data into a file first"), "{}", stderr(&no_footer));
     let mut statements = floe(&[]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -82,8 +82,9 @@ impl Storage {
         match Address::parse(pattern)? {
             None => match local_path(pattern)? {
                 path if Pipe::is_standard_input(path) && self.0.input_is_taken.load(Ordering::Acquire) => {
-                    Err(Error::not_supported(format!("reading '{path}', from which the statements come,"))
-                        .hint("give statements as arguments: `floe \"SELECT … FROM read_csv('/dev/stdin')\" < data.csv`"))
+                    Err(Error::not_supported(format!("reading '{path}', from which the statements come,")).hint(
+                        "give statements as arguments: `floe \"SELECT … FROM read_csv('/dev/stdin')\" < data.csv`",
+                    ))
                 }
                 path if Pipe::is_at(path) => self.piped(path).map(|file| vec![file]),
                 _ => glob::glob(pattern),

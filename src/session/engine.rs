@@ -304,6 +304,7 @@ impl Engine {
     fn settle(&self, stream: &BatchStream, scans: &[UncertainScan], context: &QueryContext) -> Result<()> {
         let misfit = match stream.wait() {
             Waited::Ended => return Ok(()),
+            Waited::Failed(error) if error.code() == Code::InvalidCast => return Err(about_types(error, scans)),
             Waited::Failed(error) if !error.is_of_inferred_type() => return Ok(()),
             Waited::Failed(error) => Some(error),
             Waited::Full => None,
@@ -366,6 +367,19 @@ impl Engine {
             let physical = plan::lower(&optimised, context, &compiler)?;
             Ok((optimised, physical))
         })
+    }
+}
+
+/// The error of a cast, with what is to be known of types that rest on samples: a text beside a column may be compared as
+/// the type that its sample suggests.
+fn about_types(error: Error, scans: &[UncertainScan]) -> Error {
+    let known = |(spec, columns): &UncertainScan| {
+        let field = columns.first().and_then(|&column| spec.schema.fields().get(column))?;
+        Some(spec.sample_hint(field.name()))
+    };
+    match scans.iter().find_map(known) {
+        Some(hint) => error.further_hint(hint),
+        None => error,
     }
 }
 

@@ -62,7 +62,8 @@ impl Structure {
     pub fn new(dialect: Dialect, columns: usize, wanted: &[usize]) -> Option<Self> {
         let blank_lines_are_told_apart = columns > 1 || dialect.blank_is_record;
         let are_in_records = wanted.iter().all(|&column| column < columns);
-        if dialect.spaced || !dialect.tail.is_empty() || columns == 0 || !blank_lines_are_told_apart || !are_in_records {
+        if dialect.spaced || !dialect.tail.is_empty() || columns == 0 || !blank_lines_are_told_apart || !are_in_records
+        {
             return None;
         }
         // Without quotes the third byte is one that is found anyway, and not looked at.

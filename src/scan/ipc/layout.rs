@@ -135,8 +135,10 @@ fn checked_schema(schema: arrow::ipc::Schema<'_>) -> Result<SchemaRef> {
         return Err(Error::not_supported("reading Arrow data of the other byte order"));
     }
     if let Some(column) = wide_integer(schema) {
-        return Err(Error::not_supported(format!("reading column '{column}', which has integers of more than 64 bits,"))
-            .hint("write it as a decimal of 38 digits"));
+        return Err(Error::not_supported(format!(
+            "reading column '{column}', which has integers of more than 64 bits,"
+        ))
+        .hint("write it as a decimal of 38 digits"));
     }
     let schema: Schema = fb_to_schema(schema);
     Ok(schema.into())

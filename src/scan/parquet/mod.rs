@@ -49,7 +49,8 @@ use crate::scan::statistics::TableStatistics;
 use crate::store::QueryContext;
 
 /// Reader options of Parquet. `filename` and `hive_partitioning` are the caller's.
-const OPTION_NAMES: &[&str] = &["binary_as_string", numbered::FILE_ROW_NUMBER, "filename", "hive_partitioning", "union_by_name"];
+const OPTION_NAMES: &[&str] =
+    &["binary_as_string", numbered::FILE_ROW_NUMBER, "filename", "hive_partitioning", "union_by_name"];
 
 /// The Parquet format.
 #[derive(Debug, Clone, Copy, Default)]

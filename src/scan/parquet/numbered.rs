@@ -46,9 +46,8 @@ pub(super) fn with_number(schema: Schema, options: &Options) -> Result<Schema> {
 /// Those of planning.
 pub(super) fn splits(request: &ScanRequest, context: &Arc<QueryContext>) -> Result<Splits> {
     let is_given = flag(&request.spec.options, FILE_ROW_NUMBER)?.unwrap_or(false);
-    let is_number = |index: &usize| {
-        request.spec.schema.fields().get(*index).is_some_and(|field| field.name() == FILE_ROW_NUMBER)
-    };
+    let is_number =
+        |index: &usize| request.spec.schema.fields().get(*index).is_some_and(|field| field.name() == FILE_ROW_NUMBER);
     let Some(position) = request.projection.iter().position(is_number).filter(|_| is_given) else {
         return plan::splits(request, context);
     };

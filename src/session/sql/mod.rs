@@ -13,6 +13,7 @@ mod casts;
 pub(crate) mod changes;
 mod collate;
 mod conditions;
+mod constants;
 mod copy;
 pub(crate) mod defined;
 mod dialect;
@@ -49,6 +50,7 @@ mod reject;
 mod relation_planner;
 pub(crate) mod relations;
 mod rows;
+mod sampled;
 mod sampling;
 mod scoped;
 mod script;
@@ -183,9 +185,13 @@ impl Prepared {
         marks::put(&mut query, &self.hints)?;
         let plan = match self.planned(&query) {
             Ok(plan) if !casts::hide_names(&plan) => plan,
-            planned => self.planned_otherwise(query).map_or(planned, Ok)?,
+            planned => self.planned_otherwise(query).map_or(planned, Ok).map_err(|error| self.explained(error))?,
         };
         self.labels.apply(plan)
+    }
+
+    fn explained(&self, error: Error) -> Error {
+        sampled::explained(error, &self.tokens, self.provider.sources())
     }
 
     /// The plan of a query that is asked for its columns only.

@@ -40,6 +40,11 @@ impl Provider {
         Provider { sources, names, options: super::planner_options(), functions: functions(), types }
     }
 
+    /// What the statement reads, as far as it is there.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &Arc<dyn TableSource>> {
+        self.sources.values().filter_map(|source| source.as_ref().ok())
+    }
+
     fn unknown(&self, name: &TableReference) -> Error {
         let text = name.to_string();
         let error = Error::new(Code::UnknownTable, format!("there is no table or view named \"{text}\""));

@@ -15,16 +15,18 @@ use datafusion_sql::sqlparser::ast::{
 
 use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use super::constants::constant;
 use super::parse::span_of;
 use super::spelling::Spelling;
 use super::suggest;
-use super::table_function::{self, About, FileCall};
+use super::table_function::{self, About, Compute, FileCall};
 use crate::batch::MemorySource;
 use crate::config::Ordering;
 use crate::error::{Code, Error, Result, Span};
+use crate::expr::types::sql_type_name;
 use crate::io::shown;
 use crate::plan::{FileTable, StoredTable};
-use crate::scan::{Options, ScanSpec};
+use crate::scan::{OptionValue, Options, ScanSpec};
 use crate::session::definitions::Defined;
 use crate::session::names::Name;
 use crate::session::relation::Relation;
@@ -137,8 +139,9 @@ impl Visitor for Collector<'_> {
     type Break = Box<Error>;
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Box<Error>> {
-        match file_call_of(factor) {
+        match file_call_of(factor, &|expr| constant(expr, self.tables)) {
             Ok(Some(call)) => {
+                let call = with_defined_types(call, &self.tables.defined());
                 let place = self.place(factor, &call);
                 match self.files(call) {
                     Ok(()) => ControlFlow::Continue(()),
@@ -213,18 +216,15 @@ fn answer(rows: RecordBatch) -> Relation {
 }
 
 /// The files that a table factor stands for, if it stands for files.
-fn file_call_of(factor: &TableFactor) -> Result<Option<FileCall>> {
+fn file_call_of(factor: &TableFactor, compute: Compute) -> Result<Option<FileCall>> {
     let TableFactor::Table { name, args, .. } = factor else {
         return Ok(None);
     };
+    if !reads_files(factor) {
+        return Ok(None);
+    }
     match (name.0.as_slice(), args) {
-        ([ObjectNamePart::Identifier(function)], Some(_)) if table_function::makes_rows(&function.value) => Ok(None),
-        ([ObjectNamePart::Identifier(function)], Some(args))
-            if args.args.is_empty() && table_function::is_of_engine(&function.value) =>
-        {
-            Ok(None)
-        }
-        ([ObjectNamePart::Identifier(function)], Some(args)) => call_of(function, args).map(Some),
+        ([ObjectNamePart::Identifier(function)], Some(args)) => call_of(function, args, compute).map(Some),
         (_, Some(_)) => Err(unknown_function(name)),
         ([ObjectNamePart::Identifier(glob)], None) if glob.quote_style == Some('\'') => {
             let (patterns, options, about) = (vec![glob.value.clone()], Options::new(), About::Rows);
@@ -234,11 +234,49 @@ fn file_call_of(factor: &TableFactor) -> Result<Option<FileCall>> {
     }
 }
 
-fn call_of(function: &Ident, args: &TableFunctionArgs) -> Result<FileCall> {
+/// Whether a table factor stands for files, unless no table function has its name.
+fn reads_files(factor: &TableFactor) -> bool {
+    let TableFactor::Table { name, args, .. } = factor else { return false };
+    match (name.0.as_slice(), args) {
+        ([ObjectNamePart::Identifier(function)], Some(args)) => {
+            let is_of_engine = args.args.is_empty() && table_function::is_of_engine(&function.value);
+            !is_of_engine && !table_function::makes_rows(&function.value)
+        }
+        ([ObjectNamePart::Identifier(glob)], None) => glob.quote_style == Some('\''),
+        (_, args) => args.is_some(),
+    }
+}
+
+/// Options that name types of columns.
+const TYPE_OPTIONS: [&str; 4] = ["columns", "column_types", "dtypes", "types"];
+
+/// The call with what CREATE TYPE defined in place of the names of types.
+fn with_defined_types(mut call: FileCall, defined: &Defined) -> FileCall {
+    if defined.types.is_empty() {
+        return call;
+    }
+    let known = |value: &mut OptionValue| {
+        if let OptionValue::Text(name) = value
+            && let Some((_, data_type)) = defined.types.get(&name.to_lowercase())
+        {
+            *name = sql_type_name(data_type);
+        }
+    };
+    for (_, option) in call.options.iter_mut().filter(|(name, _)| TYPE_OPTIONS.contains(&name.as_str())) {
+        match option {
+            OptionValue::List(types) => types.iter_mut().for_each(known),
+            OptionValue::Struct(columns) => columns.iter_mut().for_each(|(_, value)| known(value)),
+            _ => {}
+        }
+    }
+    call
+}
+
+fn call_of(function: &Ident, args: &TableFunctionArgs, compute: Compute) -> Result<FileCall> {
     match table_function::format_of(&function.value) {
-        Some(format) => table_function::file_call(&function.value, Some(format), &args.args),
+        Some(format) => table_function::file_call(&function.value, Some(format), &args.args, compute),
         None if table_function::asks_of_any_file(&function.value) => {
-            table_function::file_call(&function.value, None, &args.args)
+            table_function::file_call(&function.value, None, &args.args, compute)
         }
         None => Err(unknown_function(&ObjectName::from(vec![function.clone()]))),
     }
@@ -268,7 +306,7 @@ impl VisitorMut for Replacer<'_> {
             *args = None;
             return ControlFlow::Continue(());
         }
-        if !matches!(file_call_of(factor), Ok(Some(_))) {
+        if !reads_files(factor) {
             return ControlFlow::Continue(());
         }
         let (TableFactor::Table { name, args, alias, .. }, Some((planner_name, stem))) = (factor, self.files.next())

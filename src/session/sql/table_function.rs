@@ -117,8 +117,16 @@ pub(crate) fn asks_of_any_file(name: &str) -> bool {
     matches!(name.to_lowercase().as_str(), "glob" | "read_text" | "read_blob")
 }
 
+/// Computes an expression that is no literal.
+pub(crate) type Compute<'a> = &'a dyn Fn(&Expr) -> Result<OptionValue>;
+
 /// Reads the arguments: first the glob or the list of globs, then `name => value`, `name = value` or `name := value`.
-pub(crate) fn file_call(name: &str, format: Option<Format>, arguments: &[FunctionArg]) -> Result<FileCall> {
+pub(crate) fn file_call(
+    name: &str,
+    format: Option<Format>,
+    arguments: &[FunctionArg],
+    compute: Compute,
+) -> Result<FileCall> {
     let mut patterns = None;
     let lower = name.to_lowercase();
     let mut options = Options::new();
@@ -131,12 +139,12 @@ pub(crate) fn file_call(name: &str, format: Option<Format>, arguments: &[Functio
         match named(argument) {
             Some((option, value)) => {
                 let option = option.to_lowercase();
-                let value = literal(value)?;
+                let value = literal(value).or_else(|_| compute(value))?;
                 if options.insert(option.clone(), value).is_some() {
                     return Err(invalid(argument, format!("{name}: option {option} is given twice")));
                 }
             }
-            None if patterns.is_none() => patterns = Some(globs(name, argument)?),
+            None if patterns.is_none() => patterns = Some(globs(name, argument, compute)?),
             None => {
                 let message = format!("{name} takes one glob or one list of globs, and then options by name");
                 return Err(invalid(argument, message).hint("write name => value, e.g. header => true"));
@@ -175,9 +183,9 @@ fn named(argument: &FunctionArg) -> Option<(&str, &Expr)> {
     }
 }
 
-fn globs(name: &str, argument: &FunctionArg) -> Result<Vec<String>> {
+fn globs(name: &str, argument: &FunctionArg, compute: Compute) -> Result<Vec<String>> {
     let value = match argument {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => literal(value)?,
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => literal(value).or_else(|_| compute(value))?,
         _ => return Err(invalid(argument, format!("{name}: {argument} is not a glob"))),
     };
     let texts = match value {
@@ -255,7 +263,7 @@ mod tests {
         let SetExpr::Select(select) = query.body.as_ref() else { unreachable!() };
         let TableFactor::Table { args: Some(args), name, .. } = &select.from[0].relation else { unreachable!() };
         let name = name.to_string();
-        file_call(&name, format_of(&name), &args.args)
+        file_call(&name, format_of(&name), &args.args, &|expr| Err(not_literal(expr)))
     }
 
     #[test]
