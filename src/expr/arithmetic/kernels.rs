@@ -9,7 +9,10 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, Datum, PrimitiveArray};
 use arrow::buffer::NullBuffer;
 use arrow::compute::kernels::numeric;
-use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Int32Type, Int64Type, i256};
+use arrow::datatypes::{
+    ArrowNativeType, DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Decimal256Type, Int8Type, Int16Type,
+    Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, i256,
+};
 use arrow::error::ArrowError;
 
 use super::operator::CheckedOperator;
@@ -38,7 +41,7 @@ pub(crate) fn binary(
         CheckedOperator::Modulo => numeric::rem(left, right),
         CheckedOperator::Negate => Err(ArrowError::ComputeError("unary minus takes one argument".into())),
     }?;
-    check_decimal_range(&result)?;
+    check_decimal_range(&result, result_type)?;
     in_digits(result, result_type)
 }
 
@@ -61,12 +64,16 @@ pub(crate) fn negate(array: &dyn Array) -> Result<ArrayRef, ArrowError> {
     numeric::neg(array)
 }
 
-/// An error when a decimal has more digits than the widest decimal of its kind.
-fn check_decimal_range(array: &ArrayRef) -> Result<(), ArrowError> {
+/// An error when a decimal has more digits than its type, or than the widest decimal of its kind.
+fn check_decimal_range(array: &ArrayRef, result_type: &DataType) -> Result<(), ArrowError> {
     let inside = match array.data_type() {
         DataType::Decimal128(..) => {
+            let limit = match result_type {
+                DataType::Decimal128(precision, _) => limit_of(*precision),
+                _ => DECIMAL128_LIMIT,
+            };
             let values = array.as_primitive::<Decimal128Type>();
-            values.iter().flatten().all(|value| value.unsigned_abs() < DECIMAL128_LIMIT.unsigned_abs())
+            values.iter().flatten().all(|value| value.unsigned_abs() < limit.unsigned_abs())
         }
         DataType::Decimal256(..) => {
             let limit = i256::from_i128(DECIMAL128_LIMIT).wrapping_mul(i256::from_i128(DECIMAL128_LIMIT));
@@ -82,7 +89,12 @@ fn check_decimal_range(array: &ArrayRef) -> Result<(), ArrowError> {
 fn fast(operator: CheckedOperator, left: &dyn Datum, right: &dyn Datum, result_type: &DataType) -> Option<ArrayRef> {
     match (left.get().0.data_type(), right.get().0.data_type()) {
         (DataType::Int64, DataType::Int64) => fast_int64(operator, left, right),
-        (DataType::Int32, DataType::Int32) => fast_int32(operator, left, right),
+        (DataType::Int32, DataType::Int32) => fast_narrow::<Int32Type>(operator, left, right),
+        (DataType::Int16, DataType::Int16) => fast_narrow::<Int16Type>(operator, left, right),
+        (DataType::Int8, DataType::Int8) => fast_narrow::<Int8Type>(operator, left, right),
+        (DataType::UInt32, DataType::UInt32) => fast_narrow::<UInt32Type>(operator, left, right),
+        (DataType::UInt16, DataType::UInt16) => fast_narrow::<UInt16Type>(operator, left, right),
+        (DataType::UInt8, DataType::UInt8) => fast_narrow::<UInt8Type>(operator, left, right),
         (DataType::Decimal128(_, left_scale), DataType::Decimal128(_, right_scale)) => {
             fast_decimal(operator, (left, *left_scale), (right, *right_scale), result_type)
         }
@@ -158,19 +170,26 @@ fn fast_int64(operator: CheckedOperator, left: &dyn Datum, right: &dyn Datum) ->
     Some(Arc::new(PrimitiveArray::<Int64Type>::new(values.into(), nulls)))
 }
 
-fn fast_int32(operator: CheckedOperator, left: &dyn Datum, right: &dyn Datum) -> Option<ArrayRef> {
-    let (left, right) = (Side::<Int32Type>::new(left)?, Side::<Int32Type>::new(right)?);
+/// Integers of up to 32 bits, calculated with 64.
+fn fast_narrow<T>(operator: CheckedOperator, left: &dyn Datum, right: &dyn Datum) -> Option<ArrayRef>
+where
+    T: ArrowPrimitiveType,
+    T::Native: Into<i64>,
+{
+    let (left, right) = (Side::<T>::new(left)?, Side::<T>::new(right)?);
+    // A product of two UINTEGERs that wraps is negative, and so none.
     let narrow = |wide: i64| {
-        let value = wide as i32;
-        (value, (i64::from(value) ^ wide).cast_unsigned())
+        let value = T::Native::usize_as(wide as usize);
+        let again: i64 = value.into();
+        (value, (again ^ wide).cast_unsigned())
     };
     let (values, nulls) = match operator {
-        CheckedOperator::Add => combine(left, right, |left, right| narrow(i64::from(left) + i64::from(right))),
-        CheckedOperator::Subtract => combine(left, right, |left, right| narrow(i64::from(left) - i64::from(right))),
-        CheckedOperator::Multiply => combine(left, right, |left, right| narrow(i64::from(left) * i64::from(right))),
+        CheckedOperator::Add => combine(left, right, |left, right| narrow(left.into() + right.into())),
+        CheckedOperator::Subtract => combine(left, right, |left, right| narrow(left.into() - right.into())),
+        CheckedOperator::Multiply => combine(left, right, |left, right| narrow(left.into().wrapping_mul(right.into()))),
         _ => None,
     }?;
-    Some(Arc::new(PrimitiveArray::<Int32Type>::new(values.into(), nulls)))
+    Some(Arc::new(PrimitiveArray::<T>::new(values.into(), nulls)))
 }
 
 fn fast_decimal(
@@ -180,6 +199,7 @@ fn fast_decimal(
     result_type: &DataType,
 ) -> Option<ArrayRef> {
     let &DataType::Decimal128(precision, scale) = result_type else { return None };
+    let is_cut = precision < DECIMAL128_MAX_PRECISION && digits(left) + digits(right) > u16::from(precision);
     let (left, right) = (Side::<Decimal128Type>::new(left)?, Side::<Decimal128Type>::new(right)?);
     let (values, nulls) = match operator {
         CheckedOperator::Add | CheckedOperator::Subtract => {
@@ -197,6 +217,16 @@ fn fast_decimal(
                 })
             }
         }
+        // The result has fewer digits than its factors together.
+        CheckedOperator::Multiply if is_cut && left_scale.checked_add(right_scale) == Some(scale) => {
+            // From minus this to this, counted from zero: one comparison.
+            let most = limit_of(precision).cast_unsigned() - 1;
+            combine(left, right, |left, right| {
+                let product = i128::from(left as i64) * i128::from(right as i64);
+                let beyond = u64::from(product.cast_unsigned().wrapping_add(most) > 2 * most);
+                (product, beyond_64_bits(left) | beyond_64_bits(right) | beyond)
+            })
+        }
         // Two 64-bit factors make a product below 2^126, which is below 10^38: one instruction and no check. The
         // result's scale was checked when its type was made.
         CheckedOperator::Multiply if left_scale.checked_add(right_scale) == Some(scale) => {
@@ -209,6 +239,19 @@ fn fast_decimal(
     }?;
     let array = PrimitiveArray::<Decimal128Type>::new(values.into(), nulls);
     array.with_precision_and_scale(precision, scale).ok().map(|array| Arc::new(array) as ArrayRef)
+}
+
+/// How many digits a decimal has.
+fn digits(side: &dyn Datum) -> u16 {
+    match side.get().0.data_type() {
+        DataType::Decimal128(precision, _) => u16::from(*precision),
+        _ => 0,
+    }
+}
+
+/// Every decimal of so many digits lies strictly between minus this and this.
+fn limit_of(precision: u8) -> i128 {
+    10_i128.checked_pow(precision.into()).unwrap_or(DECIMAL128_LIMIT)
 }
 
 /// A side in another scale. Columns are taken only as they are; a constant costs nothing to scale.
@@ -238,7 +281,7 @@ fn beyond_64_bits(value: i128) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Decimal128Array, Int32Array, Int64Array, Scalar};
+    use arrow::array::{Decimal128Array, Int8Array, Int32Array, Int64Array, Scalar, UInt32Array};
 
     use super::*;
 
@@ -294,6 +337,35 @@ mod tests {
     }
 
     #[test]
+    fn small_integers_are_exact_or_an_error() {
+        for operator in OPERATORS {
+            for left in i8::MIN..=i8::MAX {
+                for right in i8::MIN..=i8::MAX {
+                    let expected = match operator {
+                        CheckedOperator::Add => left.checked_add(right),
+                        CheckedOperator::Subtract => left.checked_sub(right),
+                        _ => left.checked_mul(right),
+                    };
+                    let right = Scalar::new(Int8Array::from(vec![right]));
+                    let result = binary(operator, &Int8Array::from(vec![left]), &right, &DataType::Int8).ok();
+                    assert_eq!(result.map(|array| array.as_primitive::<Int8Type>().value(0)), expected);
+                }
+            }
+            let edges = [0, 1, 65_535, 65_536, 65_537, u32::MAX - 1, u32::MAX];
+            for (left, right) in edges.iter().flat_map(|left| edges.iter().map(move |right| (*left, *right))) {
+                let expected = match operator {
+                    CheckedOperator::Add => left.checked_add(right),
+                    CheckedOperator::Subtract => left.checked_sub(right),
+                    _ => left.checked_mul(right),
+                };
+                let right = Scalar::new(UInt32Array::from(vec![right]));
+                let result = binary(operator, &UInt32Array::from(vec![left]), &right, &DataType::UInt32).ok();
+                assert_eq!(result.map(|array| array.as_primitive::<UInt32Type>().value(0)), expected);
+            }
+        }
+    }
+
+    #[test]
     fn null_rows_never_overflow() {
         let left = PrimitiveArray::<Int64Type>::new(vec![i64::MAX, 1].into(), Some(vec![false, true].into()));
         let right = Int64Array::from(vec![1, 1]);
@@ -329,6 +401,20 @@ mod tests {
             &binary(CheckedOperator::Multiply, &price, &result.as_ref(), expected.data_type()).unwrap(),
             &expected
         );
+    }
+
+    #[test]
+    fn products_of_18_digits_stop_there() {
+        let result_type = DataType::Decimal128(18, 4);
+        let product = |left: i128, right: i128| {
+            let (left, right) = (decimal(&[1, left], 15, 2), decimal(&[1, right], 15, 2));
+            binary(CheckedOperator::Multiply, &left, &right, &result_type)
+        };
+        let largest = product(999_999_999, 1_000_000_001).unwrap();
+        assert_eq!(largest.as_primitive::<Decimal128Type>().value(1), 999_999_999_999_999_999);
+        for right in [1_000_000_000, -1_000_000_000] {
+            assert!(matches!(product(1_000_000_000, right), Err(ArrowError::ArithmeticOverflow(_))));
+        }
     }
 
     #[test]

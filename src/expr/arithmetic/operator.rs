@@ -8,6 +8,9 @@ use std::fmt;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion_expr::Operator;
 
+/// How many digits every decimal in 64 bits may have.
+const DIGITS_OF_64_BITS: u8 = 18;
+
 /// `+ - * / %` over two integers or two decimals, and unary minus over one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum CheckedOperator {
@@ -49,17 +52,20 @@ impl CheckedOperator {
         (left.is_integer() && left == right) || (left.is_decimal() && right.is_decimal())
     }
 
-    /// Whether a product of these types has fewer digits than the library gives it: those of both factors, and no more.
+    /// Whether a product of these types has fewer digits than the library gives it: those of both factors at most.
     pub(crate) fn is_narrow_product(left: &DataType, right: &DataType) -> bool {
         CheckedOperator::product(left, right).is_some_and(|digits| digits < DECIMAL128_MAX_PRECISION)
     }
 
-    /// How many digits a product of these decimals has; `None` for other types.
+    /// How many digits a product of these decimals has; `None` for other types. Factors that fit 64 bits give one that does, if
+    /// that leaves a digit before the point.
     pub(super) fn product(left: &DataType, right: &DataType) -> Option<u8> {
-        match (left, right) {
-            (DataType::Decimal128(left, _), DataType::Decimal128(right, _)) => left.checked_add(*right),
-            _ => None,
-        }
+        let (DataType::Decimal128(left, left_scale), DataType::Decimal128(right, right_scale)) = (left, right) else {
+            return None;
+        };
+        let (digits, scale) = (left.checked_add(*right)?, left_scale.checked_add(*right_scale)?);
+        let is_short = *left.max(right) <= DIGITS_OF_64_BITS && scale < DIGITS_OF_64_BITS.cast_signed();
+        Some(if is_short { digits.min(DIGITS_OF_64_BITS) } else { digits })
     }
 
     /// Whether the library's own constant folding could give a wrong answer for a result of type `result`: integers

@@ -5,9 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{
-    DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Field, FieldRef, IntervalUnit, TimeUnit,
-};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use datafusion_common::{DataFusionError, Result as PlanResult};
 use datafusion_expr::planner::TypePlanner;
 use datafusion_sql::sqlparser::ast::{
@@ -146,10 +144,7 @@ fn decimal(number: ExactNumberInfo) -> PlanResult<DataType> {
         (Ok(precision), Ok(scale)) if fits && precision <= DECIMAL128_MAX_PRECISION => {
             Ok(DataType::Decimal128(precision, scale))
         }
-        (Ok(precision), Ok(scale)) if fits && precision <= DECIMAL256_MAX_PRECISION => {
-            Ok(DataType::Decimal256(precision, scale))
-        }
-        _ => Err(invalid("DECIMAL(p, s) has 1 to 76 digits, of which s, at most p, stand behind the point")),
+        _ => Err(invalid("DECIMAL(p, s) has 1 to 38 digits, of which s, at most p, stand behind the point")),
     }
 }
 

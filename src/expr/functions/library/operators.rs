@@ -95,7 +95,7 @@ pub(super) fn functions() -> Vec<Function> {
                 |arguments| {
                     let overflow = |number| {
                         let error = Error::new(Code::Overflow, format!("integer overflow: {number} is no UHUGEINT"));
-                        Some(error.hint("a UHUGEINT is 0 to 2^128 - 1; cast an operand to DECIMAL(50, 0) or DOUBLE"))
+                        Some(error.hint("a UHUGEINT is 0 to 2^128 - 1; cast an operand to DOUBLE"))
                     };
                     Ok(unsigned(arguments.array(0)?.as_primitive::<Decimal256Type>(), overflow)?)
                 },
