@@ -107,7 +107,7 @@ fn an_error_stops_the_script_unless_told_to_continue() {
 #[test]
 fn the_machine_protocol_answers_each_statement_as_it_arrives() {
     let mut floe = Conversation::start(&["--format", "json-compact", "--on-error", "continue"]);
-    let answer = "{\"columns\":[{\"name\":\"a\",\"type\":\"BIGINT\"},{\"name\":\"b\",\"type\":\"VARCHAR\"}],\
+    let answer = "{\"columns\":[{\"name\":\"a\",\"type\":\"INTEGER\"},{\"name\":\"b\",\"type\":\"VARCHAR\"}],\
                   \"rows\":[[1,\"x\"]],\"row_count\":1}\n";
     assert_eq!(floe.ask("SELECT 1 AS a,\n 'x' AS b;\n"), answer);
     assert_eq!(floe.ask("SELECT 1 AS a, 'x' AS b;"), answer, "without a line break");
@@ -117,7 +117,7 @@ fn the_machine_protocol_answers_each_statement_as_it_arrives() {
     let line = floe.ask("SELECT spelled, sum(spelled) AS s FROM t GROUP BY spelled;\n");
     assert_eq!(
         line,
-        "{\"columns\":[{\"name\":\"Spelled\",\"type\":\"BIGINT\"},{\"name\":\"s\",\"type\":\"HUGEINT\"}],\
+        "{\"columns\":[{\"name\":\"Spelled\",\"type\":\"INTEGER\"},{\"name\":\"s\",\"type\":\"HUGEINT\"}],\
          \"rows\":[[1,\"1\"]],\"row_count\":1}\n"
     );
 }

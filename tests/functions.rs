@@ -129,7 +129,7 @@ fn document(found: &[(String, String, Verdict)]) -> String {
     let count = |verdict: Verdict| found.iter().filter(|(.., known)| *known == verdict).count();
     let mut text = String::from(
         "# Functions\n\nEvery function that DuckDB 2.0 documents, and whether floe answers its examples (tests/functions/examples.tsv) the same.\n\
-         Integers that are written without a type are BIGINT in floe and INTEGER in DuckDB; that alone is no difference. This file is written by\n\
+         This file is written by\n\
          `FLOE_WRITE_DOCS=1 cargo test --test functions`; `FROM floe_functions()` lists what there is with signatures.\n\n",
     );
     let same = count(Verdict::Same);

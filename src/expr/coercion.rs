@@ -8,7 +8,8 @@
 //!
 //! So do two kinds of types that the libraries would make others of than SQL:
 //! * A DATE or a TIMESTAMP becomes a moment beside moments, and else a TIMESTAMP of the finest unit among them.
-//! * A UBIGINT and integers with a sign become HUGEINTs, as values; numbers that are written take the types that they meet.
+//! * A UBIGINT and integers with a sign become HUGEINTs, as values.
+//! * Integers that are written take the types that they meet ([`settle`]).
 //!
 //! The libraries know only Arrow's types. So this comes before their analysis, and puts casts wherever they would find types
 //! that do not fit: in comparisons, lists of IN, CASE, subqueries that are compared with, and UNION.
@@ -22,15 +23,19 @@ use datafusion_expr::expr::{InList, InSubquery, SetComparison, WindowFunction};
 use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::logical_plan::{Join, Subquery, Union};
 use datafusion_expr::{
-    Between, BinaryExpr, Case, Expr, ExprSchemable, Like, LogicalPlan, LogicalPlanBuilder, WindowFrame,
+    Between, BinaryExpr, Case, Expr, ExprSchemable, Like, LogicalPlan, LogicalPlanBuilder, Operator, WindowFrame,
     WindowFrameBound, WindowFrameUnits, cast,
 };
 
 use crate::batch::logical::{JSON, UUID, is_blob, is_enum, is_logical, reads_as_text};
 use crate::expr::fold::input_schema;
 use crate::expr::functions::{CONDITION, functions, plain_call};
+use crate::expr::numbers::settle;
 use crate::expr::rewrite::is_comparison;
 use crate::expr::types::{HUGEINT, UHUGEINT};
+
+/// Functions whose arguments are of one type.
+const ALIKE: [&str; 7] = ["coalesce", "divide", "greatest", "least", "make_array", "nullif", "xor"];
 
 /// What holds every UHUGEINT and every integer with a sign.
 const SIGNED: DataType = DataType::Decimal256(40, 0);
@@ -114,19 +119,15 @@ fn agreed_time(types: &[&DataType]) -> Option<DataType> {
 }
 
 /// Whether integers of these types, beside each other as values, are HUGEINTs.
-pub fn meet_as_hugeints(values: &[(&Expr, &DataType)]) -> bool {
-    let is_written = |expr: &Expr| matches!(expr, Expr::Literal(..) | Expr::Negative(_));
-    let unsigned = values.iter().any(|(_, data_type)| **data_type == DataType::UInt64);
-    let signed = values.iter().any(|(expr, data_type)| data_type.is_signed_integer() && !is_written(expr));
-    unsigned && signed && values.iter().all(|(_, data_type)| data_type.is_integer() || data_type.is_null())
+pub fn meet_as_hugeints(types: &[&DataType]) -> bool {
+    let unsigned = types.contains(&&DataType::UInt64);
+    let signed = types.iter().any(|data_type| data_type.is_signed_integer());
+    unsigned && signed && types.iter().all(|data_type| data_type.is_integer() || data_type.is_null())
 }
 
 /// The type that values of these types become where they are one column.
 pub(super) fn agreed_values(types: &[&DataType]) -> Option<DataType> {
-    let is_any = |is_one: fn(&DataType) -> bool| types.iter().any(|data_type| is_one(data_type));
-    let all_known = types.iter().all(|data_type| data_type.is_integer() || data_type.is_null());
-    let wide = all_known && is_any(|data_type| *data_type == DataType::UInt64) && is_any(DataType::is_signed_integer);
-    if wide { Some(HUGEINT) } else { agreed(types) }
+    if meet_as_hugeints(types) { Some(HUGEINT) } else { agreed(types) }
 }
 
 /// The values, cast to the type on which they agree.
@@ -145,12 +146,12 @@ fn agree_on(
     schema: &DFSchema,
     agreed: fn(&[&DataType]) -> Option<DataType>,
 ) -> PlanResult<bool> {
+    let mut changed = settle(values, schema);
     // What has no type yet is told so by those who come after.
     let Ok(types) = values.iter().map(|value| value.get_type(schema)).collect::<PlanResult<Vec<_>>>() else {
-        return Ok(false);
+        return Ok(changed);
     };
-    let Some(common) = agreed(&types.iter().collect::<Vec<_>>()) else { return Ok(false) };
-    let mut changed = false;
+    let Some(common) = agreed(&types.iter().collect::<Vec<_>>()) else { return Ok(changed) };
     for (value, data_type) in values.iter_mut().zip(&types).filter(|(_, data_type)| **data_type != common) {
         changed |= !data_type.is_null();
         **value = cast(std::mem::take(*value), common.clone());
@@ -188,7 +189,9 @@ pub fn coerce(plan: LogicalPlan) -> PlanResult<LogicalPlan> {
 }
 
 fn coerced(mut expr: Expr, schema: &DFSchema) -> PlanResult<Transformed<Expr>> {
-    if let Expr::ScalarFunction(call) = &expr {
+    if let Expr::ScalarFunction(call) = &mut expr {
+        let is_settled =
+            ALIKE.contains(&call.func.name()) && settle(&mut call.args.iter_mut().collect::<Vec<_>>(), schema);
         let plain = match (call.func.name(), call.args.as_slice()) {
             (CONDITION, [value]) => match value.get_type(schema)? {
                 DataType::Boolean => Some(value.clone()),
@@ -196,11 +199,17 @@ fn coerced(mut expr: Expr, schema: &DFSchema) -> PlanResult<Transformed<Expr>> {
             },
             _ => plain_call(call, schema),
         };
-        return Ok(plain.map_or_else(|| Transformed::no(expr), Transformed::yes));
+        return Ok(match plain {
+            Some(plain) => Transformed::yes(plain),
+            None => Transformed::new_transformed(expr, is_settled),
+        });
     }
     let changed = match &mut expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => {
             agree_on(&mut [left, right], schema, compared)?
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if !matches!(op, Operator::And | Operator::Or) => {
+            settle(&mut [left, right], schema)
         }
         Expr::Between(Between { expr, low, high, .. }) => agree_on(&mut [expr, low, high], schema, compared)?,
         Expr::InList(InList { expr, list, .. }) => {

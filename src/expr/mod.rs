@@ -5,7 +5,7 @@
 //! * [`WindowCall`]: window functions, and aggregates over frames as [`SlidingAggregate`]s.
 //! * [`functions`]: every function by name, with floe's own where the library's would be wrong or slow.
 //! * [`fold_checked`]: what makes arithmetic safe from the optimizer.
-//! * [`own_numbers`] and [`quotient`]: what numbers of different kinds are together.
+//! * [`own_numbers`], [`settle`] and [`quotient`]: what numbers of different kinds are together.
 //! * [`own_casts`] and [`own_comparisons`]: what means something else in SQL than in Arrow.
 //! * [`coercion`]: what types of floe's own become beside others.
 //! * `json`: JSON as values, and values as JSON.
@@ -48,7 +48,7 @@ pub use functions::{
     macros, single_row,
 };
 pub use growth::grown_bytes;
-pub use numbers::{own_numbers, quotient};
+pub use numbers::{own_numbers, quotient, settle, written_integer};
 pub use predicate::Selection;
 pub use temporal::own_comparisons;
 pub use window::{

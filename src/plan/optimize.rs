@@ -23,7 +23,7 @@ use crate::store::QueryContext;
 /// `INVALID_QUERY` and the like: types without a common type, wrong arguments, a column outside of GROUP BY.
 pub fn analyze(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
     let options = options();
-    let mut plan = own_numbers(rules::set_keys(coercion::coerce(plan)?)?)?;
+    let mut plan = own_numbers(coercion::coerce(rules::set_keys(plan)?)?)?;
     plan.check_invariants(InvariantLevel::Always)?;
     // Not `execute_and_check`: it refuses most correlated subqueries.
     for rule in Analyzer::new().rules {

@@ -19,6 +19,7 @@ use super::contains::Searching;
 use super::library::Function;
 use crate::batch::logical::{is_logical, reads_as_text};
 use crate::expr::coercion::agreed_values;
+use crate::expr::numbers::settled_types;
 
 /// Functions that give one of their arguments: these become one type.
 const CHOOSING: [&str; 5] = ["coalesce", "greatest", "least", "nullif", "make_array"];
@@ -140,7 +141,10 @@ impl ScalarUDFImpl for Coercing {
     }
 
     fn return_field_from_args(&self, arguments: ReturnFieldArgs) -> PlanResult<FieldRef> {
-        let types: Vec<DataType> = arguments.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        let mut types: Vec<DataType> = arguments.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        if CHOOSING.contains(&self.function.name()) {
+            types = settled_types(&types, arguments.scalar_arguments);
+        }
         let fields = self.fields(&types)?.into_iter().zip(arguments.arg_fields);
         let fields: Vec<FieldRef> =
             fields.map(|(field, given)| Arc::new(field.as_ref().clone().with_nullable(given.is_nullable()))).collect();
@@ -148,8 +152,9 @@ impl ScalarUDFImpl for Coercing {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> PlanResult<Vec<DataType>> {
-        // The libraries have no casts of floe's types; they come later.
-        if types.iter().any(is_logical) {
+        // The libraries have no casts of floe's types; they come later. Which integers are written is not known here.
+        let are_integers = CHOOSING.contains(&self.function.name()) && types.iter().all(DataType::is_integer);
+        if are_integers || types.iter().any(is_logical) {
             return self.fields(types).map(|_| types.to_vec());
         }
         Ok(self.fields(types)?.iter().map(|field| field.data_type().clone()).collect())

@@ -1,12 +1,13 @@
 //! How many digits decimals have that were rounded or divided.
 
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
+use datafusion_common::Result as DataFusionResult;
 use datafusion_common::tree_node::Transformed;
-use datafusion_common::{Result as DataFusionResult, ScalarValue};
 use datafusion_expr::expr::ScalarFunction;
 use datafusion_expr::{Expr, ExprSchemable, cast, lit};
 
 use super::meeting::Numbers;
+use super::written::written;
 use crate::expr::functions::functions;
 
 /// The decimal that two of which a remainder is taken are made; `None` where they are of one type, or none.
@@ -25,8 +26,7 @@ pub(super) fn fewer_digits(call: ScalarFunction, numbers: &Numbers) -> DataFusio
     let own = functions().scalar.get(&format!("#{}", call.func.name()));
     let digits = match call.args.get(1) {
         None => Some(0),
-        Some(Expr::Literal(ScalarValue::Int64(Some(digits)), _)) => i8::try_from(*digits).ok(),
-        Some(_) => None,
+        Some(digits) => written(digits).and_then(|digits| i8::try_from(digits).ok()),
     };
     if let (Some(own), Some(digits), [value, ..]) = (own, digits, call.args.as_slice())
         && let Ok(DataType::Decimal128(precision, scale)) = value.get_type(numbers.schema)

@@ -5,6 +5,8 @@ use datafusion_common::tree_node::Transformed;
 use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, Operator, cast};
 
+use super::written::written;
+
 /// A DECIMAL of so many digits is what a DOUBLE can tell apart.
 const DIGITS_OF_DOUBLE: u8 = 15;
 
@@ -134,10 +136,10 @@ fn decimal_of(value: f64, precision: u8, scale: i8) -> Option<Expr> {
 /// The decimal of all digits of an integer; of those of an INTEGER for a literal that is one.
 fn in_digits(expr: &Expr, found: &DataType) -> Option<DataType> {
     match expr {
-        Expr::Literal(ScalarValue::Int64(Some(value)), _) if i32::try_from(*value).is_ok() => {
+        Expr::Negative(inner) => in_digits(inner, found),
+        _ if found.is_integer() && written(expr).is_some_and(|value| i32::try_from(value).is_ok()) => {
             digits_of_integer(&DataType::Int32)
         }
-        Expr::Negative(inner) => in_digits(inner, found),
         _ => digits_of_integer(found),
     }
 }

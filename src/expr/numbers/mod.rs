@@ -3,6 +3,7 @@
 //! * `a / b` is a quotient of floats: a DOUBLE, or a FLOAT where that is the only float there is.
 //! * A DECIMAL beside a float is that float; an integer beside a DECIMAL is a DECIMAL of all its digits.
 //! * A product of decimals has the digits of both, a remainder those of the wider one.
+//! * An integer that is written takes the type of what stands beside it ([`settle`]).
 //! * What is compared with a float is equal or not as `=` says: zero has no sign, NaN is one value.
 //!
 //! [`own_numbers`] runs before the library makes types agree: it would compare DOUBLEs as decimals of 15 digits behind the point.
@@ -12,6 +13,7 @@ mod compared;
 mod digits;
 mod meeting;
 mod whole;
+mod written;
 
 use std::sync::Arc;
 
@@ -30,6 +32,8 @@ use compared::{compared, extremes, is_comparison, is_float, without_base, withou
 use digits::{fewer_digits, remainder_types};
 use meeting::{Numbers, digits_of_integer, meeting};
 use whole::{whole_bounds, whole_comparison};
+pub(super) use written::settled_types;
+pub use written::{settle, written_integer};
 
 /// Functions whose arguments are made one type.
 const ALIKE: [&str; 4] = ["coalesce", "greatest", "least", "make_array"];

@@ -1,21 +1,23 @@
 //! Integers compared with a decimal that is written: with the next integer instead, so that a scan compares the column as
 //! it is (`n > 1.5` as `n > 1`).
 
+use arrow::datatypes::DataType;
 use datafusion_common::ScalarValue;
 use datafusion_common::tree_node::Transformed;
 use datafusion_expr::{Expr, ExprSchemable, Operator};
 
 use super::meeting::Numbers;
+use super::written::in_type;
 
 /// Both sides of a comparison, with an integer in place of such a decimal.
 pub(super) fn whole_comparison(left: Expr, op: Operator, right: Expr, numbers: &Numbers) -> Transformed<Vec<Expr>> {
-    if is_integer(&left, numbers)
-        && let Some(right) = whole(&right, op)
+    if let Some(found) = integer(&left, numbers)
+        && let Some(right) = whole(&right, op, &found)
     {
         return Transformed::yes(vec![left, right]);
     }
-    if is_integer(&right, numbers)
-        && let Some(left) = op.swap().and_then(|swapped| whole(&left, swapped))
+    if let Some(found) = integer(&right, numbers)
+        && let Some(left) = op.swap().and_then(|swapped| whole(&left, swapped, &found))
     {
         return Transformed::yes(vec![left, right]);
     }
@@ -24,22 +26,22 @@ pub(super) fn whole_comparison(left: Expr, op: Operator, right: Expr, numbers: &
 
 /// What is tested and the bounds of a BETWEEN.
 pub(super) fn whole_bounds(expr: Expr, low: Expr, high: Expr, numbers: &Numbers) -> Transformed<Vec<Expr>> {
-    if !is_integer(&expr, numbers) {
-        return Transformed::no(vec![expr, low, high]);
-    }
-    match (whole(&low, Operator::GtEq), whole(&high, Operator::LtEq)) {
+    let Some(found) = integer(&expr, numbers) else { return Transformed::no(vec![expr, low, high]) };
+    match (whole(&low, Operator::GtEq, &found), whole(&high, Operator::LtEq, &found)) {
         (None, None) => Transformed::no(vec![expr, low, high]),
         (new_low, new_high) => Transformed::yes(vec![expr, new_low.unwrap_or(low), new_high.unwrap_or(high)]),
     }
 }
 
-fn is_integer(expr: &Expr, numbers: &Numbers) -> bool {
+/// The type of an integer that is not written.
+fn integer(expr: &Expr, numbers: &Numbers) -> Option<DataType> {
     let is_literal = matches!(expr, Expr::Literal(..));
-    !numbers.keep_names && !is_literal && expr.get_type(numbers.schema).is_ok_and(|found| found.is_integer())
+    let found = expr.get_type(numbers.schema).ok().filter(DataType::is_integer);
+    found.filter(|_| !numbers.keep_names && !is_literal)
 }
 
-/// The integer that says of all integers left of `op` what the decimal says; `None` where none does.
-fn whole(decimal: &Expr, op: Operator) -> Option<Expr> {
+/// The integer that says of all integers left of `op` what the decimal says, in their type where it fits; `None` where none does.
+fn whole(decimal: &Expr, op: Operator, found: &DataType) -> Option<Expr> {
     let Expr::Literal(ScalarValue::Decimal128(Some(unscaled), _, scale), _) = decimal else { return None };
     let step = 10_i128.checked_pow(u32::try_from(*scale).ok()?)?;
     let down = unscaled.div_euclid(step);
@@ -50,7 +52,8 @@ fn whole(decimal: &Expr, op: Operator) -> Option<Expr> {
         Operator::Lt | Operator::GtEq => down + 1,
         _ => return None,
     };
-    Some(Expr::Literal(ScalarValue::from(i64::try_from(integer).ok()?), None))
+    let value = in_type(integer, found).or_else(|| in_type(integer, &DataType::Int64))?;
+    Some(Expr::Literal(value, None))
 }
 
 #[cfg(test)]
@@ -61,11 +64,11 @@ mod tests {
     fn the_next_integer_says_the_same() {
         let decimal = |unscaled| Expr::Literal(ScalarValue::Decimal128(Some(unscaled), 3, 1), None);
         let integer = |value: i64| Some(Expr::Literal(ScalarValue::from(value), None));
-        assert_eq!(whole(&decimal(15), Operator::Gt), integer(1));
-        assert_eq!(whole(&decimal(15), Operator::GtEq), integer(2));
-        assert_eq!(whole(&decimal(-15), Operator::Lt), integer(-1));
-        assert_eq!(whole(&decimal(-15), Operator::LtEq), integer(-2));
-        assert_eq!(whole(&decimal(20), Operator::Eq), integer(2));
-        assert_eq!(whole(&decimal(25), Operator::Eq), None);
+        assert_eq!(whole(&decimal(15), Operator::Gt, &DataType::Int64), integer(1));
+        assert_eq!(whole(&decimal(15), Operator::GtEq, &DataType::Int64), integer(2));
+        assert_eq!(whole(&decimal(-15), Operator::Lt, &DataType::Int64), integer(-1));
+        assert_eq!(whole(&decimal(-15), Operator::LtEq, &DataType::Int64), integer(-2));
+        assert_eq!(whole(&decimal(20), Operator::Eq, &DataType::Int64), integer(2));
+        assert_eq!(whole(&decimal(25), Operator::Eq, &DataType::Int64), None);
     }
 }

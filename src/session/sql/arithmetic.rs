@@ -12,7 +12,7 @@
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::{DFSchema, Result, internal_err};
 use datafusion_expr::planner::{PlannerResult, RawBinaryExpr};
-use datafusion_expr::{Expr, ExprSchemable, binary_expr, cast, lit};
+use datafusion_expr::{Expr, ExprSchemable, binary_expr, cast};
 use datafusion_sql::sqlparser::ast::BinaryOperator;
 
 use super::operators::{IS_DISTINCT_FROM, IS_NOT_DISTINCT_FROM};
@@ -97,7 +97,7 @@ pub(super) fn plan(operation: RawBinaryExpr, schema: &DFSchema) -> Result<Planne
             Some(operator) if is_unsigned(&left, &right) => {
                 call("#uhugeint", vec![binary_expr(cast(a, WIDE), operator, cast(b, WIDE))])?
             }
-            Some(operator) if coercion::meet_as_hugeints(&[(&a, &left), (&b, &right)]) => {
+            Some(operator) if coercion::meet_as_hugeints(&[&left, &right]) => {
                 binary_expr(cast(a, HUGEINT), operator, cast(b, HUGEINT))
             }
             _ => return Ok(PlannerResult::Original(RawBinaryExpr { op, left: a, right: b })),
@@ -122,7 +122,7 @@ fn is_unsigned(left: &DataType, right: &DataType) -> bool {
     is_integer(left) && is_integer(right) && (*left == UHUGEINT || *right == UHUGEINT)
 }
 
-/// A number that is written, of a type that it fits in, has the type of the other one.
+/// Functions of floe in place of operators.
 fn with_bits(op: &BinaryOperator, left: Expr, right: Expr, schema: &DFSchema) -> Result<Expr> {
     let (a, b) = (left.get_type(schema)?, right.get_type(schema)?);
     let has_bits = |data_type: &DataType| data_type.is_integer() || data_type.is_null() || *data_type == HUGEINT;
@@ -136,17 +136,6 @@ fn with_bits(op: &BinaryOperator, left: Expr, right: Expr, schema: &DFSchema) ->
         BinaryOperator::PGBitwiseShiftRight => "#shift_right",
         BinaryOperator::BitwiseAnd => "#bit_and",
         _ => "#bit_or",
-    };
-    let fitted = |written: &Expr, other: &DataType| match written {
-        Expr::Literal(value, _) if other.is_integer() || *other == HUGEINT => {
-            value.cast_to(other).ok().filter(|value| !value.is_null()).map(lit)
-        }
-        _ => None,
-    };
-    let (left, right) = match (fitted(&right, &a), fitted(&left, &b)) {
-        (Some(right), _) => (left, right),
-        (None, Some(left)) => (left, right),
-        (None, None) => (left, right),
     };
     call(name, vec![left, right])
 }

@@ -117,7 +117,8 @@ fn literal(value: &ScalarValue) -> Option<String> {
             _ => return None,
         },
         ScalarValue::Boolean(Some(value)) => value.to_string(),
-        ScalarValue::Int64(Some(value)) => format!("({value})"),
+        ScalarValue::Int32(Some(value)) => format!("({value})"),
+        ScalarValue::Int64(Some(value)) => format!("(({value})::BIGINT)"),
         ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)) | ScalarValue::LargeUtf8(Some(text)) => {
             text_literal(text)
         }

@@ -65,6 +65,9 @@ impl ExprPlanner for FieldPlanner {
         fields: RawDictionaryExpr,
         _schema: &DFSchema,
     ) -> Result<PlannerResult<RawDictionaryExpr>> {
+        if let Some(integer) = super::written::literal(&fields) {
+            return Ok(PlannerResult::Planned(integer));
+        }
         let mut seen = HashSet::new();
         for key in &fields.keys {
             if let Expr::Literal(ScalarValue::Utf8(Some(name)) | ScalarValue::Utf8View(Some(name)), _) = key

@@ -65,6 +65,7 @@ mod values;
 pub(crate) mod visible;
 mod windows;
 pub(crate) mod words;
+mod written;
 
 use arrow::datatypes::Schema;
 use datafusion_common::config::ConfigOptions;
@@ -217,7 +218,9 @@ impl Prepared {
     }
 
     fn planned(&self, query: &Query) -> Result<LogicalPlan> {
-        let statement = Statement::Query(Box::new(query.clone()));
+        let mut query = Box::new(query.clone());
+        written::mark(&mut query);
+        let statement = Statement::Query(query);
         let failed = |error| errors::placed(planning_error(error), &self.tokens);
         let plan = self.planner().sql_statement_to_plan(statement).map_err(failed)?;
         let plan = with_struct_fields(plan)?;

@@ -1,4 +1,5 @@
-//! Operands of types that the planner does not know: brought to one type before it asks what an operator makes of them.
+//! Operands before the planner asks what an operator makes of them: integers that are written take the type of the other operand,
+//! and types that the planner does not know are brought to one.
 
 use arrow::datatypes::DataType;
 use datafusion_common::{DFSchema, Result};
@@ -9,18 +10,19 @@ use datafusion_sql::sqlparser::ast::BinaryOperator;
 use super::operators::{IS_DISTINCT_FROM, IS_NOT_DISTINCT_FROM};
 use crate::batch::logical::{is_enum, is_logical};
 use crate::error::{Code, Error};
-use crate::expr::coercion;
 use crate::expr::types::sql_type_name;
+use crate::expr::{coercion, settle};
 
-/// The operation over operands that the planner knows, where one is of a type that it does not.
+/// The operation over operands of types that the planner knows.
 ///
 /// # Errors
 /// `INVALID_QUERY` for an operator that the types do not have.
-pub(super) fn agreed(operation: RawBinaryExpr, schema: &DFSchema) -> Result<RawBinaryExpr> {
+pub(super) fn agreed(mut operation: RawBinaryExpr, schema: &DFSchema) -> Result<RawBinaryExpr> {
     use BinaryOperator as B;
     if matches!(operation.op, B::And | B::Or | B::Xor) {
         return Ok(operation);
     }
+    settle(&mut [&mut operation.left, &mut operation.right], schema);
     let (Ok(left), Ok(right)) = (operation.left.get_type(schema), operation.right.get_type(schema)) else {
         return Ok(operation);
     };
