@@ -414,6 +414,22 @@ fn what_long_input_cannot_be_is_said() {
 
 #[cfg(unix)]
 #[test]
+fn a_file_that_is_standard_input_is_known_by_its_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    let (csv, json) = (b"n\n1\n2\n".to_vec(), b"{\"n\": 1}\n{\"n\": 2}\n".to_vec());
+    for bytes in [csv.clone(), gzip(&csv), json] {
+        fs::write(&path, bytes).unwrap();
+        for name in ["-", "/dev/stdin"] {
+            let mut command = floe(&["--format", "csv", &format!("SELECT sum(n) AS s FROM '{name}'")]);
+            let output = command.stdin(fs::File::open(&path).unwrap()).output().unwrap();
+            assert_eq!(stdout(&output), "s\n3\n", "{}", stderr(&output));
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
 fn a_named_pipe_is_read_like_standard_input() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pipe.csv");

@@ -21,6 +21,8 @@ pub struct Location {
     text: Arc<str>,
     object: Option<Arc<Object>>,
     pipe: Option<Arc<Pipe>>,
+    /// The first bytes of what has no name that tells what it is.
+    beginning: Option<Arc<[u8]>>,
     surroundings: Option<Arc<Surroundings>>,
 }
 
@@ -36,11 +38,17 @@ pub struct FileFacts {
 impl Location {
     /// A file of this machine.
     pub fn local(path: &str) -> Self {
-        Location { text: path.into(), object: None, pipe: None, surroundings: None }
+        Location { text: path.into(), object: None, pipe: None, beginning: None, surroundings: None }
     }
 
     pub(super) fn piped(path: &str, pipe: Arc<Pipe>) -> Self {
-        Location { pipe: Some(pipe), ..Location::local(path) }
+        let beginning = pipe.beginning().into();
+        Location { pipe: Some(pipe), beginning: Some(beginning), ..Location::local(path) }
+    }
+
+    /// A file of this machine whose name says nothing of what is in it.
+    pub(super) fn nameless(path: &str, beginning: &[u8]) -> Self {
+        Location { beginning: Some(beginning.into()), ..Location::local(path) }
     }
 
     pub(super) fn remote(text: &str, object: Object) -> Self {
@@ -65,8 +73,8 @@ impl Location {
     }
 
     /// Whether it has no name that says anything of what is in it.
-    pub fn is_piped(&self) -> bool {
-        self.pipe.is_some()
+    pub fn is_nameless(&self) -> bool {
+        self.beginning.is_some()
     }
 
     /// Whether it can be read only from front to back, and behind its beginning only once.
@@ -76,8 +84,8 @@ impl Location {
 
     /// How it is compressed, by its name or, where that says nothing, its first bytes.
     pub fn compression(&self) -> Compression {
-        match &self.pipe {
-            Some(pipe) => Compression::of_bytes(pipe.beginning()),
+        match &self.beginning {
+            Some(beginning) => Compression::of_bytes(beginning),
             None => Compression::of(self),
         }
     }

@@ -24,6 +24,8 @@ use crate::memory::Tally;
 
 /// Bytes of the beginning that are kept.
 const KEPT_BYTES: usize = 8 << 20;
+/// Bytes that tell what something is that has no name.
+const TELLING_BYTES: usize = 16;
 /// The size that longer input is taken to have. What comes behind it is read all the same.
 const SUPPOSED_BYTES: u64 = 16 << 30;
 /// Milliseconds between two looks whether somebody has cancelled.
@@ -101,9 +103,9 @@ impl Pipe {
         if self.is_whole { self.kept.len() as u64 } else { SUPPOSED_BYTES }
     }
 
-    /// Its beginning.
+    /// The first bytes, which tell what it is.
     pub(super) fn beginning(&self) -> &[u8] {
-        &self.kept
+        self.kept.get(..TELLING_BYTES).unwrap_or(&self.kept)
     }
 
     /// Fills `buffer` from `offset` on; gives the number of bytes read, which is less than asked only at the end. Only a
@@ -151,6 +153,18 @@ impl Pipe {
         Error::new(Code::NotSupported, message)
             .hint("keep its rows in a table first: CREATE TABLE t AS FROM read_csv('/dev/stdin')")
     }
+}
+
+/// The first bytes of the file that standard input is.
+///
+/// # Errors
+/// `IO_ERROR` when it cannot be read.
+pub(super) fn beginning_of_standard_input() -> Result<Vec<u8>> {
+    let failed = |error: std::io::Error| refused("/dev/stdin", "read", &error);
+    let mut beginning = Vec::new();
+    let file = File::open("/dev/stdin").map_err(failed)?;
+    file.take(TELLING_BYTES as u64).read_to_end(&mut beginning).map_err(failed)?;
+    Ok(beginning)
 }
 
 impl Rest {

@@ -15,7 +15,7 @@ use crate::error::{Code, Error, Result};
 use crate::io::glob::{self, FoundFile};
 use crate::io::local_path;
 use crate::io::location::Location;
-use crate::io::pipe::Pipe;
+use crate::io::pipe::{Pipe, beginning_of_standard_input};
 use crate::io::remote::{self, Address, Object, ObjectFolder, Secret, Store};
 
 /// See the module. Clones are the same storage.
@@ -87,6 +87,12 @@ impl Storage {
                     ))
                 }
                 path if Pipe::is_at(path) => self.piped(path).map(|file| vec![file]),
+                path if Pipe::is_standard_input(path) => {
+                    let mut files = glob::glob(path)?;
+                    let beginning = beginning_of_standard_input()?;
+                    files.iter_mut().for_each(|file| file.path = Location::nameless(&file.path, &beginning));
+                    Ok(files)
+                }
                 _ => glob::glob(pattern),
             },
             Some(address) => remote::find(&self.store(&address)?, &address, pattern),

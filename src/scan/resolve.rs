@@ -127,7 +127,7 @@ fn filename_column(options: &Options) -> Result<Option<String>> {
 fn common_format(files: &[FileEntry]) -> Result<Format> {
     let mut first: Option<(Format, &Location)> = None;
     for file in files {
-        let format = match file.path.is_piped() {
+        let format = match file.path.is_nameless() {
             true => Some(format_of_contents(&file.path)?),
             false => Format::of(&file.path),
         };

@@ -66,7 +66,10 @@ fn contents(patterns: &[String], storage: &Storage) -> Result<(Vec<FoundFile>, V
     }
     let total: u64 = files.iter().map(|file| file.size).sum();
     if total > MOST {
-        let message = format!("the files have {total} bytes; read_text and read_blob take up to {MOST} together");
+        let message = match files.iter().find(|file| file.path.comes_once()) {
+            Some(file) => format!("'{}' is too long for read_text and read_blob", file.path.as_str()),
+            None => format!("the files have {total} bytes; read_text and read_blob take up to {MOST} together"),
+        };
         return Err(Error::new(Code::NotSupported, message));
     }
     let mut contents = Vec::with_capacity(files.len());

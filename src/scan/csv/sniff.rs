@@ -310,7 +310,7 @@ impl Sample<'_> {
         let spaced = self.read(Dialect { spaced: true, ..reading.dialect });
         let least = if is_spaced { reading.agreeing } else { reading.agreeing + 1 };
         // Delimiters within such quotes are none, so that the records may have fewer fields then.
-        let explains_more = spaced.explains_all() && !reading.explains_all();
+        let explains_more = spaced.explains_all() && !reading.explains_all() && spaced.start == reading.start;
         (explains_more || spaced.agreeing >= least && spaced.width == reading.width).then_some(spaced)
     }
 
