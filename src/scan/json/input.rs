@@ -53,6 +53,10 @@ enum Source {
     Chunks {
         reader: ChunkReader,
         chunk: Option<Chunk>,
+        /// Where the first chunk of the file begins.
+        first: u64,
+        /// Whether the file ends with the chunks that were read.
+        ends: bool,
     },
 }
 
@@ -102,9 +106,9 @@ impl Input {
         Ok(input)
     }
 
-    /// The lines of one split of a stream that several share.
-    pub(super) fn of_chunks(reader: ChunkReader) -> Self {
-        let source = Source::Chunks { reader, chunk: None };
+    /// One split of a stream that several share, whose text begins at `first`.
+    pub(super) fn of_chunks(reader: ChunkReader, first: u64) -> Self {
+        let source = Source::Chunks { reader, chunk: None, first, ends: false };
         let (buffer, unread, reservation) = (Vec::new(), 0..0, None);
         Input { source, buffer, unread, offset: 0, lines: 0, at_end: false, reservation }
     }
@@ -122,6 +126,16 @@ impl Input {
     /// Whether the portion ends with the window.
     pub(super) fn is_at_end(&self) -> bool {
         self.at_end
+    }
+
+    /// Whether others read what stands before the window.
+    pub(super) fn is_behind_others(&self) -> bool {
+        matches!(&self.source, Source::Chunks { first, .. } if self.offset > *first)
+    }
+
+    /// Whether others read what stands behind the portion, once it is at its end.
+    pub(super) fn is_before_others(&self) -> bool {
+        matches!(&self.source, Source::Chunks { ends: false, .. })
     }
 
     fn window(&self) -> &[u8] {
@@ -184,7 +198,7 @@ impl Input {
     }
 
     fn next_chunk(&mut self) -> Result<bool> {
-        let Source::Chunks { reader, chunk } = &mut self.source else { return Ok(false) };
+        let Source::Chunks { reader, chunk, ends, .. } = &mut self.source else { return Ok(false) };
         if !self.unread.is_empty() {
             // A chunk ends with a record, but for the last one of a file.
             return Ok(false);
@@ -193,7 +207,10 @@ impl Input {
         *chunk = None;
         *chunk = reader.next()?;
         match chunk {
-            Some(chunk) => (self.unread, self.offset, self.lines) = (0..chunk.len(), chunk.offset, chunk.lines),
+            Some(chunk) => {
+                *ends = chunk.at_end;
+                (self.unread, self.offset, self.lines) = (0..chunk.len(), chunk.offset, chunk.lines);
+            }
             None => (self.unread, self.at_end) = (0..0, true),
         }
         Ok(!self.at_end)

@@ -14,6 +14,7 @@
 //! `fault` says what is wrong, with line and column.
 
 mod column;
+mod cutters;
 mod fault;
 mod forms;
 mod infer;

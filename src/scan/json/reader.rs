@@ -302,6 +302,9 @@ impl Reader {
             return Ok(false);
         }
         while self.input.unread().len() < self.goal && self.input.fill()? {}
+        if self.place == Place::Before && self.input.is_behind_others() {
+            self.place = Place::Behind;
+        }
         self.find_tokens(self.input.unread().len().min(self.goal), false)?;
         Ok(true)
     }
@@ -369,7 +372,9 @@ impl Reader {
             let is_too_long = self.goal > self.longest.saturating_mul(2).max(TILE_BYTES);
             return if is_too_long { Err(self.broken(too_long(self.longest), 0)) } else { Ok(()) };
         }
-        let is_open = self.layout == Some(Layout::Array) && matches!(self.place, Place::First | Place::Behind);
+        let is_open = self.layout == Some(Layout::Array)
+            && matches!(self.place, Place::First | Place::Behind)
+            && !self.input.is_before_others();
         match pending.map(|at| (at, self.input.unread().get(at))) {
             Some((at, Some(b','))) if is_open => {
                 Err(self.broken(unexpected("an element of the array behind ','", None), at))

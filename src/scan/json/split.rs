@@ -10,7 +10,6 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatchOptions};
 use arrow::datatypes::{Fields, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use memchr::memrchr;
 use rayon::prelude::*;
 
 use crate::batch::Split;
@@ -18,13 +17,14 @@ use crate::error::{Error, Result};
 use crate::io::open_counted_stream;
 use crate::memory::Reservation;
 use crate::scan::Parts;
-use crate::scan::chunks::{Beginning, Cutter, SharedStream, shares};
+use crate::scan::chunks::{Beginning, SharedStream, shares};
 use crate::scan::format::{ScanRequest, SplitPlan};
 use crate::scan::json::column::{MoreKeys, Row};
+use crate::scan::json::cutters::cutter;
 use crate::scan::json::fault::placed;
 use crate::scan::json::input::{BYTE_ORDER_MARK, Input, Portion};
 use crate::scan::json::reader::Reader;
-use crate::scan::json::records::{Broken, too_long};
+use crate::scan::json::records::Broken;
 use crate::scan::json::settings::{Layout, PEEK_BYTES, Settings, layout_of};
 use crate::scan::spec::FileEntry;
 use crate::store::QueryContext;
@@ -69,19 +69,19 @@ pub(super) fn splits(request: &ScanRequest, context: &Arc<QueryContext>) -> Resu
     let threads = u64::try_from(context.threads.max(1)).unwrap_or(1);
     let target = (all / (threads * SPLITS_PER_THREAD)).clamp(LEAST_SPLIT, GREATEST_SPLIT);
     let layouts = files.par_iter().map(|file| scan.settings.layout(&file.path)).collect::<Result<Vec<_>>>()?;
-    let shares = shares_of(files, &scan.settings, context.threads);
+    let shares = shares_of(files, &layouts, &scan.settings, context.threads);
     let mut splits: Vec<Box<dyn SplitPlan>> = Vec::new();
     for (number, ((file, layout), share)) in files.iter().zip(layouts).zip(shares).enumerate() {
         let compression = scan.settings.compression(&file.path);
         let portion = Portion { path: file.path.clone(), compression, layout, range: None };
         let one = JsonSplit { scan: scan.clone(), file: number, portion, shared: None };
         if let Some(count) = share
-            && let Some(skip) = shared_lines(&one.portion)?
+            && let Some((layout, skip)) = shared_layout(&one.portion)?
         {
             let stream = Arc::new(SharedStream::new(&file.path, file.size, b'\n', context));
             splits.extend((0..count).map(|index| {
-                let shared = Some(Shared { stream: stream.clone(), index, skip });
-                let portion = Portion { layout: Some(Layout::Lines), ..one.portion.clone() };
+                let shared = Some(Shared { stream: stream.clone(), index, layout, skip });
+                let portion = Portion { layout: Some(layout), ..one.portion.clone() };
                 Box::new(JsonSplit { scan: scan.clone(), file: number, portion, shared }) as Box<dyn SplitPlan>
             }));
             continue;
@@ -107,22 +107,31 @@ fn parts_of(projection: &[usize], parts: &BTreeMap<usize, Parts>) -> Vec<Parts> 
     projection.iter().map(|column| parts.get(column).cloned().unwrap_or(Parts::All)).collect()
 }
 
-/// Into how many splits a file is cut that can only be read from front to back, if it is of lines; `None` for the others
-/// and where that does not pay.
-fn shares_of(files: &[FileEntry], settings: &Settings, threads: usize) -> Vec<Option<usize>> {
-    let is_stream = |file: &FileEntry| settings.is_stream(&file.path);
-    let sizes: Vec<u64> = files.iter().map(|file| if is_stream(file) { file.size } else { file.size / 4 }).collect();
-    let shares = shares(&sizes, threads);
-    files.iter().zip(shares).map(|(file, share)| share.filter(|_| is_stream(file))).collect()
+/// Into how many splits a file is cut that one worker has to read from front to back; `None` for the others and where
+/// that does not pay.
+fn shares_of(
+    files: &[FileEntry],
+    layouts: &[Option<Layout>],
+    settings: &Settings,
+    threads: usize,
+) -> Vec<Option<usize>> {
+    let is_one = |(file, layout): (&FileEntry, &Option<Layout>)| {
+        settings.is_stream(&file.path) || *layout == Some(Layout::Array)
+    };
+    let ones: Vec<bool> = files.iter().zip(layouts).map(is_one).collect();
+    // What all workers read anyway is soon done.
+    let weight = |(file, is_one): (&FileEntry, &bool)| if *is_one { file.size } else { file.size / 4 };
+    let sizes: Vec<u64> = files.iter().zip(&ones).map(weight).collect();
+    shares(&sizes, threads).into_iter().zip(ones).map(|(share, is_one)| share.filter(|_| is_one)).collect()
 }
 
-/// The bytes before the first line of a compressed file; `None` where it is not of lines.
-fn shared_lines(portion: &Portion) -> Result<Option<u64>> {
+/// The layout of a file that several splits share, and the bytes before its text; `None` where it cannot be cut.
+fn shared_layout(portion: &Portion) -> Result<Option<(Layout, u64)>> {
     let mut bytes = Vec::new();
     open_counted_stream(&portion.path, portion.compression)?.take(PEEK_BYTES as u64).read_to_end(&mut bytes)?;
     let layout = portion.layout.unwrap_or_else(|| layout_of(&bytes));
     let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-    Ok((layout == Layout::Lines).then_some(mark as u64))
+    Ok((layout != Layout::Values).then_some((layout, mark as u64)))
 }
 
 /// A part of one file, planned.
@@ -133,11 +142,12 @@ struct JsonSplit {
     shared: Option<Shared>,
 }
 
-/// A share of a compressed file.
+/// A share of a file that is read from front to back.
 struct Shared {
     stream: Arc<SharedStream>,
     index: usize,
-    /// Bytes before the first line.
+    layout: Layout,
+    /// Bytes before the text.
     skip: u64,
 }
 
@@ -181,35 +191,14 @@ impl SplitPlan for JsonSplit {
 
 impl JsonSplit {
     fn share(&self, shared: &Shared) -> Input {
-        let (path, compression, skip) = (self.portion.path.clone(), self.portion.compression, shared.skip);
-        let longest = self.scan.settings.maximum_object_bytes;
-        Input::of_chunks(shared.stream.reader(
-            shared.index,
-            Box::new(move || {
-                let stream = open_counted_stream(&path, compression)?;
-                Ok(Beginning { stream, skip, cutter: Box::new(LineCutter { longest }) })
-            }),
-        ))
-    }
-}
-
-/// Raw line ends never stand inside a JSON string, so each ends a line.
-struct LineCutter {
-    longest: usize,
-}
-
-impl Cutter for LineCutter {
-    fn whole(&mut self, bytes: &[u8], searched: usize) -> Result<usize> {
-        let unseen = bytes.get(searched..).unwrap_or_default();
-        Ok(memrchr(b'\n', unseen).map_or(0, |end| searched + end + 1))
-    }
-
-    fn longest(&self) -> usize {
-        self.longest
-    }
-
-    fn too_long(&self) -> Error {
-        too_long(self.longest)
+        let (path, compression) = (self.portion.path.clone(), self.portion.compression);
+        let (layout, skip, longest) = (shared.layout, shared.skip, self.scan.settings.maximum_object_bytes);
+        let begin = Box::new(move || {
+            let stream = open_counted_stream(&path, compression)?;
+            let cutter = cutter(layout, longest).ok_or_else(|| Error::internal("a stream that cannot be cut"))?;
+            Ok(Beginning { stream, skip, cutter })
+        });
+        Input::of_chunks(shared.stream.reader(shared.index, begin), skip)
     }
 }
 

@@ -125,6 +125,36 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn a_large_array_is_read_by_all_workers() {
+    let elements =
+        (0..50_000).map(|i| format!("{{\"i\": {i}, \"t\": \"a,]\\\"{}\", \"l\": [{i}, {{}}]}}", "x".repeat(i % 40)));
+    let text = format!(" [{}\n]\n", elements.collect::<Vec<_>>().join(" ,\n"));
+    let folder = TempDir::new().unwrap();
+    for (name, bytes) in
+        [("a.json", text.clone().into_bytes()), ("a.json.zst", zstd::encode_all(text.as_bytes(), 1).unwrap())]
+    {
+        let path = folder.path().join(name);
+        std::fs::write(&path, &bytes).unwrap();
+        let request = request(&[path], &Options::new()).unwrap();
+        let splits = JsonReader.splits(&request, &context(1000)).unwrap().plans.len();
+        assert_eq!(splits > 1, bytes.len() > 1 << 20, "{name}: {splits}");
+        let batch = read_request(&request, &context(1000)).unwrap();
+        let numbers = batch.column(0).as_primitive::<Int64Type>().values();
+        assert!(numbers.iter().copied().eq(0..50_000), "{name}");
+    }
+    for (from, to) in
+        [("\n]\n", ""), ("\n]\n", ",]"), ("\n]\n", "]]"), ("30000", "30\"000"), (" ,\n{\"i\": 40000", "{\"i\": 40000")]
+    {
+        let broken = text.replacen(from, to, 1);
+        assert_eq!(
+            read_text("a.json", broken, &Options::new()).unwrap_err().code(),
+            Code::InvalidData,
+            "{from:?} {to:?}"
+        );
+    }
+}
+
+#[test]
 fn types_follow_the_values_and_keys_their_first_appearance() {
     let batch = rows_of(concat!(
         "{\"z\": 1, \"b\": true, \"d\": 1, \"day\": \"2013-01-05\", \"at\": \"2013-01-05T10:00:00Z\", \"n\": null}\n",
