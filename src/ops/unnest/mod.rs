@@ -3,7 +3,8 @@
 //! Several lists of one level stand side by side, the shorter ones padded with NULL. A list of depth n is opened n
 //! times: first the deepest, level by level, so that what is still closed comes with each row of the level above.
 //!
-//! Invariant: no batch that comes out has more rows than the query's batch size, however long one list is.
+//! Invariant: no batch that comes out has more rows than the query's batch size, however long one list is, and fewer where
+//! lists are repeated beside the items. What is not asked for is not repeated.
 
 mod lists;
 #[cfg(test)]
@@ -17,9 +18,15 @@ use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use crate::error::{Error, Result};
+use crate::memory::Reservation;
 use crate::ops::{Emit, Flow, Operator, Work};
 use crate::store::QueryContext;
 use lists::{Lists, Range};
+
+/// What is repeated beside the items of a batch is at most so much, unless it is one row: less under a small limit, shared by
+/// the workers.
+const REPEATED_BYTES: usize = 16 << 20;
+const LIMIT_SHARE: usize = 16;
 
 /// A column of the output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,19 +94,23 @@ impl Operator for Unnest {
     }
 
     fn open(&self, context: &Arc<QueryContext>) -> Result<Box<dyn Work>> {
-        Ok(Box::new(UnnestWork { plan: self.plan.clone(), context: context.clone() }))
+        let reservation = context.budget.reservation("rows repeated for the items of lists");
+        Ok(Box::new(UnnestWork { plan: self.plan.clone(), context: context.clone(), reservation }))
     }
 }
 
 struct UnnestWork {
     plan: Arc<Plan>,
     context: Arc<QueryContext>,
+    /// What is repeated beside the items of a batch.
+    reservation: Reservation,
 }
 
 /// Rows on their way down the levels.
 struct Rows {
     count: usize,
-    columns: Vec<ArrayRef>,
+    /// The input's columns that the output has, or a field of.
+    columns: Vec<Option<ArrayRef>>,
     /// What is left of each list: the input's column, and from its level on its items.
     lists: Vec<ArrayRef>,
 }
@@ -112,7 +123,9 @@ impl Work for UnnestWork {
         let list = |list: &ListColumn| batch.columns().get(list.column).cloned().ok_or_else(no_column);
         let lists = self.plan.lists.iter().map(list).collect::<Result<Vec<_>>>()?;
         let level = self.plan.lists.iter().map(|list| list.depth).max().unwrap_or(0);
-        self.descend(level, Rows { count: batch.num_rows(), columns: batch.columns().to_vec(), lists }, out)
+        let columns =
+            batch.columns().iter().enumerate().map(|(index, column)| self.keeps(index).then(|| column.clone()));
+        self.descend(level, Rows { count: batch.num_rows(), columns: columns.collect(), lists }, out)
     }
 }
 
@@ -121,8 +134,28 @@ fn no_column() -> Error {
 }
 
 impl UnnestWork {
+    /// Whether the output has the input's column, or a field of it.
+    fn keeps(&self, index: usize) -> bool {
+        self.plan.outputs.iter().any(|output| match output {
+            OutputColumn::Input(column) | OutputColumn::Field { column, .. } => *column == index,
+            OutputColumn::List(_) => false,
+        })
+    }
+
+    /// How many rows come out at a time where these are repeated, and the bytes of that.
+    fn most(&self, rows: &Rows, opened: &[Option<Lists>]) -> (usize, usize) {
+        let closed = rows.lists.iter().zip(opened).filter(|(_, opened)| opened.is_none()).map(|(list, _)| list);
+        // Texts are repeated by reference.
+        let nested = rows.columns.iter().flatten().chain(closed).filter(|column| column.data_type().is_nested());
+        let bytes: usize = nested.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum();
+        let of_row = bytes / rows.count.max(1);
+        let share = REPEATED_BYTES.min(self.context.budget.limit() / LIMIT_SHARE / self.context.threads.max(1));
+        let most = self.context.batch_size.min(share / of_row.max(1)).max(1);
+        (most, most.saturating_mul(of_row))
+    }
+
     /// Opens the lists of this depth and more; their items go one level down.
-    fn descend(&self, level: usize, rows: Rows, out: &mut Emit) -> Result<Flow> {
+    fn descend(&mut self, level: usize, rows: Rows, out: &mut Emit) -> Result<Flow> {
         if level == 0 {
             return out(self.finished(rows)?);
         }
@@ -132,7 +165,22 @@ impl UnnestWork {
             false => Ok(None),
         });
         let opened = opened.collect::<Result<Vec<Option<Lists>>>>()?;
-        let most = self.context.batch_size.max(1);
+        let (most, bytes) = self.most(&rows, &opened);
+        self.reservation.grow(bytes)?;
+        let flow = self.each(level, &rows, &opened, most, out);
+        self.reservation.shrink(bytes);
+        flow
+    }
+
+    /// Passes the opened rows on, at most so many at a time.
+    fn each(
+        &mut self,
+        level: usize,
+        rows: &Rows,
+        opened: &[Option<Lists>],
+        most: usize,
+        out: &mut Emit,
+    ) -> Result<Flow> {
         let (mut ranges, mut total) = (Vec::new(), 0);
         for row in 0..rows.count {
             let length = opened.iter().flatten().map(|lists| lists.length(row, self.plan.no_items)).max();
@@ -143,7 +191,7 @@ impl UnnestWork {
                 (from, total) = (from + count, total + count);
                 if total == most {
                     self.context.cancel.check()?;
-                    let below = opened_rows(&rows, &opened, &ranges, total)?;
+                    let below = opened_rows(rows, opened, &ranges, total)?;
                     if self.descend(level - 1, below, out)? == Flow::Done {
                         return Ok(Flow::Done);
                     }
@@ -154,15 +202,17 @@ impl UnnestWork {
         }
         match total {
             0 => Ok(Flow::More),
-            _ => self.descend(level - 1, opened_rows(&rows, &opened, &ranges, total)?, out),
+            _ => self.descend(level - 1, opened_rows(rows, opened, &ranges, total)?, out),
         }
     }
 
     fn finished(&self, rows: Rows) -> Result<RecordBatch> {
         let columns = self.plan.outputs.iter().map(|output| match *output {
-            OutputColumn::Input(column) => rows.columns.get(column).cloned().ok_or_else(no_column),
+            OutputColumn::Input(column) => rows.columns.get(column).cloned().flatten().ok_or_else(no_column),
             OutputColumn::List(list) => rows.lists.get(list).cloned().ok_or_else(no_column),
-            OutputColumn::Field { column, field } => field_of(rows.columns.get(column).ok_or_else(no_column)?, field),
+            OutputColumn::Field { column, field } => {
+                field_of(rows.columns.get(column).and_then(Option::as_ref).ok_or_else(no_column)?, field)
+            }
         });
         let options = RecordBatchOptions::new().with_row_count(Some(rows.count));
         let columns = columns.collect::<Result<Vec<_>>>()?;
@@ -178,7 +228,8 @@ fn opened_rows(rows: &Rows, opened: &[Option<Lists>], ranges: &[Range], total: u
         indices.extend(std::iter::repeat_n(row, range.count));
     }
     let indices = UInt32Array::from(indices);
-    let columns = rows.columns.iter().map(|column| Ok(take(column, &indices, None)?)).collect::<Result<_>>()?;
+    let repeated = |column: &Option<ArrayRef>| column.as_ref().map(|column| take(column, &indices, None)).transpose();
+    let columns = rows.columns.iter().map(repeated).collect::<std::result::Result<_, _>>()?;
     let lists = rows.lists.iter().zip(opened).map(|(list, opened)| match opened {
         Some(lists) => lists.items(ranges, total),
         None => Ok(take(list, &indices, None)?),
