@@ -276,9 +276,57 @@ fn other_relations() -> Vec<Case> {
     ]
 }
 
+/// Tables that statements change.
+fn changes() -> Vec<Case> {
+    vec![
+        (
+            "CREATE TABLE t AS FROM FILE; UPDATE t SET name = name || 'x', amount = amount + 1 WHERE id % 2 = 0;
+             SELECT sum(amount) AS s, sum(length(name)) AS l FROM t",
+            of("s,l", &format!("{},{}", GROUP * AMOUNTS + ROWS / 2, NAME * ROWS + ROWS / 2)),
+        ),
+        (
+            "CREATE TABLE t AS FROM FILE;
+             UPDATE t SET amount = s.a FROM (SELECT id AS i, amount + 1 AS a FROM FILE) AS s WHERE s.i = t.id;
+             SELECT sum(amount) AS s FROM t",
+            of("s", &(GROUP * AMOUNTS + ROWS).to_string()),
+        ),
+        (
+            "CREATE TABLE t AS FROM FILE; DELETE FROM t WHERE id % 3 = 0; SELECT count(*) AS rows, max(name) AS last FROM t",
+            of("rows,last", &format!("{},{}", ROWS / 3 * 2, name(ROWS - 1))),
+        ),
+        (
+            "CREATE TABLE t AS FROM FILE;
+             MERGE INTO t USING (SELECT id + 500000 AS i, name AS n FROM FILE) AS s ON t.id = s.i
+             WHEN MATCHED THEN UPDATE SET name = s.n WHEN NOT MATCHED THEN INSERT VALUES (i, n, 5)
+             WHEN NOT MATCHED BY SOURCE THEN DELETE;
+             SELECT count(name) AS rows, sum(id) AS s FROM t",
+            of("rows,s", &format!("{ROWS},{}", IDS + 500_000 * ROWS)),
+        ),
+        (
+            "CREATE TABLE t AS FROM FILE; ALTER TABLE t ALTER amount TYPE VARCHAR; SELECT count(amount) AS rows FROM t",
+            of("rows", &ROWS.to_string()),
+        ),
+    ]
+}
+
 /// Values many times larger than what they are made of.
 fn growing_values() -> Vec<Case> {
     vec![
+        (
+            "SELECT count(x) AS rows, sum(x) AS s
+             FROM (SELECT unnest(range(id, id + 1000)) AS x FROM FILE WHERE id < 5000)",
+            of("rows,s", &format!("5000000,{}", 1000 * (4999 * 5000 / 2) + 5000 * 499_500u64)),
+        ),
+        (
+            "SELECT count(*) AS rows FROM
+             (SELECT '[' || repeat('1,', 1000 + (id % 3)::INTEGER) || '1]' AS j FROM FILE WHERE id < 3000) AS t, json_each(t.j)",
+            of("rows", "3006000"),
+        ),
+        (
+            "CREATE TABLE t AS SELECT repeat('0123456789', 1000) AS x, id FROM FILE WHERE id < 30000;
+             SELECT sum(length(x)) AS s FROM t",
+            of("s", "300000000"),
+        ),
         (
             "SELECT sum(length(repeat(name, 1 + (id % 1000)::INTEGER))) AS s FROM FILE WHERE id < 20000",
             of("s", &(NAME * 20 * (1000 * 1001 / 2)).to_string()),
@@ -301,7 +349,8 @@ fn growing_values() -> Vec<Case> {
 
 /// The queries over the file; every operator that keeps rows has at least one.
 fn cases() -> Vec<Case> {
-    [groups_and_orders(), joins(), correlated(), growing_states(), growing_values(), other_relations()].concat()
+    [groups_and_orders(), joins(), correlated(), growing_states(), changes(), growing_values(), other_relations()]
+        .concat()
 }
 
 fn check(idle: u64, (query, expected): &Case, file: &str, folder: &Path) -> Result<(), String> {

@@ -1,7 +1,8 @@
 //! What a row may make of itself: the bytes of values that functions make many times larger than their arguments.
 //!
-//! Most functions give about as much as they take. A few give as much as a number says: `repeat`, `lpad`, `range`. Their
-//! sizes are told before the values exist, so that whoever evaluates them can take as many rows as there is room for.
+//! Most functions give about as much as they take. A few give as much as a number says: `repeat`, `lpad`, `range`. And a
+//! constant becomes a value for every row. Their sizes are told before the values exist, so that whoever evaluates them
+//! can take as many rows as there is room for.
 //!
 //! # Known limitation
 //! Calls within lambdas and conditions of joins are not measured, nor what `replace` and `format` add.
@@ -13,28 +14,50 @@ use datafusion_expr::expr::ScalarFunction;
 use datafusion_expr::{Expr, ExprSchemable, cast, lit};
 use datafusion_functions::string::expr_fn::octet_length;
 
+use super::functions::functions;
+
+/// Bytes that any row may make of itself.
+pub const SMALL_GROWTH: f64 = 1024.0;
+
 /// Bytes of a character at most.
 const CHARACTER: f64 = 4.0;
 
-/// Bytes of a number in a list.
+/// Bytes of a number in a list, and of a text in one beside its characters.
 const NUMBER: f64 = 8.0;
+const VIEW: f64 = 16.0;
+
+/// Bytes that `json_each` and `json_tree` make of one byte.
+const ENTRY: f64 = 100.0;
 
 const MICROS_PER_DAY: f64 = 86_400e6;
 
-/// For each call in `expr` that may make much of little, the bytes that it makes of a row, as a DOUBLE; they may come out
-/// as NULL or less than zero, which is nothing.
+/// For each call and constant in `expr` that may make much of little, the bytes that it makes of a row, as a DOUBLE; they may
+/// come out as NULL or less than zero, which is nothing.
 ///
 /// # Errors
 /// As typing the expression does.
 pub fn grown_bytes(expr: &Expr, schema: &DFSchema) -> Result<Vec<Expr>> {
     let mut found = Vec::new();
     expr.apply(|node| {
-        if let Expr::ScalarFunction(call) = node {
-            found.extend(bytes_of_call(call, schema)?.filter(|bytes| !has_lambda_variable(bytes)));
+        match node {
+            Expr::ScalarFunction(call) => {
+                let bytes = bytes_of_call(call, schema)?.filter(|bytes| !has_lambda_variable(bytes));
+                found.extend(bytes.map(attempted));
+            }
+            Expr::Literal(value, _) if value.size() as f64 > SMALL_GROWTH => found.push(lit(value.size() as f64)),
+            _ => {}
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(found)
+}
+
+/// NULL where the size cannot be computed: it is asked of rows, too, that a CASE around the call leaves out.
+fn attempted(bytes: Expr) -> Expr {
+    match functions().scalar.get("try") {
+        Some(function) if !bytes.is_volatile() => function.call(vec![bytes]),
+        _ => bytes,
+    }
 }
 
 /// The bytes that a call gives, where a number says so.
@@ -43,6 +66,10 @@ fn bytes_of_call(call: &ScalarFunction, schema: &DFSchema) -> Result<Option<Expr
         ("repeat", [value, count]) => Some(bytes_of(value, schema)? * double(count)),
         ("lpad" | "rpad", [_, length, ..]) => Some(double(length) * lit(CHARACTER)),
         ("array_resize", [_, length, ..]) => Some(double(length) * lit(NUMBER)),
+        ("array_repeat", [value, count]) => Some((bytes_of(value, schema)? + lit(VIEW)) * double(count)),
+        // An entry of some bytes of text has eight columns.
+        ("#json_each" | "#json_tree", [json, ..]) => Some(bytes_of(json, schema)? * lit(ENTRY)),
+        ("equi_width_bins", [_, _, count, _]) => Some(double(count) * lit(NUMBER)),
         ("range" | "generate_series", [stop]) => Some(double(stop) * lit(NUMBER)),
         ("range" | "generate_series", [start, stop]) => Some(distance(start, stop, schema)? * lit(NUMBER)),
         ("range" | "generate_series", [start, stop, step]) => {

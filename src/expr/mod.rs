@@ -47,7 +47,7 @@ pub use functions::{
     Entry, FunctionRegistry, Macro, NAMED_CAST, TABLE_MACROS, TableMacro, entries, first_row, function_list, functions,
     macros, single_row,
 };
-pub use growth::grown_bytes;
+pub use growth::{SMALL_GROWTH, grown_bytes};
 pub use numbers::{own_numbers, quotient, settle, written_integer};
 pub use predicate::Selection;
 pub use temporal::own_comparisons;

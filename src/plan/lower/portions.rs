@@ -10,11 +10,8 @@ use datafusion_expr::{Expr, LogicalPlan};
 
 use super::{Branches, Lowering, with_operator};
 use crate::error::Result;
-use crate::expr::{Evaluator, grown_bytes};
+use crate::expr::{Evaluator, SMALL_GROWTH, grown_bytes};
 use crate::ops::portions::Portions;
-
-/// Bytes that any row may make of itself.
-const SMALL: f64 = 1024.0;
 
 impl Lowering<'_> {
     /// The rows of `input` for an operator that evaluates `expressions` over them.
@@ -55,5 +52,7 @@ fn is_small(size: &Evaluator) -> Result<bool> {
     let options = RecordBatchOptions::new().with_row_count(Some(1));
     let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)?;
     let bytes = size.evaluate(&row)?;
-    Ok(bytes.as_primitive_opt::<Float64Type>().is_some_and(|bytes| bytes.iter().flatten().all(|bytes| bytes < SMALL)))
+    Ok(bytes
+        .as_primitive_opt::<Float64Type>()
+        .is_some_and(|bytes| bytes.iter().flatten().all(|bytes| bytes < SMALL_GROWTH)))
 }
