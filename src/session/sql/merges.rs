@@ -54,6 +54,7 @@ pub(crate) struct Clause {
 pub(crate) enum Action {
     Update(Vec<Assignment>),
     Delete,
+    /// Without values the defaults.
     Insert {
         columns: Vec<(String, Span)>,
         values: Option<Vec<Tokens>>,
@@ -201,8 +202,7 @@ impl Merge {
                     _ => return Ok(None),
                 };
                 let own = |(name, _): &(String, Span)| name.to_lowercase() == column.to_lowercase();
-                let place = if targets.is_empty() { Some(index) } else { targets.iter().position(own) };
-                let given = values.as_ref().and_then(|values| values.get(place?));
+                let given = values.as_ref().and_then(|values| values.get(targets.iter().position(own)?));
                 let value = match given {
                     Some(value) => with_default(value, default)?,
                     None => self.made(default)?,

@@ -260,10 +260,15 @@ impl Alter<'_> {
         }
         let (mut fields, mut defaults) = (self.fields(), self.table.defaults.clone());
         if words.accept("SET DEFAULT") {
+            let span = words.span();
             let mut create = made("CREATE TABLE \"#t\" (\"#c\" INTEGER DEFAULT", self.place)?;
             create.extend(words.take_rest().iter().cloned());
             create.extend(made(")", self.place)?);
-            set(&mut defaults, column, declared(self.session, create)?.defaults.into_iter().next().flatten());
+            let declared = declared(self.session, create)?;
+            match (declared.schema.fields().as_ref(), declared.defaults.as_slice(), declared.checks.as_slice()) {
+                ([field], [default], []) if field.is_nullable() => set(&mut defaults, column, default.clone()),
+                _ => return Err(Error::new(Code::Syntax, "SET DEFAULT takes one expression").span(span)),
+            }
         } else if words.accept("DROP DEFAULT") {
             set(&mut defaults, column, None);
         } else if words.accept("SET NOT NULL") {

@@ -45,25 +45,34 @@ pub(super) fn merge(session: &Session, mut merge: Merge) -> Result<DataFrame> {
     Ok(answer)
 }
 
-/// UPDATE and INSERT of all columns of the source, column by column.
+/// Names the columns that UPDATE and INSERT leave unnamed: those of the source, or all that are not computed.
 fn name_columns(session: &Session, merge: &mut Merge, table: &Table) -> Result<()> {
-    if !merge.clauses.iter().any(|clause| matches!(clause.action, Action::All(_))) {
-        return Ok(());
-    }
-    let source = Prepared::of_tokens(merge.source()?, &Scope::new(session.engine()))?.query_plan()?;
-    let source: Vec<String> = source.schema().fields().iter().map(|field| field.name().clone()).collect();
     let names = table.schema.fields().iter().enumerate();
     let plain = names.filter(|(index, _)| table.rules.generated_as(*index).is_none());
     let plain: Vec<String> = plain.map(|(_, field)| field.name().clone()).collect();
+    let source = match merge.clauses.iter().any(|clause| matches!(clause.action, Action::All(_))) {
+        true => source_columns(session, merge)?,
+        false => Vec::new(),
+    };
     for index in 0..merge.clauses.len() {
-        if let Some(Action::All(all)) = merge.clauses.get(index).map(|clause| &clause.action) {
-            let action = merge.all(*all, &plain, &source)?;
-            if let Some(clause) = merge.clauses.get_mut(index) {
-                clause.action = action;
-            }
+        let named = match merge.clauses.get(index).map(|clause| &clause.action) {
+            Some(Action::All(all)) => merge.all(*all, &plain, &source)?,
+            Some(Action::Insert { columns, values: Some(values) }) if columns.is_empty() => Action::Insert {
+                columns: plain.iter().map(|name| (name.clone(), merge.span)).collect(),
+                values: Some(values.clone()),
+            },
+            _ => continue,
+        };
+        if let Some(clause) = merge.clauses.get_mut(index) {
+            clause.action = named;
         }
     }
     Ok(())
+}
+
+fn source_columns(session: &Session, merge: &Merge) -> Result<Vec<String>> {
+    let source = Prepared::of_tokens(merge.source()?, &Scope::new(session.engine()))?.query_plan()?;
+    Ok(source.schema().fields().iter().map(|field| field.name().clone()).collect())
 }
 
 /// An error for a column that is not there or not to be set, and for values without a column.
@@ -87,9 +96,8 @@ fn check_columns(merge: &Merge, table: &Table) -> Result<()> {
                     }
                     named.push(index);
                 }
-                let count = if columns.is_empty() { plain_columns(table) } else { columns.len() };
-                if let Some(values) = values.as_ref().filter(|values| values.len() != count) {
-                    let message = format!("{} values for {count} columns", values.len());
+                if let Some(values) = values.as_ref().filter(|values| values.len() != columns.len()) {
+                    let message = format!("{} values for {} columns", values.len(), columns.len());
                     return Err(Error::new(Code::InvalidQuery, message).span(merge.span));
                 }
             }
@@ -97,10 +105,6 @@ fn check_columns(merge: &Merge, table: &Table) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn plain_columns(table: &Table) -> usize {
-    (0..table.schema.fields().len()).filter(|index| table.rules.generated_as(*index).is_none()).count()
 }
 
 /// The name, the type and the default of every column.
