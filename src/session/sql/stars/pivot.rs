@@ -160,11 +160,12 @@ impl Pivot {
                 let name = if condition.is_some() { format!("{name}_{text}") } else { text.clone() };
                 (condition.iter().cloned().chain(here).reduce(both), name)
             };
-            places = places.iter().flat_map(|place| values.iter().map(move |value| with(place, value))).collect();
-            if places.len().saturating_mul(aggregates.len().max(1)) > MOST_COLUMNS {
+            let count = places.len().saturating_mul(values.len()).saturating_mul(aggregates.len().max(1));
+            if count > MOST_COLUMNS {
                 let message = format!("PIVOT would make more than {MOST_COLUMNS} columns");
                 return Err(Error::new(Code::InvalidQuery, message).hint("name the values: ON column IN ('a', 'b')"));
             }
+            places = places.iter().flat_map(|place| values.iter().map(move |value| with(place, value))).collect();
         }
         let groups = match &self.by {
             Some(by) => by.clone(),
