@@ -16,7 +16,10 @@ use datafusion_expr::utils::merge_schema;
 use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan};
 
 use crate::error::Result;
-use crate::expr::arithmetic::{CheckedOperator, as_operators, checked_call};
+use crate::expr::arithmetic::{CheckedOperator, as_operators, checked_call, step_types};
+
+/// So many arguments make a chain a long one.
+const LONG: usize = 16;
 
 /// `plan` (analysed, with coerced types, not yet optimised) with arithmetic that the optimizer cannot wrap, in
 /// subqueries too.
@@ -38,7 +41,8 @@ pub fn fold_checked(plan: LogicalPlan) -> Result<LogicalPlan> {
             let name = names.save(&expr);
             // The keys of grouping sets have no names that could be restored.
             let is_set = matches!(expr, Expr::GroupingSet(_));
-            let rewritten = expr.transform_up(|expr| match is_set && as_written(&expr).is_some() {
+            let chained = expr.transform_down(|expr| long_chain(expr, &schema))?.data;
+            let rewritten = chained.transform_up(|expr| match is_set && as_written(&expr).is_some() {
                 true => Ok(Transformed::no(expr)),
                 false => check_expr(expr, &schema),
             })?;
@@ -83,6 +87,40 @@ pub(super) fn input_schema(plan: &LogicalPlan) -> DataFusionResult<DFSchema> {
         schema.merge(&source);
     }
     Ok(schema)
+}
+
+/// A chain of one operator as one call. Of calls within calls the optimizer would find out all types again for each of them.
+fn long_chain(expr: Expr, schema: &DFSchema) -> DataFusionResult<Transformed<Expr>> {
+    let (operator, mut arguments) = match &expr {
+        Expr::BinaryExpr(BinaryExpr { op, right, .. }) => match CheckedOperator::from_binary(*op) {
+            Some(operator) if is_exact(right, schema) => (operator, Vec::new()),
+            _ => return Ok(Transformed::no(expr)),
+        },
+        _ => return Ok(Transformed::no(expr)),
+    };
+    let mut rest = &expr;
+    while let Expr::BinaryExpr(BinaryExpr { left, op, right }) = rest
+        && CheckedOperator::from_binary(*op) == Some(operator)
+    {
+        arguments.push(right.as_ref());
+        rest = left;
+    }
+    arguments.push(rest);
+    if arguments.len() < LONG || !arguments.iter().all(|argument| is_exact(argument, schema)) {
+        return Ok(Transformed::no(expr));
+    }
+    let types = arguments.iter().rev().map(|argument| argument.get_type(schema));
+    let steps = types.collect::<DataFusionResult<Vec<_>>>().and_then(|types| step_types(operator, &types));
+    let is_checked = |steps: Vec<DataType>| steps.last().is_some_and(|result| operator.folding_may_be_wrong(result));
+    if !steps.is_ok_and(is_checked) {
+        return Ok(Transformed::no(expr));
+    }
+    let arguments = arguments.into_iter().rev().cloned().collect();
+    Ok(checked_call(operator, arguments).map_or_else(|| Transformed::no(expr), Transformed::yes))
+}
+
+fn is_exact(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.get_type(schema).is_ok_and(|found| found.is_integer() || found.is_decimal())
 }
 
 /// One node. A node whose types are unknown here (or not coerced yet) stays: what it compiles to is checked anyway.

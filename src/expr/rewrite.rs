@@ -13,7 +13,7 @@ use datafusion_physical_expr::expressions::{
 };
 use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 
-use crate::expr::arithmetic::{CheckedArithmetic, CheckedOperator, checked_operator};
+use crate::expr::arithmetic::{CheckedArithmetic, CheckedOperator, checked_operator, step_types};
 use crate::expr::attempt::{Attempt, is_try};
 use crate::expr::floats::{CanonicalFloat, comparable};
 use crate::expr::logic::GuardedLogic;
@@ -31,7 +31,7 @@ pub(super) fn checked(tree: Arc<dyn PhysicalExpr>, schema: &Schema) -> DataFusio
             let data_type = negative.arg().data_type(schema)?;
             if CheckedOperator::covers(&data_type, &data_type) {
                 let arguments = vec![negative.arg().clone()];
-                return Ok(replaced(CheckedArithmetic::new(CheckedOperator::Negate, arguments, data_type)));
+                return Ok(replaced(CheckedArithmetic::new(CheckedOperator::Negate, arguments, vec![data_type])));
             }
         }
         if let Some(call) = node.downcast_ref::<ScalarFunctionExpr>()
@@ -44,7 +44,9 @@ pub(super) fn checked(tree: Arc<dyn PhysicalExpr>, schema: &Schema) -> DataFusio
             && let Some(operator) = checked_operator(call.fun())
         {
             let arguments = call.args().to_vec();
-            return Ok(replaced(CheckedArithmetic::new(operator, arguments, call.return_type().clone())));
+            let types = arguments.iter().map(|argument| argument.data_type(schema));
+            let steps = step_types(operator, &types.collect::<DataFusionResult<Vec<_>>>()?)?;
+            return Ok(replaced(CheckedArithmetic::new(operator, arguments, steps)));
         }
         Ok(Transformed::no(node))
     })?;
@@ -75,7 +77,7 @@ fn binary_node(
     let Some(operator) = CheckedOperator::from_binary(*binary.op()) else { return Ok(Transformed::no(node.clone())) };
     if CheckedOperator::covers(&left.data_type(schema)?, &right.data_type(schema)?) {
         let arguments = vec![left.clone(), right.clone()];
-        return Ok(replaced(CheckedArithmetic::new(operator, arguments, binary.data_type(schema)?)));
+        return Ok(replaced(CheckedArithmetic::new(operator, arguments, vec![binary.data_type(schema)?])));
     }
     Ok(replaced(binary.clone().with_fail_on_overflow(true)))
 }

@@ -5,7 +5,10 @@
 //! `checked_add(a, b)`. The optimizer can evaluate the function only through [`CheckedFunction::invoke_with_args`],
 //! which gives the exact value or an error; after an error it leaves the call where it stands, so that an overflow in
 //! a branch that is never taken is never raised. Names do not change: the function's schema name is `a + b`.
+//!
+//! A call of three arguments and more is a long chain, `a + b + c`, from left to right.
 
+use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, FieldRef};
@@ -53,12 +56,40 @@ impl CheckedFunction {
     /// The call as the plain operator over the same arguments.
     fn as_operator(&self, arguments: &[Expr]) -> DataFusionResult<Expr> {
         match (self.operator.as_binary(), arguments) {
-            (Some(operator), [left, right]) => {
-                Ok(Expr::BinaryExpr(BinaryExpr::new(Box::new(left.clone()), operator, Box::new(right.clone()))))
+            (Some(operator), [first, others @ ..]) if !others.is_empty() => {
+                let binary = |left, right: &Expr| {
+                    Expr::BinaryExpr(BinaryExpr::new(Box::new(left), operator, Box::new(right.clone())))
+                };
+                Ok(others.iter().fold(first.clone(), binary))
             }
             (None, [only]) => Ok(Expr::Negative(Box::new(only.clone()))),
             _ => Err(wrong_count(self.operator, arguments.len())),
         }
+    }
+}
+
+/// The type of each step of a chain: of the first two arguments, of that and the third, and so on.
+///
+/// # Errors
+/// For types that the operator does not take.
+pub(crate) fn step_types(operator: CheckedOperator, types: &[DataType]) -> DataFusionResult<Vec<DataType>> {
+    match (operator.as_binary(), types) {
+        (Some(binary), [first, others @ ..]) if !others.is_empty() => {
+            let mut left = first.clone();
+            let step = |right: &DataType| {
+                let result = BinaryTypeCoercer::new(&left, &binary, right).get_result_type()?;
+                left = match (operator, &result, CheckedOperator::product(&left, right)) {
+                    (CheckedOperator::Multiply, DataType::Decimal128(known, scale), Some(digits)) => {
+                        DataType::Decimal128(digits.min(*known), *scale)
+                    }
+                    _ => result,
+                };
+                Ok(left.clone())
+            };
+            others.iter().map(step).collect()
+        }
+        (None, [only]) => Ok(vec![only.clone()]),
+        _ => Err(wrong_count(operator, types.len())),
     }
 }
 
@@ -81,7 +112,14 @@ impl ScalarUDFImpl for CheckedFunction {
     fn schema_name(&self, arguments: &[Expr]) -> DataFusionResult<String> {
         // Written here and not by the operator's own, which would need copies of the arguments at each level of a sum.
         match (self.operator.as_binary(), arguments) {
-            (Some(operator), [left, right]) => Ok(format!("{} {operator} {}", left.schema_name(), right.schema_name())),
+            (Some(operator), [first, others @ ..]) if !others.is_empty() => {
+                let mut name = first.schema_name().to_string();
+                for other in others {
+                    write!(name, " {operator} {}", other.schema_name())
+                        .map_err(|_| DataFusionError::Internal("a name cannot be written".to_string()))?;
+                }
+                Ok(name)
+            }
             (None, [only]) => Ok(format!("(- {})", only.schema_name())),
             _ => Err(wrong_count(self.operator, arguments.len())),
         }
@@ -98,24 +136,14 @@ impl ScalarUDFImpl for CheckedFunction {
                 Ok(vec![left, right])
             }
             (None, [only]) => Ok(vec![only.clone()]),
+            // Chains are made of arguments whose types are settled.
+            (Some(_), [_, _, ..]) => Ok(types.to_vec()),
             _ => Err(wrong_count(self.operator, types.len())),
         }
     }
 
     fn return_type(&self, types: &[DataType]) -> DataFusionResult<DataType> {
-        match (self.operator.as_binary(), types) {
-            (Some(operator), [left, right]) => {
-                let result = BinaryTypeCoercer::new(left, &operator, right).get_result_type()?;
-                Ok(match (self.operator, &result, CheckedOperator::product(left, right)) {
-                    (CheckedOperator::Multiply, DataType::Decimal128(known, scale), Some(digits)) => {
-                        DataType::Decimal128(digits.min(*known), *scale)
-                    }
-                    _ => result,
-                })
-            }
-            (None, [only]) => Ok(only.clone()),
-            _ => Err(wrong_count(self.operator, types.len())),
-        }
+        step_types(self.operator, types)?.pop().ok_or_else(|| wrong_count(self.operator, types.len()))
     }
 
     fn return_field_from_args(&self, arguments: ReturnFieldArgs) -> DataFusionResult<FieldRef> {
@@ -129,7 +157,8 @@ impl ScalarUDFImpl for CheckedFunction {
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> DataFusionResult<ColumnarValue> {
-        evaluate_checked(self.operator, &arguments.args, arguments.return_field.data_type())
+        let types: Vec<DataType> = arguments.args.iter().map(ColumnarValue::data_type).collect();
+        evaluate_checked(self.operator, arguments.args, &step_types(self.operator, &types)?)
     }
 
     /// `a + 0`, `a - 0` and `a * 1` are `a`, for integers.

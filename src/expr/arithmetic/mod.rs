@@ -6,7 +6,7 @@ mod kernels;
 mod operator;
 mod physical;
 
-pub(crate) use function::{as_operators, checked_call, checked_operator};
+pub(crate) use function::{as_operators, checked_call, checked_operator, step_types};
 pub(crate) use kernels::DECIMAL128_LIMIT;
 pub(crate) use operator::CheckedOperator;
 pub(crate) use physical::CheckedArithmetic;

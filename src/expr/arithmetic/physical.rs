@@ -22,14 +22,15 @@ use crate::expr::types::sql_type_name;
 #[derive(Debug, Clone, Eq)]
 pub(crate) struct CheckedArithmetic {
     operator: CheckedOperator,
-    /// One for unary minus, else two.
+    /// One for unary minus, else two or more, from left to right.
     arguments: Vec<Arc<dyn PhysicalExpr>>,
-    data_type: DataType,
+    /// The type of every step.
+    steps: Vec<DataType>,
 }
 
 impl PartialEq for CheckedArithmetic {
     fn eq(&self, other: &Self) -> bool {
-        self.operator == other.operator && self.arguments == other.arguments && self.data_type == other.data_type
+        self.operator == other.operator && self.arguments == other.arguments && self.steps == other.steps
     }
 }
 
@@ -41,14 +42,19 @@ impl Hash for CheckedArithmetic {
 }
 
 impl CheckedArithmetic {
-    pub(crate) fn new(operator: CheckedOperator, arguments: Vec<Arc<dyn PhysicalExpr>>, data_type: DataType) -> Self {
-        CheckedArithmetic { operator, arguments, data_type }
+    /// `steps` has a type for every operation: one less than there are arguments, or one for unary minus.
+    pub(crate) fn new(operator: CheckedOperator, arguments: Vec<Arc<dyn PhysicalExpr>>, steps: Vec<DataType>) -> Self {
+        CheckedArithmetic { operator, arguments, steps }
+    }
+
+    fn data_type(&self) -> DataFusionResult<&DataType> {
+        self.steps.last().ok_or_else(|| Error::internal(format!("{} without a type", self.operator)).into())
     }
 
     /// The library's error as a sentence that names the expression and its type.
     fn explain(&self, error: DataFusionError) -> DataFusionError {
         let DataFusionError::ArrowError(arrow, _) = &error else { return error };
-        let type_name = sql_type_name(&self.data_type);
+        let type_name = self.steps.last().map(sql_type_name).unwrap_or_default();
         let whole = if type_name.starts_with("DECIMAL") { "decimal" } else { "integer" };
         match arrow.as_ref() {
             ArrowError::ArithmeticOverflow(_) => {
@@ -66,23 +72,29 @@ impl CheckedArithmetic {
     }
 }
 
-/// Applies `operator` to one or two evaluated arguments.
+/// Applies `operator` to evaluated arguments; `steps` are the types of [`CheckedArithmetic::new`].
 pub(super) fn evaluate_checked(
     operator: CheckedOperator,
-    arguments: &[ColumnarValue],
-    data_type: &DataType,
+    arguments: impl IntoIterator<Item = ColumnarValue>,
+    steps: &[DataType],
 ) -> DataFusionResult<ColumnarValue> {
-    match (operator, arguments) {
-        (CheckedOperator::Negate, [ColumnarValue::Array(array)]) => {
-            Ok(ColumnarValue::Array(kernels::negate(array.as_ref())?))
-        }
-        (CheckedOperator::Negate, [ColumnarValue::Scalar(scalar)]) => {
-            let negated = kernels::negate(scalar.to_array()?.as_ref())?;
-            Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(negated.as_ref(), 0)?))
-        }
-        (_, [left, right]) => apply(left, right, |left, right| kernels::binary(operator, left, right, data_type)),
-        _ => Err(Error::internal(format!("{operator} with {} arguments", arguments.len())).into()),
+    let mut arguments = arguments.into_iter();
+    let missing = || DataFusionError::from(Error::internal(format!("{operator} without arguments")));
+    let mut value = arguments.next().ok_or_else(missing)?;
+    if operator == CheckedOperator::Negate {
+        return match value {
+            ColumnarValue::Array(array) => Ok(ColumnarValue::Array(kernels::negate(array.as_ref())?)),
+            ColumnarValue::Scalar(scalar) => {
+                let negated = kernels::negate(scalar.to_array()?.as_ref())?;
+                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(negated.as_ref(), 0)?))
+            }
+        };
     }
+    for data_type in steps {
+        let right = arguments.next().ok_or_else(missing)?;
+        value = apply(&value, &right, |left, right| kernels::binary(operator, left, right, data_type))?;
+    }
+    Ok(value)
 }
 
 impl fmt::Display for CheckedArithmetic {
@@ -95,7 +107,7 @@ impl PhysicalExpr for CheckedArithmetic {
     fn evaluate(&self, batch: &RecordBatch) -> DataFusionResult<ColumnarValue> {
         let arguments =
             self.arguments.iter().map(|argument| argument.evaluate(batch)).collect::<Result<Vec<_>, _>>()?;
-        evaluate_checked(self.operator, &arguments, &self.data_type).map_err(|error| self.explain(error))
+        evaluate_checked(self.operator, arguments, &self.steps).map_err(|error| self.explain(error))
     }
 
     fn return_field(&self, input_schema: &Schema) -> DataFusionResult<FieldRef> {
@@ -103,7 +115,7 @@ impl PhysicalExpr for CheckedArithmetic {
         for argument in &self.arguments {
             nullable |= argument.nullable(input_schema)?;
         }
-        Ok(Arc::new(Field::new(self.to_string(), self.data_type.clone(), nullable)))
+        Ok(Arc::new(Field::new(self.to_string(), self.data_type()?.clone(), nullable)))
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
@@ -114,7 +126,7 @@ impl PhysicalExpr for CheckedArithmetic {
         self: Arc<Self>,
         children: Vec<Arc<dyn PhysicalExpr>>,
     ) -> DataFusionResult<Arc<dyn PhysicalExpr>> {
-        Ok(Arc::new(CheckedArithmetic::new(self.operator, children, self.data_type.clone())))
+        Ok(Arc::new(CheckedArithmetic::new(self.operator, children, self.steps.clone())))
     }
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -125,8 +137,11 @@ impl PhysicalExpr for CheckedArithmetic {
         };
         match self.arguments.as_slice() {
             [only] => write!(f, "-{}", inner(only)),
-            [left, right] => write!(f, "{} {} {}", inner(left), self.operator, inner(right)),
-            _ => write!(f, "{}", self.operator),
+            [first, others @ ..] => {
+                f.write_str(&inner(first))?;
+                others.iter().try_for_each(|other| write!(f, " {} {}", self.operator, inner(other)))
+            }
+            [] => write!(f, "{}", self.operator),
         }
     }
 }
