@@ -85,41 +85,11 @@ pub fn sniff(data: &[u8], at_end: bool, settings: &Settings, common: Option<Dial
     if let Some((delimiter, behind)) = told_delimiter(data, newline, settings) {
         let settings = Settings { delimiter: Some(delimiter), newline: Some(newline), ..settings.clone() };
         let common = common.map(|common| Dialect { delimiter, ..common });
-        let found = sniff(data.get(behind..).unwrap_or_default(), at_end, &settings, common);
+        let sample = Sample { data: data.get(behind..).unwrap_or_default(), at_end, settings: &settings };
+        let found = sample.sniffed(newline, common);
         return Sniffed { skip: found.skip + 1, ..found };
     }
-    let sample = Sample { data, at_end, settings };
-    let own = Dialect { newline, ..settings.dialect() };
-    let common = common.map(|common| {
-        let Dialect { delimiter, quote, escape, .. } = common;
-        sample.read(Dialect { delimiter, quote, escape, ..own })
-    });
-    let mut reading = match common {
-        Some(common) if !sample.is_quoted_otherwise(&common) => match common.explains_all() && common.start == 0 {
-            true => common,
-            false => match sample.best(own).filter(|best| best.explains_all() && best.score() > common.score()) {
-                Some(best) => best,
-                None => sample.or_one_column(Some(common), own),
-            },
-        },
-        _ => sample.or_one_column(sample.best(own), own),
-    };
-    if !settings.quote_given && sample.has_quoted_columns(&reading, b'\'') {
-        reading.dialect = Dialect { quote: Some(b'\''), escape: Some(b'\''), ..reading.dialect };
-    }
-    if let Some(spaced) = sample.spaced(&reading) {
-        reading = spaced;
-    }
-    let uncommented = reading.comment.filter(|_| !settings.comment_given).map(|_| reading.width);
-    let dialect = Dialect { comment: reading.comment, uncommented, ..reading.dialect };
-    // Of most files of many nothing more is to be known.
-    let values_tell = settings.header.is_none() || settings.rules.pads;
-    let rows = if values_tell { sample.rows(reading.start, dialect) } else { Vec::new() };
-    let header = settings.header.unwrap_or_else(|| is_header(&rows, settings));
-    let Dialect { delimiter, quote, escape, comment, spaced, .. } = dialect;
-    let Reading { skip, width, records, .. } = reading;
-    let widest = rows.iter().map(Vec::len).max().unwrap_or(0);
-    Sniffed { delimiter, quote, escape, comment, spaced, newline, skip, header, records, width, widest }
+    Sample { data, at_end, settings }.sniffed(newline, common)
 }
 
 /// The delimiter that a first line tells, and where the next one begins.
@@ -223,6 +193,42 @@ struct Sample<'a> {
 }
 
 impl Sample<'_> {
+    /// What the records show, behind a line that tells the delimiter.
+    fn sniffed(&self, newline: u8, common: Option<Dialect>) -> Sniffed {
+        let settings = self.settings;
+        let own = Dialect { newline, ..settings.dialect() };
+        let common = common.map(|common| {
+            let Dialect { delimiter, quote, escape, .. } = common;
+            self.read(Dialect { delimiter, quote, escape, ..own })
+        });
+        let mut reading = match common {
+            Some(common) if !self.is_quoted_otherwise(&common) => match common.explains_all() && common.start == 0 {
+                true => common,
+                false => match self.best(own).filter(|best| best.explains_all() && best.score() > common.score()) {
+                    Some(best) => best,
+                    None => self.or_one_column(Some(common), own),
+                },
+            },
+            _ => self.or_one_column(self.best(own), own),
+        };
+        if !settings.quote_given && self.has_quoted_columns(&reading, b'\'') {
+            reading.dialect = Dialect { quote: Some(b'\''), escape: Some(b'\''), ..reading.dialect };
+        }
+        if let Some(spaced) = self.spaced(&reading) {
+            reading = spaced;
+        }
+        let uncommented = reading.comment.filter(|_| !settings.comment_given).map(|_| reading.width);
+        let dialect = Dialect { comment: reading.comment, uncommented, ..reading.dialect };
+        // Of most files of many nothing more is to be known.
+        let values_tell = settings.header.is_none() || settings.rules.pads;
+        let rows = if values_tell { self.rows(reading.start, dialect) } else { Vec::new() };
+        let header = settings.header.unwrap_or_else(|| is_header(&rows, settings));
+        let Dialect { delimiter, quote, escape, comment, spaced, .. } = dialect;
+        let Reading { skip, width, records, .. } = reading;
+        let widest = rows.iter().map(Vec::len).max().unwrap_or(0);
+        Sniffed { delimiter, quote, escape, comment, spaced, newline, skip, header, records, width, widest }
+    }
+
     fn read(&self, dialect: Dialect) -> Reading {
         let mut shapes = Vec::new();
         self.each(0, dialect, |start, fields| {
