@@ -38,7 +38,8 @@ fn canonical_scalar(value: &ScalarValue) -> Option<ScalarValue> {
     }
 }
 
-fn canonical_array(array: &ArrayRef) -> ArrayRef {
+/// The array with one NaN and one zero, where it has floats.
+pub(super) fn canonical_array(array: &ArrayRef) -> ArrayRef {
     if let Some(array) = array.as_primitive_opt::<Float64Type>() {
         return Arc::new(array.unary::<_, Float64Type>(canonical_f64));
     }

@@ -17,6 +17,7 @@ use datafusion_expr::{
 
 use super::contains::Searching;
 use super::library::Function;
+use super::wrapped::as_wrapped;
 use crate::batch::logical::{is_logical, reads_as_text};
 use crate::expr::coercion::agreed_values;
 use crate::expr::numbers::settled_types;
@@ -119,13 +120,7 @@ impl Coercing {
 }
 
 impl ScalarUDFImpl for Coercing {
-    fn name(&self) -> &str {
-        self.function.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.function.aliases()
-    }
+    as_wrapped!(function);
 
     fn schema_name(&self, arguments: &[Expr]) -> PlanResult<String> {
         self.function.schema_name(arguments)

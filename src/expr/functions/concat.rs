@@ -9,6 +9,7 @@ use datafusion_expr::type_coercion::functions::fields_with_udf;
 use datafusion_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature};
 
 use super::library;
+use super::wrapped::as_wrapped;
 use crate::error::{Code, Error};
 use crate::expr::types::sql_type_name;
 
@@ -47,13 +48,7 @@ impl Concat {
 }
 
 impl ScalarUDFImpl for Concat {
-    fn name(&self) -> &str {
-        self.texts.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.texts.aliases()
-    }
+    as_wrapped!(texts);
 
     fn signature(&self) -> &Signature {
         &self.signature

@@ -8,13 +8,12 @@ use arrow::array::Array;
 use arrow::datatypes::{DataType, Field};
 use datafusion_common::{Result as DataFusionResult, ScalarValue, plan_err};
 use datafusion_expr::simplify::{ExprSimplifyResult, SimplifyContext};
-use datafusion_expr::{
-    ColumnarValue, Documentation, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use datafusion_expr_common::type_coercion::binary::type_union_resolution;
 use datafusion_functions_nested::array_has::array_has_udf;
 use datafusion_functions_nested::position::array_position_udf;
 
+use super::wrapped::as_wrapped;
 use crate::batch::logical::is_enum;
 use crate::expr::coercion::agreed;
 use crate::expr::functions::counting::counting;
@@ -64,13 +63,7 @@ fn is_plain(list: &Expr) -> bool {
 }
 
 impl ScalarUDFImpl for Searching {
-    fn name(&self) -> &str {
-        self.library.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.library.aliases()
-    }
+    as_wrapped!(library);
 
     fn signature(&self) -> &Signature {
         &self.signature
@@ -116,9 +109,5 @@ impl ScalarUDFImpl for Searching {
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> DataFusionResult<ColumnarValue> {
         self.library.invoke_with_args(arguments)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.library.documentation()
     }
 }

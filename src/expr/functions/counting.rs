@@ -8,9 +8,11 @@ use arrow::datatypes::{DataType, FieldRef};
 use datafusion_common::Result as PlanResult;
 use datafusion_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
 use datafusion_expr::{
-    ColumnarValue, PartitionEvaluator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    WindowUDF, WindowUDFImpl,
+    ColumnarValue, PartitionEvaluator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, WindowUDF,
+    WindowUDFImpl,
 };
+
+use super::wrapped::{as_wrapped, called_as_wrapped};
 
 /// Scalar functions that count.
 const SCALARS: [&str; 6] =
@@ -38,24 +40,11 @@ struct CountingScalar {
 }
 
 impl ScalarUDFImpl for CountingScalar {
-    fn name(&self) -> &str {
-        self.function.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.function.aliases()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.function.signature()
-    }
+    as_wrapped!(function);
+    called_as_wrapped!(function);
 
     fn return_type(&self, _types: &[DataType]) -> PlanResult<DataType> {
         Ok(DataType::Int64)
-    }
-
-    fn coerce_types(&self, types: &[DataType]) -> PlanResult<Vec<DataType>> {
-        self.function.coerce_types(types)
     }
 
     fn invoke_with_args(&self, mut call: ScalarFunctionArgs) -> PlanResult<ColumnarValue> {
@@ -76,21 +65,8 @@ struct CountingWindow {
 }
 
 impl WindowUDFImpl for CountingWindow {
-    fn name(&self) -> &str {
-        self.function.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.function.aliases()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.function.signature()
-    }
-
-    fn coerce_types(&self, types: &[DataType]) -> PlanResult<Vec<DataType>> {
-        self.function.coerce_types(types)
-    }
+    as_wrapped!(function);
+    called_as_wrapped!(function);
 
     fn field(&self, arguments: WindowUDFFieldArgs) -> PlanResult<FieldRef> {
         Ok(Arc::new(self.function.field(arguments)?.as_ref().clone().with_data_type(DataType::Int64)))

@@ -7,6 +7,7 @@
 
 mod average;
 mod average_accumulators;
+mod coalesce;
 mod coercing;
 mod concat;
 mod contains;
@@ -26,6 +27,7 @@ mod sum;
 mod sum_accumulators;
 mod text_extreme;
 mod totals;
+mod wrapped;
 
 pub(super) use average_accumulators::unit;
 pub(super) use coercing::plain_call;
@@ -35,7 +37,7 @@ pub(super) use groups::counted;
 pub(crate) use library::blob::from_base64;
 pub use library::catalog::{Entry, entries, function_list};
 pub use library::macros::{Macro, TABLE_MACROS, TableMacro, all as macros};
-pub(super) use library::{CONDITION, days_in_month, days_of, moment};
+pub(super) use library::{BETWEEN, CONDITION, days_in_month, days_of, moment};
 pub use named_cast::NAMED_CAST;
 pub use registry::{FunctionRegistry, functions};
 pub use single_row::single_row;

@@ -9,6 +9,7 @@ use datafusion_functions_aggregate::array_agg::array_agg_udaf;
 use datafusion_functions_aggregate::first_last::{first_value_udaf, last_value_udaf};
 
 use super::average::Average;
+use super::coalesce::coalesce;
 use super::coercing::coercing;
 use super::concat::concat;
 use super::contains::searching;
@@ -49,6 +50,7 @@ impl FunctionRegistry {
             .chain(datafusion_functions_nested::all_default_nested_functions())
             .map(counting)
             .map(concat)
+            .map(coalesce)
             .map(coercing)
             .chain([Arc::new(ScalarUDF::new_from_impl(Nearest::default())), named_cast(), try_function(), now()])
             .chain(searching())

@@ -4,10 +4,10 @@ use arrow::datatypes::DataType;
 use datafusion_common::tree_node::Transformed;
 use datafusion_common::{DFSchema, Result as DataFusionResult, ScalarValue, internal_err};
 use datafusion_expr::expr::ScalarFunction;
-use datafusion_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator};
+use datafusion_expr::{Between, BinaryExpr, Case, Expr, ExprSchemable, Operator};
 
 use super::meeting::Numbers;
-use crate::expr::functions::functions;
+use crate::expr::functions::{BETWEEN, functions};
 
 /// The function that gives a float as it is compared.
 const CANONICAL: &str = "#canonical";
@@ -85,6 +85,19 @@ impl ExistsSubquery for Expr {
             Ok(found)
         };
         self.exists(is_query).unwrap_or(true)
+    }
+}
+
+/// BETWEEN of a random number, as a call: the optimizer makes two comparisons of it, each with a number of its own.
+pub(super) fn asked_once(between: Between, numbers: &Numbers) -> DataFusionResult<Transformed<Expr>> {
+    let is_number = |value: &Expr| value.get_type(numbers.schema).is_ok_and(|found| found.is_numeric());
+    let Between { expr, negated, low, high } = between;
+    match functions().scalar.get(BETWEEN) {
+        Some(function) if [&expr, &low, &high].into_iter().all(|value| is_number(value)) => {
+            let call = function.call(compared(vec![*expr, *low, *high], numbers).data);
+            Ok(Transformed::yes(if negated { !call } else { call }))
+        }
+        _ => Ok(Transformed::no(Expr::Between(Between { expr, negated, low, high }))),
     }
 }
 

@@ -28,7 +28,7 @@ use datafusion_expr::{
 
 use crate::expr::arithmetic::{CheckedOperator, checked_call};
 use crate::expr::fold::input_schema;
-use compared::{compared, extremes, is_comparison, is_float, without_base, without_nullif};
+use compared::{asked_once, compared, extremes, is_comparison, is_float, without_base, without_nullif};
 use digits::{fewer_digits, remainder_types};
 use meeting::{Numbers, digits_of_integer, meeting};
 use whole::{whole_bounds, whole_comparison};
@@ -83,6 +83,7 @@ fn number(expr: Expr, numbers: &Numbers) -> DataFusionResult<Transformed<Expr>> 
             }
             _ => Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
         },
+        Expr::Between(between) if between.expr.is_volatile() => asked_once(between, numbers),
         Expr::Between(Between { expr, negated, low, high }) => {
             let whole = whole_bounds(*expr, *low, *high, numbers);
             whole.transform_data(|bounds| Ok(compared(bounds, numbers)))?.map_data(

@@ -89,10 +89,7 @@ pub(super) fn plan(operation: RawBinaryExpr, schema: &DFSchema) -> Result<Planne
                 }
             }
         }
-        (BinaryOperator::StringConcat, _, T::List(_), T::List(_)) => {
-            let both = call("list_concat", vec![a.clone(), b.clone()])?;
-            call("#if_known", vec![call("#if_known", vec![both, a])?, b])?
-        }
+        (BinaryOperator::StringConcat, _, T::List(_), T::List(_)) => call("#list_concat_known", vec![a, b])?,
         (op, _, left, right) => match operator(&op) {
             Some(operator) if is_unsigned(&left, &right) => {
                 call("#uhugeint", vec![binary_expr(cast(a, WIDE), operator, cast(b, WIDE))])?

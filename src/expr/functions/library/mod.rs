@@ -36,7 +36,7 @@ use datafusion_expr::ScalarUDF;
 
 pub(in crate::expr) use date::{days_in_month, days_of, moment};
 pub(super) use function::Function;
-pub(in crate::expr) use operators::CONDITION;
+pub(in crate::expr) use operators::{BETWEEN, CONDITION};
 
 pub(super) use aliases::{aggregate_aliases, scalar_aliases, window_aliases};
 pub(super) use list::lambda::higher_order;

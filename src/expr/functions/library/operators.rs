@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
+use arrow::compute::and_kleene;
 use arrow::compute::kernels::bitwise::bitwise_not;
+use arrow::compute::kernels::cmp::{gt_eq, lt_eq};
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Decimal128Type, Decimal256Type, Int8Type, Int16Type, Int32Type, Int64Type,
     IntervalMonthDayNano, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use datafusion_common::{Result as DataFusionResult, internal_err};
+use datafusion_expr::type_coercion::binary::comparison_coercion;
 
 use super::decimal;
 use super::function::{Arguments, Bound, Function, Overload, function};
@@ -16,10 +19,14 @@ use super::typed::{Date, Double, Int, Interval, Micros, Single, Text, Time, Wide
 use crate::batch::hash::{canonical_f32, canonical_f64};
 use crate::error::{Code, Error, Result};
 use crate::expr::casts::{boolean, unsigned};
+use crate::expr::floats::canonical_array;
 use crate::expr::types::UHUGEINT;
 
 /// What a value stands in that is a condition: its cast to BOOLEAN, where it is none.
 pub(in crate::expr) const CONDITION: &str = "#condition";
+
+/// BETWEEN of a number that is another one each time it is asked for.
+pub(in crate::expr) const BETWEEN: &str = "#between";
 
 const NANOS_PER_DAY: i64 = 86_400_000_000_000;
 const NANOS_PER_MONTH: i64 = 30 * NANOS_PER_DAY;
@@ -38,6 +45,12 @@ pub(super) fn functions() -> Vec<Function> {
                 },
                 |arguments| Ok(boolean(&arguments.array(0)?)?),
             )],
+        ),
+        function(
+            BETWEEN,
+            "number, low, high",
+            "Whether the number is between the bounds or one of them",
+            [Overload::generic(bind_between, between)],
         ),
         function("#bit_not", "number", "The number with every bit turned", [bit_not()]),
         function(
@@ -108,6 +121,20 @@ pub(super) fn functions() -> Vec<Function> {
             [row1::<Interval, _>(|interval| Wide(interval_key(interval)))],
         ),
     ]
+}
+
+fn bind_between(types: &[DataType]) -> Option<Bound> {
+    let [number, low, high] = types else { return None };
+    let common = comparison_coercion(number, &comparison_coercion(low, high)?)?;
+    Some(Bound { arguments: vec![common; 3], result: DataType::Boolean })
+}
+
+fn between(arguments: &Arguments) -> DataFusionResult<ArrayRef> {
+    let arrays = arguments.arrays()?;
+    let [number, low, high] = arrays.as_slice() else { return internal_err!("BETWEEN without bounds") };
+    let number = canonical_array(number);
+    let (above, below) = (gt_eq(&number, &canonical_array(low))?, lt_eq(&number, &canonical_array(high))?);
+    Ok(Arc::new(and_kleene(&above, &below)?))
 }
 
 /// The pattern in which `escape`, and nothing else, takes the meaning of the next character away.

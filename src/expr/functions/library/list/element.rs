@@ -68,7 +68,13 @@ pub(super) fn functions() -> Vec<Function> {
             "list_concat list_cat array_concat array_cat",
             "lists...",
             "The values of all lists",
-            [Overload::generic(bind_concat, concatenate)],
+            [Overload::generic(bind_concat, |arguments| concatenate(arguments, false))],
+        ),
+        function(
+            "#list_concat_known",
+            "lists...",
+            "The values of all lists, or NULL where one is NULL",
+            [Overload::generic(bind_concat, |arguments| concatenate(arguments, true))],
         ),
         function("flatten", "lists", "The values of the lists in a list", [Overload::generic(bind_flatten, flatten)]),
     ]
@@ -181,8 +187,8 @@ fn bind_concat(types: &[DataType]) -> Option<Bound> {
     Some(Bound { arguments: vec![list.clone(); types.len()], result: list })
 }
 
-/// A list that is NULL has no values, unless nothing says that it is a list.
-fn concatenate(arguments: &Arguments) -> DataFusionResult<ArrayRef> {
+/// A list that is NULL has no values, unless nothing says that it is a list, or all must be known.
+fn concatenate(arguments: &Arguments, all_known: bool) -> DataFusionResult<ArrayRef> {
     if arguments.result.is_null() {
         return Ok(new_null_array(&DataType::Null, arguments.rows));
     }
@@ -199,8 +205,9 @@ fn concatenate(arguments: &Arguments) -> DataFusionResult<ArrayRef> {
     for row in 0..arguments.rows {
         let ranges: Vec<_> =
             lists.iter().zip(&starts).filter_map(|(list, start)| Some((list.range(row)?, *start))).collect();
+        let is_known = !all_known || ranges.len() == lists.len();
         let places = ranges.into_iter().flat_map(|(range, start)| range.map(move |index| Some(start + index)));
-        picker.push(Some(places))?;
+        picker.push(is_known.then_some(places))?;
     }
     picker.finish(&concat(&values)?)
 }
