@@ -235,8 +235,7 @@ impl Engine {
         let encode = EncodeText::new(location, format, options, promised(logical, &physical))?;
         let mut file = TextFile::create(location, &encode, &self.budget)?;
         let uncertain = physical.uncertain.clone();
-        let runner = self.runner.read().clone();
-        let stream = runner.run(physical.through(Arc::new(encode)), context.clone())?;
+        let stream = self.start(physical.through(Arc::new(encode)), &context)?;
         if !uncertain.is_empty() {
             self.settle(&stream, &uncertain, &context)?;
         }
