@@ -4,12 +4,14 @@
 //! `tests/functions/notes.tsv` says why some differ or are missing. docs/functions.md is made of both:
 //! `FLOE_WRITE_DOCS=1 cargo test --test functions` writes it, and without that the test fails where it is out of date.
 
+mod shared;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 
 use floe::session::Session;
-use floe::session::format::{is_null, write_value};
+use shared::answer_text;
 
 const EXAMPLES: &str = "tests/functions/examples.tsv";
 const NOTES: &str = "tests/functions/notes.tsv";
@@ -41,27 +43,9 @@ fn examples() -> Vec<Example> {
     text.lines().skip(1).map(example).collect()
 }
 
-/// Rows joined by a bar, columns by a comma.
 fn answer(session: &Session, call: &str) -> Result<String, floe::Error> {
     let query = if call.starts_with("SELECT") { call.to_string() } else { format!("SELECT {call}") };
-    let mut rows = Vec::new();
-    for batch in session.sql(&query)?.stream()? {
-        let batch = batch?;
-        for row in 0..batch.num_rows() {
-            let mut cells = Vec::new();
-            for column in batch.columns() {
-                let mut cell = String::new();
-                if is_null(column, row) {
-                    cell.push_str("NULL");
-                } else {
-                    write_value(&mut cell, column, row)?;
-                }
-                cells.push(cell);
-            }
-            rows.push(cells.join(", "));
-        }
-    }
-    Ok(rows.join(" | ").replace('\n', "\\n").replace('\t', "\\t"))
+    answer_text(session.sql(&query)?.stream()?)
 }
 
 /// The same text, or numbers that differ by the last digits of a double.

@@ -5,12 +5,14 @@
 //! `FLOE_WRITE_DOCS=1 cargo test --test statements` writes it, and without that the test fails where it is out of date.
 //! What a column without an alias is called is no difference: floe calls it as it was written.
 
+mod shared;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 
-use floe::session::format::{is_null, write_value};
 use floe::session::{Session, split};
+use shared::answer_text;
 
 const FORMS: &str = "tests/statements/forms.sql";
 const ANSWERS: &str = "tests/statements/answers.tsv";
@@ -49,30 +51,14 @@ fn table(path: &str, keys: usize) -> BTreeMap<Vec<String>, Vec<String>> {
     text.lines().map(row).collect()
 }
 
-/// The last statement's rows, joined by a bar, columns by a comma.
+/// The last statement's answer.
 fn answer(setup: &str, text: &str) -> floe::Result<String> {
     let session = Session::builder().threads(2).build()?;
-    let mut rows = Vec::new();
+    let mut answer = String::new();
     for statement in split(setup).statements.into_iter().chain(split(text).statements) {
-        rows.clear();
-        for batch in session.sql(&statement.text)?.stream()? {
-            let batch = batch?;
-            for row in 0..batch.num_rows() {
-                let mut cells = Vec::new();
-                for column in batch.columns() {
-                    let mut cell = String::new();
-                    if is_null(column, row) {
-                        cell.push_str("NULL");
-                    } else {
-                        write_value(&mut cell, column, row)?;
-                    }
-                    cells.push(cell);
-                }
-                rows.push(cells.join(", "));
-            }
-        }
+        answer = answer_text(session.sql(&statement.text)?.stream()?)?;
     }
-    Ok(rows.join(" | ").replace('\n', "\\n").replace('\t', "\\t"))
+    Ok(answer)
 }
 
 #[test]

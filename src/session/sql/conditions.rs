@@ -6,11 +6,12 @@
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
-    BinaryOperator, Delete, Expr, JoinConstraint, JoinOperator, Select, Statement, UnaryOperator, Update, Value,
-    ValueWithSpan, VisitMut, VisitorMut,
+    BinaryOperator, Delete, Expr, JoinConstraint, Select, Statement, UnaryOperator, Update, Value, ValueWithSpan,
+    VisitMut, VisitorMut,
 };
 
 use super::calls::call_of;
+use super::joins::constraint_of;
 use super::macros::plain_name;
 
 /// Puts the function around such values.
@@ -56,27 +57,6 @@ impl VisitorMut for Conditions {
             _ => {}
         }
         ControlFlow::Continue(())
-    }
-}
-
-/// What joins the two sides, where the join says it.
-pub(super) fn constraint_of(join: &mut JoinOperator) -> Option<&mut JoinConstraint> {
-    use JoinOperator as J;
-    match join {
-        J::Join(constraint)
-        | J::Inner(constraint)
-        | J::Left(constraint)
-        | J::LeftOuter(constraint)
-        | J::Right(constraint)
-        | J::RightOuter(constraint)
-        | J::FullOuter(constraint)
-        | J::Semi(constraint)
-        | J::LeftSemi(constraint)
-        | J::RightSemi(constraint)
-        | J::Anti(constraint)
-        | J::LeftAnti(constraint)
-        | J::RightAnti(constraint) => Some(constraint),
-        _ => None,
     }
 }
 

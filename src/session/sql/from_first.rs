@@ -9,12 +9,7 @@ use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
 /// Puts `SELECT * FROM` for TABLE where a query begins, and parentheses around the VALUES of a FROM.
 pub(super) fn spell_tables(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let words: Vec<(usize, &Token)> = tokens
-        .iter()
-        .enumerate()
-        .map(|(index, token)| (index, &token.token))
-        .filter(|(_, token)| !matches!(token, Token::Whitespace(_)))
-        .collect();
+    let words = without_spaces(&tokens);
     // What comes before the token of that number.
     let mut before: Vec<(usize, Vec<Token>)> = Vec::new();
     let mut dropped = Vec::new();
@@ -60,6 +55,12 @@ pub(super) fn spell_tables(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     spelled
 }
 
+/// The tokens that are no white space, and where they are.
+fn without_spaces(tokens: &[TokenWithSpan]) -> Vec<(usize, &Token)> {
+    let words = tokens.iter().enumerate().map(|(index, token)| (index, &token.token));
+    words.filter(|(_, token)| !matches!(token, Token::Whitespace(_))).collect()
+}
+
 fn select() -> Token {
     Token::Word(Word { value: "SELECT".to_string(), quote_style: None, keyword: Keyword::SELECT })
 }
@@ -89,12 +90,7 @@ fn row_tokens(tokens: &[(usize, &Token)]) -> usize {
 
 /// Puts `SELECT *` before every FROM that begins a query without a select list.
 pub(super) fn complete(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let words: Vec<(usize, &Token)> = tokens
-        .iter()
-        .enumerate()
-        .map(|(index, token)| (index, &token.token))
-        .filter(|(_, token)| !matches!(token, Token::Whitespace(_)))
-        .collect();
+    let words = without_spaces(&tokens);
     let mut starts = Vec::new();
     for (at, (index, token)) in words.iter().enumerate() {
         let (before, from_here) = words.split_at(at);

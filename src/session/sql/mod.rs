@@ -29,6 +29,7 @@ mod groups;
 mod hints;
 pub(crate) mod inserts;
 mod intervals;
+mod joins;
 mod limits;
 mod macros;
 mod marks;

@@ -7,12 +7,12 @@ use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList,
-    FunctionArguments, Ident, Join, JoinConstraint, JoinOperator, OrderByKind, Query, Select, SelectItem, SetExpr,
-    SetOperator, SetQuantifier, Spanned, Statement, TableFactor, TableWithJoins, UnaryOperator, Value, Visit, Visitor,
+    FunctionArguments, Ident, Join, JoinConstraint, OrderByKind, Query, Select, SelectItem, SetExpr, SetOperator,
+    SetQuantifier, Spanned, Statement, TableFactor, TableWithJoins, UnaryOperator, Value, Visit, Visitor,
 };
 
 use super::parse::span_of;
-use super::{calls, macros, table_function};
+use super::{calls, joins, macros, table_function};
 use crate::error::{Code, Error, Result};
 use crate::expr::{functions, macros as known_macros};
 
@@ -234,24 +234,8 @@ fn alias(factor: &TableFactor, joined: bool) -> Verdict {
 
 /// A join without a condition would be planned as a cross join.
 fn constraint(join: &Join) -> Verdict {
-    use JoinOperator as J;
-    let (J::Join(constraint)
-    | J::Inner(constraint)
-    | J::Left(constraint)
-    | J::LeftOuter(constraint)
-    | J::Right(constraint)
-    | J::RightOuter(constraint)
-    | J::FullOuter(constraint)
-    | J::Semi(constraint)
-    | J::Anti(constraint)
-    | J::LeftSemi(constraint)
-    | J::RightSemi(constraint)
-    | J::LeftAnti(constraint)
-    | J::RightAnti(constraint)) = &join.join_operator
-    else {
-        return ControlFlow::Continue(());
-    };
-    if matches!(constraint, JoinConstraint::None) && !matches!(join.relation, TableFactor::UNNEST { .. }) {
+    let is_missing = matches!(joins::constraint(&join.join_operator), Some((JoinConstraint::None, _)));
+    if is_missing && !matches!(join.relation, TableFactor::UNNEST { .. }) {
         let error = Error::new(Code::Syntax, "a join needs ON or USING")
             .span(span_of(join.relation.span()))
             .hint("write CROSS JOIN for every pair of rows");

@@ -13,7 +13,7 @@ use datafusion_sql::sqlparser::ast::{
 };
 
 use super::super::calls::call_of;
-use super::super::conditions::constraint_of;
+use super::super::joins::{Kind, constraint, constraint_of};
 use super::super::parse::span_of;
 use super::super::scoped::replace_names;
 use super::{Scope, Stars, Tables, everything};
@@ -110,30 +110,6 @@ fn needs(table: &TableWithJoins) -> bool {
         _ => false,
     };
     relations.into_iter().any(inside) || table.joins.iter().any(by_join)
-}
-
-/// Whose columns a join gives, and whose value a merged one has.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Left,
-    Right,
-    Full,
-    LeftOnly,
-    RightOnly,
-}
-
-fn constraint(operator: &JoinOperator) -> Option<(&JoinConstraint, Kind)> {
-    use JoinOperator as J;
-    Some(match operator {
-        J::Join(constraint) | J::Inner(constraint) | J::Left(constraint) | J::LeftOuter(constraint) => {
-            (constraint, Kind::Left)
-        }
-        J::Right(constraint) | J::RightOuter(constraint) => (constraint, Kind::Right),
-        J::FullOuter(constraint) => (constraint, Kind::Full),
-        J::LeftSemi(constraint) | J::LeftAnti(constraint) => (constraint, Kind::LeftOnly),
-        J::RightSemi(constraint) | J::RightAnti(constraint) => (constraint, Kind::RightOnly),
-        _ => return None,
-    })
 }
 
 fn set_constraint(operator: &mut JoinOperator, new: JoinConstraint) {
