@@ -2,7 +2,7 @@
 //!
 //! * `struct_pack(a := 1)` is `{'a': 1}`; `struct_insert(s, a := 1)` and `struct_update(s, a := 1)` take it as one argument.
 //! * `regexp_extract(text, pattern, ['year', 'month'])` is a struct of groups, `date_part(['year', 'month'], time)` one of parts.
-//! * `EXTRACT(part FROM time)` and `date_part('part', time)` of parts that the library does not know are functions of floe.
+//! * `EXTRACT(part FROM time)` and `date_part('part', time)` are BIGINTs; of parts that the library does not know they are functions of floe.
 //! * `strptime(text, '… %z')` is a moment, with its time zone.
 //! * `list_aggregate(list, 'sum')` is `list_sum(list)`; `struct_extract(s, 'a')` is `s['a']`.
 //! * `json -> 'key'` and `json ->> 'key'` are functions, also where the parser took `json -> …` for a lambda.
@@ -80,9 +80,9 @@ impl VisitorMut for Calls {
                 Some(call_of("substr", parts.into_iter().flatten().map(|part| part.as_ref().clone()).collect()))
             }
             Expr::Function(call) => spelled(call),
-            Expr::Extract { field, expr, .. } => {
-                let name = field.to_string();
-                own_part(name.trim_matches('\'')).map(|function| call_of(function, vec![expr.as_ref().clone()]))
+            Expr::Extract { field, expr, .. } => Some(part_of(field.to_string().trim_matches('\''), expr)),
+            Expr::Position { expr: text, r#in } => {
+                Some(call_of("strpos", vec![r#in.as_ref().clone(), text.as_ref().clone()]))
             }
             _ => None,
         };
@@ -170,9 +170,7 @@ fn spelled(call: &Function) -> Option<Expr> {
             let parts = Expr::Dictionary(fields(parts.elem.iter().map(part).collect::<Option<Vec<_>>>()?));
             Some(call_of("#if_known", vec![parts, (*time).clone()]))
         }
-        ("date_part" | "datepart", [part, time]) => {
-            own_part(text_of(part)?).map(|function| call_of(function, vec![(*time).clone()]))
-        }
+        ("date_part" | "datepart", [part, time]) => Some(part_of(text_of(part)?, time)),
         ("strptime" | "try_strptime", [_, format]) => {
             let format = text_of(format)?;
             (format.contains("%z") || format.contains("%Z")).then(|| Expr::Cast {
@@ -340,10 +338,17 @@ fn groups(text: &Expr, pattern: &Expr, names: &Array) -> Option<Expr> {
     Some(Expr::Dictionary(fields(names.elem.iter().enumerate().map(group).collect::<Option<Vec<_>>>()?)))
 }
 
+/// A part of a time: a BIGINT, where the library's is an INTEGER.
 fn part_of(name: &str, time: &Expr) -> Expr {
     match own_part(name) {
         Some(function) => call_of(function, vec![time.clone()]),
-        None => call_of("date_part", vec![text(name), time.clone()]),
+        None => Expr::Cast {
+            kind: CastKind::Cast,
+            expr: Box::new(call_of("date_part", vec![text(name), time.clone()])),
+            data_type: DataType::BigInt(None),
+            array: false,
+            format: None,
+        },
     }
 }
 
