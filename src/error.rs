@@ -4,6 +4,7 @@
 //! row, column) and never rewrites the code.
 
 mod names;
+mod sentences;
 
 use std::fmt;
 
@@ -12,6 +13,8 @@ use datafusion_common::DataFusionError;
 use parquet::errors::ParquetError;
 
 pub(crate) use names::in_types_of_sql;
+pub(crate) use sentences::known as known_sentence;
+use sentences::told;
 
 /// The result of everything in floe that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -115,6 +118,7 @@ struct Inner {
     excerpt: Option<String>,
     hint: Option<String>,
     of_inferred_type: bool,
+    function: Option<&'static str>,
 }
 
 impl Error {
@@ -122,7 +126,7 @@ impl Error {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         let message = message.into();
         let (context, span, excerpt, hint) = (Vec::new(), None, None, None);
-        Error(Box::new(Inner { code, message, context, span, excerpt, hint, of_inferred_type: false }))
+        Error(Box::new(Inner { code, message, context, span, excerpt, hint, of_inferred_type: false, function: None }))
     }
 
     /// A defect of floe: something that its own invariants rule out.
@@ -157,6 +161,18 @@ impl Error {
     /// Whether a value does not fit a type which was inferred: with another type the statement may succeed.
     pub(crate) fn is_of_inferred_type(&self) -> bool {
         self.0.of_inferred_type
+    }
+
+    /// Says which function has raised it; the first one stays.
+    #[must_use]
+    pub(crate) fn of_function(mut self, name: &'static str) -> Self {
+        self.0.function.get_or_insert(name);
+        self
+    }
+
+    /// The function that has raised it, when known.
+    pub(crate) fn function(&self) -> Option<&'static str> {
+        self.0.function
     }
 
     /// Adds where it happened, innermost first: an operator, a file, a row.
@@ -261,13 +277,12 @@ impl From<ArrowError> for Error {
         match error {
             ArrowError::ArithmeticOverflow(text) => Error::new(Code::Overflow, text),
             ArrowError::DivideByZero => Error::new(Code::DivisionByZero, "division by zero"),
-            ArrowError::CastError(text) | ArrowError::ParseError(text) => {
-                Error::new(Code::InvalidCast, in_types_of_sql(&text))
-            }
-            ArrowError::NotYetImplemented(text) => Error::new(Code::NotSupported, in_types_of_sql(&text)),
+            ArrowError::CastError(text) | ArrowError::ParseError(text) => told(Code::InvalidCast, &text),
+            ArrowError::NotYetImplemented(text) => told(Code::NotSupported, &text),
+            ArrowError::ComputeError(text) => told(Code::InvalidData, text.trim_start_matches("Execution error: ")),
             ArrowError::MemoryError(text) => Error::new(Code::OutOfMemory, text),
             ArrowError::IoError(text, error) => Error::new(Code::Io, format!("{text}: {error}")),
-            ArrowError::InvalidArgumentError(text) => Error::new(Code::InvalidQuery, in_types_of_sql(&text)),
+            ArrowError::InvalidArgumentError(text) => told(Code::InvalidQuery, &text),
             ArrowError::ExternalError(error) => from_boxed(error),
             other => Error::new(Code::InvalidData, other.to_string()),
         }
@@ -281,9 +296,9 @@ impl From<DataFusionError> for Error {
             DataFusionError::IoError(error) => error.into(),
             DataFusionError::SQL(error, _) => Error::new(Code::Syntax, error.to_string()),
             DataFusionError::NotImplemented(text) => Error::new(Code::NotSupported, in_types_of_sql(&text)),
-            DataFusionError::Plan(text) => Error::new(Code::InvalidQuery, in_types_of_sql(&text)),
+            DataFusionError::Plan(text) => told(Code::InvalidQuery, &text),
             DataFusionError::SchemaError(error, _) => Error::new(Code::UnknownColumn, error.to_string()),
-            DataFusionError::Execution(text) => Error::new(Code::InvalidQuery, in_types_of_sql(&text)),
+            DataFusionError::Execution(text) => told(Code::InvalidQuery, &text),
             DataFusionError::ResourcesExhausted(text) => Error::new(Code::OutOfMemory, text),
             DataFusionError::External(error) => from_boxed(error),
             DataFusionError::Context(place, error) => Error::from(*error).context(place),

@@ -1,5 +1,7 @@
 //! The batches of a result as they come.
 
+use std::sync::Arc;
+
 use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -7,17 +9,25 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
 use crate::job::{BatchStream, ProgressHandle};
+use crate::session::sql::with_excerpt;
 
 /// An iterator over a running query's batches. Dropping it cancels the query.
 pub struct ResultStream {
     inner: BatchStream,
     /// The schema that the logical plan promises: names and nullability may differ from those that operators use.
     schema: SchemaRef,
+    /// The statement that it is of, to show where an error is.
+    sql: Option<Arc<str>>,
 }
 
 impl ResultStream {
     pub(crate) fn new(inner: BatchStream, schema: SchemaRef) -> Self {
-        ResultStream { inner, schema }
+        ResultStream { inner, schema, sql: None }
+    }
+
+    /// The stream of the rows of this statement.
+    pub(crate) fn of(self, sql: Option<Arc<str>>) -> Self {
+        ResultStream { sql, ..self }
     }
 
     /// The schema of every batch.
@@ -40,7 +50,11 @@ impl Iterator for ResultStream {
     type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        Some(self.inner.next()?.and_then(|batch| with_schema(batch, &self.schema)))
+        let batch = self.inner.next()?.and_then(|batch| with_schema(batch, &self.schema));
+        Some(batch.map_err(|error| match &self.sql {
+            Some(sql) => with_excerpt(error, sql),
+            None => error,
+        }))
     }
 }
 

@@ -19,6 +19,7 @@ use crate::ops::write::{Existing, FileWriter, FolderOptions, WriteFolder, WriteF
 use crate::plan::FileTable;
 use crate::session::ResultStream;
 use crate::session::format::{Format, Limits, writer};
+use crate::session::sql::with_excerpt;
 use crate::session::statement::with_certain_types;
 
 impl DataFrame {
@@ -32,7 +33,8 @@ impl DataFrame {
     /// `NOT_SUPPORTED` for what floe does not do yet. The stream itself gives the errors of running. `INVALID_DATA` for a
     /// frame made by verbs whose inferred types did not hold: made anew, it has those that do.
     pub fn stream(&self) -> Result<ResultStream> {
-        self.with_certain_types(|frame| frame.session.engine().run(&frame.plan))
+        let stream = self.with_certain_types(|frame| frame.session.engine().run(&frame.plan))?;
+        Ok(stream.of(self.sql.clone()))
     }
 
     /// Runs the frame, and where its types did not hold the frame of the same query planned anew.
@@ -46,6 +48,7 @@ impl DataFrame {
             }
             run(&frame)
         })
+        .map_err(|error| with_excerpt(error, sql))
     }
 
     /// Runs the query and keeps all of its batches. They are the caller's memory, not floe's.

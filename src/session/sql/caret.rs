@@ -14,6 +14,7 @@ const LEAD: usize = 50;
 /// `error` with the excerpt of `sql` that its span points to, where it has one. Statements that hold secrets are not
 /// shown, and what the parser says of their words is not repeated.
 pub(crate) fn with_excerpt(error: Error, sql: &str) -> Error {
+    let error = super::places::located(error, sql);
     if is_confidential(sql) {
         return match error.code() {
             Code::Syntax => Error::new(Code::Syntax, "the statement with a secret is malformed").hint(

@@ -7,7 +7,7 @@ use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::functions;
 use super::suggest;
-use crate::error::{Code, Error, Span, in_types_of_sql};
+use crate::error::{Code, Error, Span, in_types_of_sql, known_sentence};
 
 /// An error of planning, analysis or optimisation.
 pub(crate) fn planning_error(error: DataFusionError) -> Error {
@@ -74,7 +74,8 @@ pub(crate) fn unknown_column(field: &Column, valid: &[Column]) -> Error {
         .iter()
         .filter(|column| field.relation.is_none() || column.relation == field.relation)
         .map(|column| column.name.as_str())
-        .filter(|name| seen.insert(*name))
+        // Those that floe makes begin with a #.
+        .filter(|name| !name.starts_with('#') && seen.insert(*name))
         .collect();
     if names.is_empty()
         && let Some(relation) = &field.relation
@@ -115,6 +116,10 @@ fn plan_sentence(text: &str) -> Error {
             return Error::new(Code::UnknownFunction, format!("{name} does not take these arguments"))
                 .hint(format!("it is called as {}", calls.join(" or ")));
         }
+        if functions::is_window(name) {
+            let error = Error::new(Code::UnknownFunction, format!("{name} is a function of windows, and there is none"));
+            return error.hint(format!("write {name}() OVER (ORDER BY …)"));
+        }
         let error = Error::new(Code::UnknownFunction, format!("there is no function named \"{name}\""));
         return match suggest::nearest(name, functions::names()) {
             Some(near) => error.hint(format!("did you mean \"{near}\"?")),
@@ -124,7 +129,7 @@ fn plan_sentence(text: &str) -> Error {
     if let Some(error) = wrong_arguments(text).or_else(|| not_grouped(text)) {
         return error;
     }
-    Error::new(Code::InvalidQuery, in_types_of_sql(text))
+    known_sentence(text).unwrap_or_else(|| Error::new(Code::InvalidQuery, in_types_of_sql(text)))
 }
 
 /// What the library says of a call whose arguments a function does not take, in one sentence.

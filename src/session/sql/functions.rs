@@ -17,6 +17,11 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> + Clone {
     known.filter(|name| !name.starts_with('#'))
 }
 
+/// Whether a function is one of windows alone.
+pub(super) fn is_window(name: &str) -> bool {
+    expr::functions().window.contains_key(&name.to_lowercase())
+}
+
 /// The planners of the registry, and before them those that know floe's names.
 pub(crate) fn planners() -> &'static [Arc<dyn ExprPlanner>] {
     static PLANNERS: OnceLock<Vec<Arc<dyn ExprPlanner>>> = OnceLock::new();

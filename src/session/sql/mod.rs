@@ -44,6 +44,7 @@ mod ordered;
 mod orders;
 mod parse;
 mod patterns;
+mod places;
 mod positional;
 mod provider;
 mod quantified;

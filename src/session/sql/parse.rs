@@ -40,6 +40,9 @@ pub(crate) fn statement(tokens: &[TokenWithSpan]) -> Result<Statement> {
     if next.token == Token::EOF {
         return Ok(parsed);
     }
+    if let Some(error) = unended_case(tokens) {
+        return Err(error);
+    }
     let message = format!("unexpected {} behind the end of the statement", described(&next.token));
     Err(Error::new(Code::Syntax, message).span(place_of(&next)))
 }
@@ -60,6 +63,21 @@ fn is_keyword(token: &Token, keywords: &[Keyword]) -> bool {
     matches!(token, Token::Word(word) if keywords.contains(&word.keyword))
 }
 
+/// The error for a CASE that has no END, which the parser takes for a name.
+fn unended_case(tokens: &[TokenWithSpan]) -> Option<Error> {
+    let is = |token: &TokenWithSpan, keyword: Keyword| matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.keyword == keyword);
+    let mut open = Vec::new();
+    for token in tokens {
+        if is(token, Keyword::CASE) {
+            open.push(token);
+        } else if is(token, Keyword::END) {
+            open.pop();
+        }
+    }
+    let error = Error::new(Code::Syntax, "this CASE has no END").span(place_of(open.last()?));
+    Some(error.hint("write CASE WHEN condition THEN value ELSE value END"))
+}
+
 /// The parser names the place at the end of its sentence; it comes off and becomes a span.
 fn syntax_error(error: ParserError, tokens: &[TokenWithSpan]) -> Error {
     let text = match error {
@@ -68,6 +86,9 @@ fn syntax_error(error: ParserError, tokens: &[TokenWithSpan]) -> Error {
             return Error::new(Code::Syntax, format!("the statement nests deeper than {DEPTH} levels"));
         }
     };
+    if let Some(error) = unended_case(tokens) {
+        return error;
+    }
     let (message, place) = split_place(&text);
     let error = Error::new(Code::Syntax, sentence(message));
     match place {
@@ -127,8 +148,17 @@ fn described(token: &Token) -> String {
 /// The parser's message as a sentence of ours: `Expected: x, found: y` in words.
 fn sentence(message: &str) -> String {
     let message = message.trim_start_matches("sql parser error: ");
-    let Some((expected, found)) = message.strip_prefix("Expected: ").and_then(|rest| rest.rsplit_once(", found: "))
-    else {
+    let unfinished = match message {
+        "Unterminated string literal" => Some("the text in single quotes does not end"),
+        "Unexpected EOF while in a multi-line comment" => Some("the comment does not end"),
+        _ if message.starts_with("Expected close delimiter") => Some("the name in double quotes does not end"),
+        _ => None,
+    };
+    if let Some(unfinished) = unfinished {
+        return unfinished.to_string();
+    }
+    let expected = message.strip_prefix("Expected: ").or_else(|| message.strip_prefix("Expected "));
+    let Some((expected, found)) = expected.and_then(|rest| rest.rsplit_once(", found: ")) else {
         return message.to_string();
     };
     let found = if found == "EOF" { "the end of the statement".to_string() } else { format!("'{found}'") };

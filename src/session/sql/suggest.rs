@@ -14,7 +14,8 @@ where
             let distance = strsim::damerau_levenshtein(&wanted, &candidate.as_ref().to_lowercase());
             (distance, candidate)
         })
-        .filter(|(distance, _)| *distance <= allowed)
+        // All names of one letter are near each other.
+        .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.as_ref().chars().count())
         .min_by(|(a, left), (b, right)| a.cmp(b).then_with(|| left.as_ref().cmp(right.as_ref())))
         .map(|(_, candidate)| candidate.as_ref().to_string())
 }

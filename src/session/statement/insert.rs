@@ -56,7 +56,8 @@ pub(super) fn inserted(session: &Session, insert: &InsertInto) -> Result<(Arc<Ta
         let names = plan.schema().fields().iter().map(|field| (field.name().clone(), insert.span));
         targets = self::targets(&table, &names.collect::<Vec<_>>())?;
     }
-    let plan = ruled(session, &table, into_columns(session, plan, &table, &targets)?)?;
+    let plan = into_columns(session, plan, &table, &targets).map_err(|error| error.span(insert.span))?;
+    let plan = ruled(session, &table, plan)?;
     let plan = crate::plan::analyze(plan).map_err(planning_error)?;
     Ok((table, DataFrame::new(session.clone(), plan)))
 }
@@ -84,7 +85,9 @@ fn into_columns(session: &Session, plan: LogicalPlan, table: &Table, targets: &[
     let columns: Vec<Column> = plan.schema().columns();
     if columns.len() != targets.len() {
         let message = format!("{} values for {} columns", columns.len(), targets.len());
-        return Err(Error::new(Code::InvalidQuery, message));
+        let names = targets.iter().filter_map(|index| table.schema.fields().get(*index)).map(|field| field.name().as_str());
+        let names = names.collect::<Vec<_>>().join(", ");
+        return Err(Error::new(Code::InvalidQuery, message).hint(format!("the columns are {names}")));
     }
     let value = |(index, field): (usize, &Arc<arrow::datatypes::Field>)| {
         let source = targets.iter().position(|target| *target == index).and_then(|source| columns.get(source));

@@ -14,6 +14,7 @@ use datafusion_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImp
 
 use crate::batch::logical::{is_blob, is_logical, reads_as_text};
 use crate::error::{Code, Error};
+use crate::expr::from_library;
 use crate::expr::types::sql_type_name;
 
 /// One argument of a call: an array, of one row where it is a constant.
@@ -286,7 +287,8 @@ impl ScalarUDFImpl for Function {
         });
         let rows = if constant { 1 } else { call.number_rows };
         let arguments = Arguments { columns: columns.collect::<DataFusionResult<_>>()?, rows, result: bound.result };
-        let array = (overload.run)(&arguments)?;
+        let failed = |error| from_library(error).of_function(self.name);
+        let array = (overload.run)(&arguments).map_err(failed)?;
         if constant {
             Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?))
         } else {
