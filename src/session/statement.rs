@@ -5,6 +5,7 @@ mod change;
 mod comments;
 mod copy;
 mod describe;
+mod export;
 mod insert;
 mod macros;
 mod merge;

@@ -56,6 +56,16 @@ pub(crate) fn made(text: &str, place: Place) -> Result<Tokens> {
     Ok(solid(tokens))
 }
 
+/// The tokens as a text that reads as them again.
+pub(crate) fn written(tokens: &[TokenWithSpan]) -> String {
+    let text = |token: &TokenWithSpan| match &token.token {
+        Token::SingleQuotedString(text) => text_literal(text),
+        Token::Word(word) if word.quote_style.is_some() => quoted(&word.value),
+        other => other.to_string(),
+    };
+    tokens.iter().map(text).collect::<Vec<_>>().join(" ")
+}
+
 /// A name in double quotes.
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))

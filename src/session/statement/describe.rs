@@ -9,7 +9,8 @@ use crate::session::names::Name;
 use crate::session::scope::Scope;
 use crate::session::sql::facts;
 use crate::session::sql::visible::Visible;
-use crate::session::sql::words::{Tokens, Words, made};
+use crate::session::sql::Prepared;
+use crate::session::sql::words::{Tokens, Words, made, parts, written};
 use crate::session::{DataFrame, Session};
 
 impl Running<'_> {
@@ -46,6 +47,53 @@ impl Running<'_> {
             _ => Err(Error::not_supported("EXPLAIN of a statement without a query")),
         }
     }
+}
+
+/// `EXPLAIN (FORMAT json, ANALYZE) query`, from behind EXPLAIN: one text of JSON, or the lines of the plan.
+pub(super) fn explain_with_options(session: &Session, mut words: Words) -> Result<DataFrame> {
+    let (mut json, mut analyze) = (false, false);
+    for option in parts(words.parenthesised()?) {
+        let mut option = Words::new(option);
+        if option.accept("ANALYZE") {
+            analyze = !option.accept("FALSE");
+            option.accept("TRUE");
+        } else if option.accept("FORMAT") {
+            let span = option.span();
+            let format = option.take_rest();
+            let name = written(format).trim_matches('\'').to_lowercase();
+            json = match name.as_str() {
+                "json" => true,
+                "text" | "default" => false,
+                _ => {
+                    let error = Error::not_supported(format_args!("EXPLAIN in the format {name}")).span(span);
+                    return Err(error.hint("the formats are text and json"));
+                }
+            };
+        }
+        option.end()?;
+    }
+    let plan = Prepared::of_tokens(words.rest().to_vec(), &Scope::new(session.engine()))?.query_plan()?;
+    let frame = DataFrame::new(session.clone(), plan);
+    let text = if analyze { frame.explain_analyze()? } else { frame.explain()? };
+    let lines = if json { vec![tree(&text)] } else { text.lines().map(str::to_string).collect() };
+    super::answer(session, vec![("plan", lines)])
+}
+
+/// Indented lines as nested JSON objects.
+fn tree(text: &str) -> String {
+    fn nodes(lines: &mut std::iter::Peekable<std::str::Lines<'_>>, indent: usize) -> Vec<serde_json::Value> {
+        let depth = |line: &str| line.len() - line.trim_start().len();
+        let mut found = Vec::new();
+        while let Some(line) = lines.next_if(|line| depth(line) >= indent) {
+            let children = nodes(lines, depth(line) + 1);
+            let mut node = serde_json::Map::new();
+            node.insert("name".to_string(), line.trim().into());
+            node.insert("children".to_string(), children.into());
+            found.push(node.into());
+        }
+        found
+    }
+    serde_json::Value::from(nodes(&mut text.lines().peekable(), 0)).to_string()
 }
 
 /// The query that DESCRIBE, SUMMARIZE or SHOW of a table or query stands for; `None` for another statement.

@@ -5,7 +5,7 @@ use datafusion_sql::sqlparser::ast::Statement;
 use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::{
-    Running, alter, change, comments, describe, insert, macros, merge, prepared, refused, rules, run_tokens, schemas,
+    Running, alter, change, comments, describe, export, insert, macros, merge, prepared, refused, rules, run_tokens, schemas,
     types, variables,
 };
 use crate::error::{Error, Result};
@@ -38,6 +38,8 @@ pub(super) fn run(session: &Session, sql: &str, tokens: &[TokenWithSpan]) -> Res
         "DROP" => return drop(session, words),
         "ALTER" => return alter(session, words),
         "COMMENT" => comments::comment(session, words)?,
+        "EXPORT" => export::export(session, words)?,
+        "IMPORT" => export::import(session, words)?,
         "USE" => schemas::use_schema(session, words)?,
         "PREPARE" => prepared::prepare(session, words)?,
         "EXECUTE" => run_tokens(session, sql, prepared::executed(session, words)?)?,
@@ -72,6 +74,11 @@ fn changing(session: &Session, tokens: &[TokenWithSpan]) -> Result<Option<DataFr
 /// EXPLAIN of INSERT, UPDATE and DELETE: of the query that finds the rows.
 fn explain(session: &Session, mut words: Words) -> Result<Option<DataFrame>> {
     words.expect("EXPLAIN")?;
+    if words.rest().first().is_some_and(|token| token.token == Token::LParen)
+        && matches!(words.rest().get(1), Some(token) if is_explain_option(token))
+    {
+        return describe::explain_with_options(session, words).map(Some);
+    }
     let analyze = words.accept("ANALYZE");
     let frame = if let Some(insert) = InsertInto::read(words.rest())? {
         insert::inserted(session, &insert)?.1
@@ -82,6 +89,11 @@ fn explain(session: &Session, mut words: Words) -> Result<Option<DataFrame>> {
     };
     let text = if analyze { frame.explain_analyze()? } else { frame.explain()? };
     super::answer(session, vec![("plan", text.lines().map(str::to_string).collect())]).map(Some)
+}
+
+fn is_explain_option(token: &TokenWithSpan) -> bool {
+    let words = Words::new(std::slice::from_ref(token));
+    matches!(words.peek().as_str(), "FORMAT" | "ANALYZE")
 }
 
 /// CREATE of what the parser does not read.

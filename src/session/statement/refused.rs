@@ -15,7 +15,7 @@ const FILES: &str =
 const SEQUENCE: &str = "number rows with row_number() OVER () or with range";
 const NO_USERS: &str = "whoever can run floe can read the files that the process can read";
 
-const REFUSALS: [Refusal; 47] = [
+const REFUSALS: [Refusal; 45] = [
     ("BEGIN", "a transaction", TRANSACTION),
     ("START TRANSACTION", "a transaction", TRANSACTION),
     ("COMMIT", "a transaction", TRANSACTION),
@@ -40,8 +40,6 @@ const REFUSALS: [Refusal; 47] = [
     ("ATTACH", "a database file", FILES),
     ("DETACH", "a database file", FILES),
     ("CREATE DATABASE", "a database file", FILES),
-    ("EXPORT DATABASE", "EXPORT DATABASE", "COPY every table TO a file of its own"),
-    ("IMPORT DATABASE", "IMPORT DATABASE", "make tables or views of the files: CREATE VIEW t AS FROM 't.parquet'"),
     ("CHECKPOINT", "CHECKPOINT", NOTHING_TO_DO),
     ("FORCE CHECKPOINT", "CHECKPOINT", NOTHING_TO_DO),
     ("VACUUM", "VACUUM", NOTHING_TO_DO),

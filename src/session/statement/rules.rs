@@ -19,7 +19,7 @@ use crate::session::Session;
 use crate::session::catalog::{Rules, Table};
 use crate::session::relation::{Relation, arrow_schema, with_column_names};
 use crate::session::scope::Scope;
-use crate::session::sql::words::{Tokens, Words, made, parts, quoted, text_literal};
+use crate::session::sql::words::{Tokens, Words, made, parts, quoted, text_literal, written};
 use crate::session::sql::{Prepared, planning_error, tokens};
 use crate::store::StoredRows;
 
@@ -63,7 +63,7 @@ pub(super) fn take_generated(list: &[TokenWithSpan]) -> Result<(Tokens, Vec<Gene
         let text = words
             .parenthesised()
             .map_err(|_| Error::not_supported("a generated column that is no expression").span(span))?;
-        let text = text.iter().map(|token| token.token.to_string()).collect::<Vec<_>>().join(" ");
+        let text = written(text);
         if !words.accept("VIRTUAL") {
             words.accept("STORED");
         }
