@@ -81,7 +81,7 @@ impl CsvRows {
         &self.head
     }
 
-    /// Appends a row; `value` is for one value's text.
+    /// Appends a row, without an end of line; `value` is for one value's text.
     pub(super) fn row(&self, columns: &[TextColumn], row: usize, value: &mut String, out: &mut String) -> Result<()> {
         for (index, column) in columns.iter().enumerate() {
             self.style.separate(index, out);
@@ -96,7 +96,6 @@ impl CsvRows {
                 self.style.field(value, forced, out);
             }
         }
-        out.push('\n');
         Ok(())
     }
 }

@@ -1,11 +1,11 @@
-//! JSON lines: one object a line, every column in it, NULL as `null`.
+//! JSON: an object for each row, every column in it, NULL as `null`.
 
 use arrow::datatypes::Schema;
 
 use crate::batch::text::{JsonStyle, TextColumn, write_json_string};
 use crate::error::Result;
 
-/// Rows as JSON lines.
+/// Rows as JSON objects.
 #[derive(Debug)]
 pub(super) struct JsonRows {
     /// For each column what stands before its value: comma, the quoted name, a colon.
@@ -23,14 +23,14 @@ impl JsonRows {
         JsonRows { leads: schema.fields().iter().map(|field| field.name().as_str()).enumerate().map(lead).collect() }
     }
 
-    /// Appends a row.
+    /// Appends a row, without an end of line.
     pub(super) fn row(&self, columns: &[TextColumn], row: usize, out: &mut String) -> Result<()> {
         out.push('{');
         for (lead, column) in self.leads.iter().zip(columns) {
             out.push_str(lead);
             column.write_json(row, JsonStyle::Lines, out)?;
         }
-        out.push_str("}\n");
+        out.push('}');
         Ok(())
     }
 }

@@ -40,7 +40,7 @@ pub use self::text::{EncodeText, TextFile};
 pub enum WriteFormat {
     Csv,
     Parquet,
-    /// JSON lines: one object a line.
+    /// JSON: one object a line.
     Json,
     /// Arrow IPC as a file, which is also Feather V2.
     Arrow,
@@ -60,6 +60,16 @@ pub enum WriteCompression {
     Lz4,
 }
 
+/// The numbers that the columns of a Parquet file have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FieldIds {
+    None,
+    /// From 0 on, those within a column behind its own.
+    Auto,
+    /// Those of some columns, by name.
+    Of(Vec<(String, i32)>),
+}
+
 /// What can be chosen about a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WriteOptions {
@@ -77,6 +87,18 @@ pub struct WriteOptions {
     pub force_quote: Vec<String>,
     /// CSV: the text of NULL.
     pub null: String,
+    /// CSV: what stands before the first row, the header included, and behind the last one, which then has no end of line.
+    pub frame: Option<(String, String)>,
+    /// JSON: one array of objects, and no lines of them.
+    pub array: bool,
+    /// Parquet: how hard Zstandard tries, from 1 to 22.
+    pub compression_level: Option<i32>,
+    /// Parquet: numbers of the columns.
+    pub field_ids: FieldIds,
+    /// Parquet: texts that the footer has by name.
+    pub metadata: Vec<(String, String)>,
+    /// Parquet: whether the file is of the format's second version.
+    pub second_version: bool,
     /// Parquet and Arrow: the greatest number of rows in a row group or record batch; memory may end one earlier.
     pub row_group_rows: usize,
 }
@@ -91,6 +113,12 @@ impl Default for WriteOptions {
             escape: None,
             force_quote: Vec::new(),
             null: String::new(),
+            frame: None,
+            array: false,
+            compression_level: None,
+            field_ids: FieldIds::None,
+            metadata: Vec::new(),
+            second_version: false,
             row_group_rows: 1 << 20,
         }
     }

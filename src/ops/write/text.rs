@@ -33,26 +33,60 @@ const LEAST_MEMBER: usize = 256 << 10;
 
 /// A text format.
 #[derive(Debug)]
-enum TextRows {
+enum Rows {
     Csv(CsvRows),
     Json(JsonRows),
+}
+
+/// The rows of a text format, and what stands around them.
+#[derive(Debug)]
+struct TextRows {
+    rows: Rows,
+    /// What stands before the first row.
+    head: String,
+    frame: Option<Frame>,
+}
+
+/// What a file has that is more than lines.
+#[derive(Debug)]
+struct Frame {
+    /// Before every row, in the place of the end of line behind it; what makes a file leaves out the first one.
+    separator: &'static str,
+    /// Behind the last row.
+    tail: String,
 }
 
 impl TextRows {
     fn new(format: WriteFormat, options: &WriteOptions, schema: &Schema) -> Result<Self> {
         match format {
-            WriteFormat::Csv => Ok(TextRows::Csv(CsvRows::new(options, schema)?)),
-            WriteFormat::Json => Ok(TextRows::Json(JsonRows::new(schema))),
+            WriteFormat::Csv => {
+                let rows = CsvRows::new(options, schema)?;
+                let (prefix, frame) = match &options.frame {
+                    Some((prefix, suffix)) => (prefix.as_str(), Some(Frame { separator: "\n", tail: suffix.clone() })),
+                    None => ("", None),
+                };
+                Ok(TextRows { head: format!("{prefix}{}", rows.head()), rows: Rows::Csv(rows), frame })
+            }
+            WriteFormat::Json => {
+                let frame = options.array.then(|| Frame { separator: ",\n\t", tail: "\n]\n".to_string() });
+                let head = if options.array { "[\n\t".to_string() } else { String::new() };
+                Ok(TextRows { rows: Rows::Json(JsonRows::new(schema)), head, frame })
+            }
             other => Err(Error::internal(format!("{other:?} is no text"))),
         }
     }
 
-    /// What stands before the first row.
     fn head(&self) -> &str {
-        match self {
-            TextRows::Csv(rows) => rows.head(),
-            TextRows::Json(_) => "",
-        }
+        &self.head
+    }
+
+    /// The bytes that the first row has before it and a file leaves out.
+    fn first_separator(&self) -> usize {
+        self.frame.as_ref().map_or(0, |frame| frame.separator.len())
+    }
+
+    fn tail(&self) -> &str {
+        self.frame.as_ref().map_or("", |frame| frame.tail.as_str())
     }
 
     /// Appends rows from `from` on, the last one that which makes `out` longer than `most`; gives the row behind it.
@@ -65,9 +99,15 @@ impl TextRows {
         out: &mut String,
     ) -> Result<usize> {
         for row in rows.clone() {
-            match self {
-                TextRows::Csv(format) => format.row(columns, row, value, out)?,
-                TextRows::Json(format) => format.row(columns, row, out)?,
+            if let Some(frame) = &self.frame {
+                out.push_str(frame.separator);
+            }
+            match &self.rows {
+                Rows::Csv(format) => format.row(columns, row, value, out)?,
+                Rows::Json(format) => format.row(columns, row, out)?,
+            }
+            if self.frame.is_none() {
+                out.push('\n');
             }
             if out.len() > most {
                 return Ok(row + 1);
@@ -87,6 +127,7 @@ pub(super) struct TextWriter {
     rows: TextRows,
     chunk: String,
     value: String,
+    has_rows: bool,
 }
 
 impl TextWriter {
@@ -101,14 +142,18 @@ impl TextWriter {
         let mut chunk = String::with_capacity(2 * CHUNK);
         chunk.push_str(rows.head());
         let out = Stream::new(target, compression_of(location, options)?)?;
-        Ok(TextWriter { out, rows, chunk, value: String::new() })
+        Ok(TextWriter { out, rows, chunk, value: String::new(), has_rows: false })
     }
 
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let columns = text_columns(batch)?;
         let mut row = 0;
         while row < batch.num_rows() {
+            let before = self.chunk.len();
             row = self.rows.append(&columns, row..batch.num_rows(), CHUNK, &mut self.value, &mut self.chunk)?;
+            if !std::mem::replace(&mut self.has_rows, true) {
+                self.chunk.replace_range(before..before + self.rows.first_separator(), "");
+            }
             if self.chunk.len() > CHUNK {
                 self.out.write_all(self.chunk.as_bytes())?;
                 self.chunk.clear();
@@ -118,6 +163,7 @@ impl TextWriter {
     }
 
     pub(super) fn finish(mut self) -> Result<()> {
+        self.chunk.push_str(self.rows.tail());
         self.out.write_all(self.chunk.as_bytes())?;
         self.out.finish()?.finish()
     }
@@ -221,7 +267,9 @@ impl EncodeWork {
     }
 
     fn piece(&mut self, mut text: Vec<u8>, rows: usize) -> Result<RecordBatch> {
-        let compressed = self.shared.compression != WriteCompression::None && text.len() >= LEAST_MEMBER;
+        // The first piece of a file in a frame is still to be changed.
+        let is_whole = self.shared.rows.frame.is_none();
+        let compressed = is_whole && self.shared.compression != WriteCompression::None && text.len() >= LEAST_MEMBER;
         if compressed {
             text = member(&text, self.shared.compression)?;
         }
@@ -250,6 +298,9 @@ pub struct TextFile {
     compression: WriteCompression,
     /// Pieces that are too small for members of their own.
     loose: Vec<u8>,
+    /// Bytes of the first piece that are left out.
+    left_out: usize,
+    tail: String,
     rows: u64,
 }
 
@@ -262,7 +313,9 @@ impl TextFile {
         let path = location.to_string();
         let target = Target::create(location, budget).map_err(|error| error.context(format!("writing '{path}'")))?;
         let loose = encode.shared.rows.head().as_bytes().to_vec();
-        Ok(TextFile { target, path, compression: encode.shared.compression, loose, rows: 0 })
+        let rows = &encode.shared.rows;
+        let (left_out, tail) = (rows.first_separator(), rows.tail().to_string());
+        Ok(TextFile { target, path, compression: encode.shared.compression, loose, left_out, tail, rows: 0 })
     }
 
     /// Adds pieces.
@@ -272,6 +325,7 @@ impl TextFile {
     pub fn append(&mut self, pieces: &RecordBatch) -> Result<()> {
         let (text, compressed) = (pieces.column(0).as_binary::<i64>(), pieces.column(1).as_boolean());
         for (piece, row) in (0..pieces.num_rows()).map(|row| (text.value(row), row)) {
+            let piece = piece.get(std::mem::take(&mut self.left_out)..).unwrap_or_default();
             self.add(piece, compressed.value(row))
                 .map_err(|error| error.context(format!("writing '{}'", self.path)))?;
         }
@@ -303,6 +357,10 @@ impl TextFile {
     /// # Errors
     /// `IO_ERROR` when the disk refuses; the file is then not there.
     pub fn finish(mut self) -> Result<u64> {
+        let tail = std::mem::take(&mut self.tail);
+        if !tail.is_empty() {
+            self.add(tail.as_bytes(), false).map_err(|error| error.context(format!("writing '{}'", self.path)))?;
+        }
         let ended = match self.compression {
             // A compressed file without rows is an empty member, not an empty file.
             compression if compression != WriteCompression::None && self.target.is_empty() => {

@@ -11,8 +11,9 @@ use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
 use datafusion_functions_aggregate::count::count_all;
 
 use super::DataFrame;
-use crate::batch::logical::without_enums;
+use crate::batch::logical::in_files;
 use crate::error::{Code, Error, Result};
+use crate::expr::functions;
 use crate::io::Location;
 use crate::memory::Budget;
 use crate::ops::write::{Existing, FileWriter, FolderOptions, WriteFolder, WriteFormat, WriteOptions, WrittenFolder};
@@ -153,7 +154,7 @@ impl DataFrame {
                 true => frame.plan.clone(),
                 false => LogicalPlanBuilder::from(frame.plan.clone()).sort(keys.clone())?.build()?,
             };
-            let plan = with_texts(&plan)?;
+            let plan = with_intervals(with_texts(&plan)?, format)?;
             let engine = frame.session.engine();
             let begin = |schema, budget: &Budget| {
                 WriteFolder::create(engine.storage(), name, format, options, folder.clone(), schema, budget)
@@ -198,7 +199,8 @@ impl DataFrame {
         let location = engine.storage().destination(text_of(path)?)?;
         match format {
             WriteFormat::Parquet => self.with_certain_types(|frame| {
-                frame.session.engine().write_parquet(&with_texts(&frame.plan)?, &location, options)
+                let plan = with_intervals(with_texts(&frame.plan)?, format)?;
+                frame.session.engine().write_parquet(&plan, &location, options)
             }),
             WriteFormat::Csv | WriteFormat::Json => self.with_certain_types(|frame| {
                 frame.session.engine().write_text(&with_texts(&frame.plan)?, &location, format, options)
@@ -208,8 +210,8 @@ impl DataFrame {
     }
 
     fn write_by_one(&self, location: &Location, format: WriteFormat, options: &WriteOptions) -> Result<u64> {
-        let has_enums = self.schema().fields().iter().any(|field| has_enum(field.data_type()));
-        let stream = match has_enums {
+        let has_others = self.schema().fields().iter().any(|field| has_other(field.data_type()));
+        let stream = match has_others {
             true => DataFrame::new(self.session.clone(), with_texts(&self.plan)?).stream()?,
             false => self.stream()?,
         };
@@ -228,21 +230,37 @@ fn text_of(path: &Path) -> Result<&str> {
     })
 }
 
-/// The plan with texts for ENUMs, which files do not have.
+/// The plan with texts for ENUMs and BITs, which files do not have.
 fn with_texts(plan: &LogicalPlan) -> Result<LogicalPlan> {
-    let has_enums = plan.schema().fields().iter().any(|field| has_enum(field.data_type()));
-    if !has_enums {
+    let has_others = plan.schema().fields().iter().any(|field| has_other(field.data_type()));
+    if !has_others {
         return Ok(plan.clone());
     }
     let column = |(qualifier, field): (Option<&TableReference>, &FieldRef)| {
         let column = Expr::Column(Column::from((qualifier, field.as_ref())));
-        let to = without_enums(field.data_type());
+        let to = in_files(field.data_type());
         if to == *field.data_type() { column } else { cast(column, to).alias(field.name()) }
     };
     let columns: Vec<Expr> = plan.schema().iter().map(column).collect();
     Ok(LogicalPlanBuilder::from(plan.clone()).project(columns)?.build()?)
 }
 
-fn has_enum(data_type: &DataType) -> bool {
-    without_enums(data_type) != *data_type
+/// The plan with INTERVALs as Parquet has them: months, days and milliseconds, four bytes each.
+fn with_intervals(plan: LogicalPlan, format: WriteFormat) -> Result<LogicalPlan> {
+    let is_interval = |field: &FieldRef| matches!(field.data_type(), DataType::Interval(_));
+    if format != WriteFormat::Parquet || !plan.schema().fields().iter().any(is_interval) {
+        return Ok(plan);
+    }
+    let encode = functions().scalar.get("#parquet_interval").cloned();
+    let encode = encode.ok_or_else(|| Error::internal("there is no function #parquet_interval"))?;
+    let column = |(qualifier, field): (Option<&TableReference>, &FieldRef)| {
+        let column = Expr::Column(Column::from((qualifier, field.as_ref())));
+        if is_interval(field) { encode.call(vec![column]).alias(field.name()) } else { column }
+    };
+    let columns: Vec<Expr> = plan.schema().iter().map(column).collect();
+    Ok(LogicalPlanBuilder::from(plan).project(columns)?.build()?)
+}
+
+fn has_other(data_type: &DataType) -> bool {
+    in_files(data_type) != *data_type
 }

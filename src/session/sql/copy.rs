@@ -16,6 +16,8 @@ pub(crate) struct CopyOption {
     pub(crate) name: String,
     /// Empty for a name alone, which means `true`; several from a list in parentheses.
     pub(crate) values: Vec<String>,
+    /// Names and values of `{name: value}`, in the place of values.
+    pub(crate) pairs: Vec<(String, String)>,
     pub(crate) span: Span,
 }
 
@@ -81,8 +83,21 @@ fn option(tokens: &[TokenWithSpan]) -> Result<CopyOption> {
         [equals, rest @ ..] if equals.token == Token::Eq => rest,
         value => value,
     };
+    let mut pairs = Vec::new();
     let values = match value {
         [] => Vec::new(),
+        [open, inner @ .., close] if open.token == Token::LBrace && close.token == Token::RBrace => {
+            for part in parts(inner) {
+                match part {
+                    [key, colon, value] if colon.token == Token::Colon => match (text(key), text(value)) {
+                        (Some(key), Some(value)) => pairs.push((key, value)),
+                        _ => return bad(Some(key)),
+                    },
+                    other => return bad(other.first().or(Some(open))),
+                }
+            }
+            Vec::new()
+        }
         [value] => match text(value) {
             Some(text) => vec![text],
             None => return bad(Some(value)),
@@ -102,7 +117,7 @@ fn option(tokens: &[TokenWithSpan]) -> Result<CopyOption> {
         }
         [_, more, ..] => return bad(Some(more)),
     };
-    Ok(CopyOption { name: word.value.to_lowercase(), values, span: span_of(name.span) })
+    Ok(CopyOption { name: word.value.to_lowercase(), values, pairs, span: span_of(name.span) })
 }
 
 /// What stands between commas, outside of parentheses. A comma at the end is no further part.

@@ -61,7 +61,7 @@ impl Running<'_> {
         let mut format = None;
         let mut options = String::new();
         let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
-        for CopyOption { name, values, span } in &self.prepared.copy_options {
+        for CopyOption { name, values, span, .. } in &self.prepared.copy_options {
             let value = match values.as_slice() {
                 [] => "true".to_string(),
                 [value]

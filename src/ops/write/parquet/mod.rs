@@ -22,7 +22,8 @@ use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, ArrowWriterOptions};
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
-use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{WriterProperties, WriterPropertiesPtr, WriterVersion};
 use parquet::schema::types::{SchemaDescPtr, SchemaDescriptor};
 
 pub use file::ParquetFile;
@@ -56,17 +57,24 @@ impl Layout {
         let compression = match options.compression.unwrap_or(WriteCompression::Snappy) {
             WriteCompression::None => Compression::UNCOMPRESSED,
             WriteCompression::Gzip => Compression::GZIP(GzipLevel::default()),
-            WriteCompression::Zstd => Compression::ZSTD(ZstdLevel::default()),
+            WriteCompression::Zstd => {
+                Compression::ZSTD(options.compression_level.map_or(Ok(ZstdLevel::default()), ZstdLevel::try_new)?)
+            }
             WriteCompression::Snappy => Compression::SNAPPY,
             WriteCompression::Lz4 => Compression::LZ4_RAW,
         };
+        let metadata = options.metadata.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+        let metadata: Vec<KeyValue> = metadata.collect();
+        let version = if options.second_version { WriterVersion::PARQUET_2_0 } else { WriterVersion::PARQUET_1_0 };
         let properties = WriterProperties::builder()
             .set_created_by(concat!("floe ", env!("CARGO_PKG_VERSION")).to_owned())
             .set_compression(compression)
+            .set_writer_version(version)
+            .set_key_value_metadata((!metadata.is_empty()).then_some(metadata))
             .build();
         // It settles how columns are stored; nothing is written through it.
         let options_of =
-            ArrowWriterOptions::new().with_properties(properties).with_parquet_schema(parquet_schema(&schema)?);
+            ArrowWriterOptions::new().with_properties(properties).with_parquet_schema(parquet_schema(&schema, &options.field_ids)?);
         let writer = ArrowWriter::try_new_with_options(std::io::sink(), schema.clone(), options_of)?;
         let (writer, factory) = writer.into_serialized_writer()?;
         let descriptor = Arc::new(SchemaDescriptor::new(writer.schema_descr().root_schema_ptr()));

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use crate::error::{Code, Error, Result};
-use crate::ops::write::{Existing, FolderOptions, WriteCompression, WriteFormat, WriteOptions};
+use crate::ops::write::{Existing, FieldIds, FolderOptions, WriteCompression, WriteFormat, WriteOptions};
 use crate::session::sql::{CopyOption, suggestion};
 
 /// The names of all options, for who misspells one.
-const OPTIONS: [&str; 23] = [
+const OPTIONS: [&str; 31] = [
     "format",
     "compression",
     "header",
@@ -31,6 +31,14 @@ const OPTIONS: [&str; 23] = [
     "filename_pattern",
     "file_extension",
     "return_files",
+    "prefix",
+    "suffix",
+    "array",
+    "compression_level",
+    "field_ids",
+    "kv_metadata",
+    "parquet_version",
+    "use_tmp_file",
 ];
 
 /// What COPY … TO is told.
@@ -51,7 +59,11 @@ pub(super) struct TimeFormats {
 }
 
 /// Options that only CSV has, under all of their names.
-const OF_CSV: [&str; 9] = ["header", "delimiter", "delim", "sep", "quote", "escape", "force_quote", "null", "nullstr"];
+const OF_CSV: [&str; 11] =
+    ["header", "delimiter", "delim", "sep", "quote", "escape", "force_quote", "null", "nullstr", "prefix", "suffix"];
+
+/// Options that only Parquet has.
+const OF_PARQUET: [&str; 4] = ["compression_level", "field_ids", "kv_metadata", "parquet_version"];
 
 /// The name of an option that has several.
 fn plain_name(name: &str) -> &str {
@@ -78,6 +90,9 @@ pub(super) struct Settings {
     of_folder: Option<String>,
     /// An option that only CSV has.
     of_csv: Option<String>,
+    /// What CSV has before and behind all rows.
+    prefix: Option<String>,
+    suffix: Option<String>,
     /// The options that were given.
     given: Vec<String>,
 }
@@ -119,6 +134,27 @@ impl Settings {
             "filename_pattern" => folder.name = Some(file_name(option)?),
             "file_extension" => folder.extension = Some(file_name(option)?),
             "return_files" => self.returns_files = flag(option)?,
+            "prefix" => self.prefix = Some(text(option)?.to_string()),
+            "suffix" => self.suffix = Some(text(option)?.to_string()),
+            "array" => write.array = flag(option)?,
+            "compression_level" => {
+                let level = text(option)?.parse().ok().filter(|level| (1..=22).contains(level));
+                write.compression_level = Some(level.ok_or_else(|| bad(option, "a number from 1 to 22"))?);
+            }
+            "field_ids" => write.field_ids = field_ids(option)?,
+            "kv_metadata" => write.metadata = pairs(option)?,
+            "parquet_version" => {
+                write.second_version = match text(option)?.to_lowercase().as_str() {
+                    "v1" => false,
+                    "v2" => true,
+                    _ => return Err(bad(option, "V1 or V2")),
+                }
+            }
+            // It always is one.
+            "use_tmp_file" if flag(option)? => {}
+            "use_tmp_file" => {
+                return Err(Error::not_supported("a file that has its name before it is whole").hint("leave USE_TMP_FILE out"));
+            }
             other => {
                 let error = Error::new(Code::InvalidSetting, format!("COPY has no option {other}"));
                 return Err(match suggestion(other, OPTIONS.iter().copied(), "options") {
@@ -152,6 +188,26 @@ impl Settings {
         {
             return Err(Error::new(Code::InvalidSetting, format!("option {option} of COPY is for CSV only")));
         }
+        let mut write = self.write;
+        write.frame = match (self.prefix, self.suffix) {
+            (Some(prefix), Some(suffix)) => Some((prefix, suffix)),
+            (None, None) => None,
+            _ => return Err(Error::new(Code::InvalidSetting, "COPY has both PREFIX and SUFFIX, or none of them")),
+        };
+        let only = |names: &[&str], what: &str| match self.given.iter().find(|name| names.contains(&name.as_str())) {
+            Some(name) => Err(Error::new(Code::InvalidSetting, format!("option {name} of COPY is for {what} only"))),
+            None => Ok(()),
+        };
+        if format != WriteFormat::Json {
+            only(&["array"], "JSON")?;
+        }
+        if format != WriteFormat::Parquet {
+            only(&OF_PARQUET, "Parquet")?;
+        }
+        if write.compression_level.is_some() && write.compression != Some(WriteCompression::Zstd) {
+            let error = Error::new(Code::InvalidSetting, "option compression_level of COPY is for Zstandard only");
+            return Err(error.hint("write COMPRESSION zstd"));
+        }
         let is_text = matches!(format, WriteFormat::Csv | WriteFormat::Json);
         if !is_text && (self.times.date.is_some() || self.times.timestamp.is_some()) {
             return Err(Error::new(Code::InvalidSetting, "DATEFORMAT and TIMESTAMPFORMAT are for CSV and JSON only"));
@@ -165,7 +221,7 @@ impl Settings {
             return Err(Error::new(Code::InvalidSetting, format!("option {option} of COPY is for a folder of files"))
                 .hint("PARTITION_BY, FILE_SIZE_BYTES or PER_THREAD_OUTPUT write one"));
         }
-        let (write, returns_files, times) = (self.write, self.returns_files, self.times);
+        let (returns_files, times) = (self.returns_files, self.times);
         Ok(CopyOptions { format, write, folder: is_folder.then_some(self.folder), returns_files, times })
     }
 }
@@ -183,6 +239,25 @@ fn set_existing(folder: &mut FolderOptions, existing: Existing, option: &CopyOpt
 
 fn bad(option: &CopyOption, takes: &str) -> Error {
     Error::new(Code::InvalidSetting, format!("option {} of COPY takes {takes}", option.name))
+}
+
+/// `{name: 'value', …}`.
+fn pairs(option: &CopyOption) -> Result<Vec<(String, String)>> {
+    match option.pairs.as_slice() {
+        [] => Err(bad(option, "names and values, {name: 'value'}")),
+        pairs => Ok(pairs.to_vec()),
+    }
+}
+
+fn field_ids(option: &CopyOption) -> Result<FieldIds> {
+    if option.pairs.is_empty() && text(option)?.eq_ignore_ascii_case("auto") {
+        return Ok(FieldIds::Auto);
+    }
+    let id = |(name, id): (String, String)| match id.parse() {
+        Ok(id) => Ok((name, id)),
+        Err(_) => Err(bad(option, "'auto', or columns and their numbers, {a: 1}")),
+    };
+    pairs(option)?.into_iter().map(id).collect::<Result<Vec<_>>>().map(FieldIds::Of)
 }
 
 fn text(option: &CopyOption) -> Result<&str> {

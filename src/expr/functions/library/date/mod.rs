@@ -5,6 +5,7 @@ mod calendar;
 mod difference;
 mod make;
 mod part;
+mod stored;
 mod strftime;
 mod strptime;
 mod trunc;
@@ -28,6 +29,7 @@ pub(super) fn functions() -> Vec<Function> {
     functions.extend(difference::functions());
     functions.extend(make::functions());
     functions.extend(bucket::functions());
+    functions.extend(stored::functions());
     functions.extend(strftime::functions());
     functions.extend(strptime::functions());
     functions.extend(zone::functions());

@@ -7,9 +7,6 @@ use parquet::basic::Compression;
 
 use crate::error::{Error, Result};
 
-/// Level of zstd for pages, as other writers of Parquet have it.
-const ZSTD_LEVEL: i32 = 1;
-
 /// Compresses one page after another.
 pub(super) enum Codec {
     None,
@@ -27,7 +24,7 @@ impl Codec {
             Compression::UNCOMPRESSED => Codec::None,
             Compression::SNAPPY => Codec::Snappy(Box::new(snap::raw::Encoder::new())),
             Compression::GZIP(_) => Codec::Gzip,
-            Compression::ZSTD(_) => Codec::Zstd(zstd::bulk::Compressor::new(ZSTD_LEVEL)?),
+            Compression::ZSTD(level) => Codec::Zstd(zstd::bulk::Compressor::new(level.compression_level())?),
             Compression::LZ4_RAW => Codec::Lz4,
             other => return Err(Error::internal(format!("no compression of Parquet pages by {other}"))),
         })
