@@ -26,6 +26,7 @@ mod functions;
 mod growth;
 mod json;
 mod logic;
+mod nested_order;
 mod numbers;
 mod predicate;
 mod rewrite;
@@ -44,7 +45,7 @@ pub use evaluator::Evaluator;
 pub use fold::fold_checked;
 pub(crate) use functions::from_base64;
 pub use functions::{
-    Entry, FunctionRegistry, Macro, NAMED_CAST, TABLE_MACROS, TableMacro, entries, first_row, function_list, functions,
+    bit_operator,    Entry, FunctionRegistry, Macro, NAMED_CAST, TABLE_MACROS, TableMacro, entries, first_row, function_list, functions,
     macros, single_row,
 };
 pub use growth::{SMALL_GROWTH, grown_bytes};

@@ -17,6 +17,7 @@ use crate::expr::arithmetic::{CheckedArithmetic, CheckedOperator, checked_operat
 use crate::expr::attempt::{Attempt, is_try};
 use crate::expr::floats::{CanonicalFloat, comparable};
 use crate::expr::logic::GuardedLogic;
+use crate::expr::nested_order::NestedOrder;
 
 /// `tree` with every wrapping node replaced. `schema` is that of the batches.
 pub(super) fn checked(tree: Arc<dyn PhysicalExpr>, schema: &Schema) -> DataFusionResult<Arc<dyn PhysicalExpr>> {
@@ -74,6 +75,10 @@ fn binary_node(
         let sides = [comparable(left, schema)?, comparable(right, schema)?];
         return Ok(Transformed::yes(node.clone().with_new_children(sides.to_vec())?));
     }
+    let sides = [left.clone(), right.clone()];
+    if let Some(comparison) = NestedOrder::of(*binary.op(), sides, &left.data_type(schema)?) {
+        return Ok(replaced(comparison));
+    }
     let Some(operator) = CheckedOperator::from_binary(*binary.op()) else { return Ok(Transformed::no(node.clone())) };
     if CheckedOperator::covers(&left.data_type(schema)?, &right.data_type(schema)?) {
         let arguments = vec![left.clone(), right.clone()];
@@ -121,6 +126,7 @@ fn is_total(node: &Arc<dyn PhysicalExpr>, schema: &Schema) -> DataFusionResult<b
         || node.is::<Literal>()
         || node.is::<CanonicalFloat>()
         || node.is::<GuardedLogic>()
+        || node.is::<NestedOrder>()
         || node.is::<NotExpr>()
         || node.is::<IsNullExpr>()
         || node.is::<IsNotNullExpr>()
