@@ -16,7 +16,7 @@ use arrow::datatypes::{
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use super::logical::{JSON, is_enum, label_at, write_uuid};
+use super::logical::{JSON, is_enum, label_at, write_bits, write_uuid};
 use crate::error::{Error, Result};
 
 /// Whether the value is NULL; also true through dictionaries and for the type that has no values.
@@ -57,7 +57,8 @@ pub fn write_value(out: &mut String, array: &dyn Array, row: usize) -> Result<()
         DataType::Interval(unit) => write_interval(out, array, row, *unit),
         DataType::Duration(unit) => time::write_interval(out, 0, 0, duration_nanoseconds(array, row, *unit)),
         DataType::FixedSizeBinary(16) => write_uuid(out, bytes_at(array, row)),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+        DataType::LargeBinary => write_bits(out, bytes_at(array, row)),
+        DataType::Binary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
             write_blob(out, bytes_at(array, row));
         }
         DataType::Struct(_) if is_enum(data_type) => out.push_str(label_at(array, row).unwrap_or("NULL")),

@@ -64,7 +64,8 @@ fn simple(word: &str) -> Option<&'static str> {
         "Float64" => "DOUBLE",
         "Utf8" | "Utf8View" => "VARCHAR",
         "LargeUtf8" => "JSON",
-        "Binary" | "LargeBinary" | "BinaryView" => "BLOB",
+        "LargeBinary" => "BIT",
+        "Binary" | "BinaryView" => "BLOB",
         "Date32" | "Date64" => "DATE",
         _ => return None,
     })

@@ -27,7 +27,7 @@ use datafusion_expr::{
     WindowFrameBound, WindowFrameUnits, cast,
 };
 
-use crate::batch::logical::{JSON, UUID, is_blob, is_enum, is_logical, reads_as_text};
+use crate::batch::logical::{BIT, JSON, UUID, is_blob, is_enum, is_logical, reads_as_text};
 use crate::expr::fold::input_schema;
 use crate::expr::functions::{CONDITION, functions, plain_call};
 use crate::expr::numbers::settle;
@@ -59,6 +59,10 @@ pub fn agreed(types: &[&DataType]) -> Option<DataType> {
     let first = *known.next()?;
     if known.clone().all(|other| *other == first) {
         return Some(first.clone());
+    }
+    if types.iter().any(|data_type| **data_type == BIT) {
+        let is_bits = |data_type: &&DataType| **data_type == BIT || data_type.is_string() || data_type.is_null();
+        return types.iter().all(is_bits).then_some(BIT);
     }
     if known.any(|data_type| is_enum(data_type)) || is_enum(first) {
         let is_text = |data_type: &&DataType| data_type.is_string() || data_type.is_null() || is_enum(data_type);

@@ -8,6 +8,7 @@ use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, StructArray, UInt3
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, UInt8Type, UInt16Type};
 
+use super::bit::BIT;
 use crate::error::{Error, Result};
 
 /// The name of the field, and of the entry of its metadata that says how many labels there are. Every label is under its position.
@@ -101,11 +102,11 @@ pub fn enum_texts(values: &dyn Array) -> ArrayRef {
     Arc::new(StringViewArray::from_iter((0..values.len()).map(label)))
 }
 
-/// The type with texts for ENUMs: what files have.
-pub fn without_enums(data_type: &DataType) -> DataType {
-    let field = |field: &Arc<Field>| Arc::new(field.as_ref().clone().with_data_type(without_enums(field.data_type())));
+/// The type with texts for ENUMs and BITs: what files have.
+pub fn in_files(data_type: &DataType) -> DataType {
+    let field = |field: &Arc<Field>| Arc::new(field.as_ref().clone().with_data_type(in_files(field.data_type())));
     match data_type {
-        data_type if is_enum(data_type) => DataType::Utf8View,
+        data_type if is_enum(data_type) || *data_type == BIT => DataType::Utf8View,
         DataType::List(item) => DataType::List(field(item)),
         DataType::LargeList(item) => DataType::LargeList(field(item)),
         DataType::FixedSizeList(item, length) => DataType::FixedSizeList(field(item), *length),

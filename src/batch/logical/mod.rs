@@ -4,9 +4,11 @@
 //! * UUID is sixteen bytes, the first digits first, so that bytes are in the order of the texts. BLOBs have a length of their own:
 //!   sixteen bytes in files that are no UUID are read as BLOB.
 //! * ENUM is the position of a label, in a struct whose field has the labels ([`enum_type`]).
+//! * BIT is a text of zeros and ones, in the layout that no BLOB of floe's has ([`BIT`]).
 //! * JSON is a text in the layout that no VARCHAR of floe's has, so that it is compared, grouped and ordered as the text that it
 //!   is. Texts of that layout in files that are no JSON are read as VARCHAR.
 
+mod bit;
 mod enumeration;
 mod json;
 
@@ -18,9 +20,9 @@ use arrow::datatypes::{DataType, Field};
 
 use crate::error::Result;
 
+pub use bit::{BIT, bit_array, bits_at, bits_of, number_of, parse_bits, write_bits};
 pub use enumeration::{
-    Labels, MOST_LABELS, code_type, enum_codes, enum_labels, enum_texts, enum_type, enum_values, is_enum, label_at,
-    without_enums,
+    Labels, MOST_LABELS, code_type, enum_codes, enum_labels, enum_texts, enum_type, enum_values, in_files, is_enum, label_at,
 };
 pub use json::{write_compact, write_json_text};
 
@@ -36,7 +38,7 @@ const EXTENSIONS: [(DataType, &str); 2] = [(UUID, "arrow.uuid"), (JSON, "arrow.j
 
 /// Whether it is a type that Arrow does not have.
 pub fn is_logical(data_type: &DataType) -> bool {
-    *data_type == UUID || *data_type == JSON || is_enum(data_type)
+    [UUID, JSON, BIT].contains(data_type) || is_enum(data_type)
 }
 
 /// Whether values of the type, which is no VARCHAR, are texts wherever texts are expected.
@@ -47,7 +49,7 @@ pub fn reads_as_text(data_type: &DataType) -> bool {
 /// Whether it is the type BLOB.
 pub fn is_blob(data_type: &DataType) -> bool {
     match data_type {
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => true,
+        DataType::Binary | DataType::BinaryView => true,
         DataType::FixedSizeBinary(_) => *data_type != UUID,
         _ => false,
     }

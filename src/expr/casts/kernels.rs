@@ -14,13 +14,14 @@ use arrow::datatypes::{DataType, FieldRef, Fields, Float64Type, Int64Type, TimeU
 use arrow::row::{RowConverter, SortField};
 use arrow::util::display::FormatOptions;
 
+use super::bits::{from_bits, no_bits, to_bits};
 use super::interval::parse_interval;
 use super::logical::{labels, no_cast, uuid_cast};
 use super::moments::{parse_date, parse_time, parse_timestamp, rounded};
 use super::nested_text::parse_nested;
 use super::numbers::{decimals, floats, is_not_zero, narrowed};
 use super::unsigned::to_unsigned;
-use crate::batch::logical::{JSON, UUID, enum_texts, is_blob, is_enum, parse_uuid, uuids};
+use crate::batch::logical::{BIT, JSON, UUID, bit_array, enum_texts, is_blob, is_enum, parse_bits, parse_uuid, uuids};
 use crate::batch::value::{is_null, write_value};
 use crate::error::{Code, Error, Result};
 use crate::expr::json::{Demand, from_json, to_json};
@@ -63,6 +64,12 @@ pub(in crate::expr) fn cast_values(values: &ArrayRef, to: &DataType, how: How) -
     }
     if from.is_string() {
         return from_text(values, to, how);
+    }
+    if *to == BIT {
+        return to_bits(values, to);
+    }
+    if *from == BIT {
+        return from_bits(values, to, how);
     }
     if is_enum(to) {
         return Err(no_cast(from, to));
@@ -184,6 +191,14 @@ fn from_text(values: &ArrayRef, to: &DataType, how: How) -> Result<ArrayRef> {
             blobs.append_option(bytes);
         }
         return Ok(cast(&blobs.finish(), to)?);
+    }
+    if *to == BIT {
+        let bits = |text: &str| match parse_bits(text) {
+            None if !how.safe => Err(no_bits(text)),
+            bits => Ok(bits),
+        };
+        let bits = texts.iter().map(|text| text.map_or(Ok(None), bits)).collect::<Result<Vec<_>>>()?;
+        return Ok(bit_array(bits.into_iter()));
     }
     if is_enum(to) {
         return labels(texts, to, how);

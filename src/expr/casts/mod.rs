@@ -8,6 +8,7 @@
 //!
 //! [`own_casts`] puts a function in place of such a cast, when the types are known and before anything is folded.
 
+mod bits;
 mod function;
 mod interval;
 mod kernels;

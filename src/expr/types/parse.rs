@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Field, Fields, TimeUnit};
 
 use super::{HUGEINT, INTERVAL, UHUGEINT, enumeration};
-use crate::batch::logical::{JSON, UUID};
+use crate::batch::logical::{BIT, JSON, UUID};
 use crate::error::{Code, Error, Result};
 
 /// The Arrow type that an SQL type name stands for, in any letter case, nested types too.
@@ -30,7 +30,7 @@ pub fn sql_type_from_name(name: &str) -> Result<DataType> {
 const DEEPEST: usize = 64;
 
 /// Names without parameters, with their aliases.
-const NAMES: [(&str, DataType); 55] = [
+const NAMES: [(&str, DataType); 57] = [
     ("BOOLEAN", DataType::Boolean),
     ("BOOL", DataType::Boolean),
     ("LOGICAL", DataType::Boolean),
@@ -73,6 +73,8 @@ const NAMES: [(&str, DataType); 55] = [
     ("VARBINARY", DataType::BinaryView),
     ("UUID", UUID),
     ("JSON", JSON),
+    ("BIT", BIT),
+    ("BITSTRING", BIT),
     ("DATE", DataType::Date32),
     ("TIME", DataType::Time64(TimeUnit::Microsecond)),
     ("TIMESTAMP WITHOUT TIME ZONE", DataType::Timestamp(TimeUnit::Microsecond, None)),

@@ -8,10 +8,28 @@ use datafusion_common::{Column, DFSchema, Result, ScalarValue, TableReference, i
 use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawDictionaryExpr, RawFieldAccessExpr};
 use datafusion_expr::{Expr, ExprSchemable, GetFieldAccess, cast, lit};
 use datafusion_functions::expr_fn::get_field;
+use datafusion_sql::sqlparser::ast::BinaryOperator;
 
 use crate::batch::logical::{JSON, is_enum};
 use crate::error::{Code, Error};
-use crate::expr::{coercion, functions};
+use crate::expr::{bit_operator, coercion, functions};
+
+/// The function over BITs that the operation stands for.
+fn of_bits(operation: &RawBinaryExpr, schema: &DFSchema) -> Result<Option<Expr>> {
+    let sign = match &operation.op {
+        BinaryOperator::BitwiseAnd => "&",
+        BinaryOperator::BitwiseOr => "|",
+        BinaryOperator::PGBitwiseShiftLeft => "<<",
+        BinaryOperator::PGBitwiseShiftRight => ">>",
+        BinaryOperator::StringConcat => "||",
+        _ => return Ok(None),
+    };
+    let (Ok(left), Ok(right)) = (operation.left.get_type(schema), operation.right.get_type(schema)) else {
+        return Ok(None);
+    };
+    let function = bit_operator(sign, &left, &right)?.and_then(|name| functions().scalar.get(name));
+    Ok(function.map(|function| function.call(vec![operation.left.clone(), operation.right.clone()])))
+}
 
 /// Plans field access by the type that is accessed; everything else it leaves to the planners behind it.
 #[derive(Debug)]
@@ -57,6 +75,9 @@ impl ExprPlanner for FieldPlanner {
     }
 
     fn plan_binary_op(&self, operation: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        if let Some(planned) = of_bits(&operation, schema)? {
+            return Ok(PlannerResult::Planned(planned));
+        }
         super::arithmetic::plan(super::operands::agreed(operation, schema)?, schema)
     }
 

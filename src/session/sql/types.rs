@@ -14,7 +14,7 @@ use datafusion_sql::sqlparser::ast::{
 use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::suggest;
-use crate::batch::logical::{JSON, UUID};
+use crate::batch::logical::{BIT, JSON, UUID};
 use crate::error::{Code, Error};
 use crate::expr::types::{HUGEINT, UHUGEINT, enumeration, sql_type_from_name};
 use crate::session::definitions::Defined;
@@ -89,6 +89,7 @@ impl Types {
             S::Character(_) | S::CharacterVarying(_) | S::CharVarying(_) | S::Nvarchar(_) => DataType::Utf8View,
             S::Uuid => UUID,
             S::JSON => JSON,
+            S::Bit(None) | S::BitVarying(None) => BIT,
             S::Enum(members, None) => enumerated(members)?,
             S::UHugeInt | S::UInt128 => UHUGEINT,
             S::Custom(name, arguments) if arguments.is_empty() => self.named(&name.to_string())?,

@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Decimal128Type};
 use arrow::util::display::FormatOptions;
 use datafusion_common::Result as DataFusionResult;
 
+use super::bitstrings::of_two;
 use super::function::{Arguments, Bound, Function, Overload, function};
 use crate::error::{Code, Error, Result};
 use crate::expr::types::{HUGEINT, sql_type_name};
@@ -20,7 +21,15 @@ pub(super) fn functions() -> Vec<Function> {
     vec![
         of("#bit_and", "The bits that both numbers have", |a, b, _| Ok(a & b)),
         of("#bit_or", "The bits that one of the numbers has", |a, b, _| Ok(a | b)),
-        of("xor", "The bits in which two integers differ", |a, b, _| Ok(a ^ b)),
+        function(
+            "xor",
+            "a, b",
+            "The bits in which two integers, or BITs, differ",
+            [
+                Overload::generic(bind, |arguments| each(arguments, |a, b, _| Ok(a ^ b))),
+                of_two(|a, b| a ^ b),
+            ],
+        ),
         of("#shift_left", "The number with its bits so many places further", shifted_left),
         of("#shift_right", "The number without so many of its last bits", |a, b, data_type| {
             let places = u32::try_from(b).ok().filter(|places| *places < bits(data_type));

@@ -5,7 +5,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::function::{Arguments, Bound, Function, Overload, function};
-use super::typed::{Blob, Text, Unsigned, row1};
+use super::typed::{Bits, Blob, Text, Unsigned, row1};
 use crate::batch::hash::hash_rows;
 use crate::error::{Code, Error, Result};
 use arrow::array::{ArrayRef, UInt64Array};
@@ -47,7 +47,9 @@ fn encodings() -> Vec<Function> {
             "octet_length",
             "value",
             "The number of bytes",
-            [row1::<Blob, _>(|bytes| bytes.len() as i64), row1::<Text, _>(|text| text.len() as i64)],
+            [
+                row1::<Bits, _>(|bits| bits.len().div_ceil(8) as i64),
+                row1::<Blob, _>(|bytes| bytes.len() as i64), row1::<Text, _>(|text| text.len() as i64)],
         ),
     ]
 }

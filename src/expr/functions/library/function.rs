@@ -170,7 +170,7 @@ impl Function {
 }
 
 /// What it costs to cast an argument; `None` where that is not done without being asked for.
-fn cast_cost(from: &DataType, to: &DataType) -> Option<u32> {
+pub(super) fn cast_cost(from: &DataType, to: &DataType) -> Option<u32> {
     if from == to {
         return Some(0);
     }

@@ -92,7 +92,7 @@ pub fn all() -> &'static [Macro] {
     &ALL
 }
 
-static ALL: [Macro; 72] = [
+static ALL: [Macro; 75] = [
     scalar(
         "text",
         "array_to_string_comma_default",
@@ -113,6 +113,7 @@ static ALL: [Macro; 72] = [
         "a where the condition holds, else b",
         "CASE WHEN condition THEN a ELSE b END",
     ),
+    scalar("utility", "nullif", "a, b", "a, or NULL where it equals b", "CASE WHEN a = b THEN NULL ELSE a END"),
     scalar("utility", "current_database", "", "The name of the database", "'memory'"),
     scalar("utility", "current_schema", "", "The name of the schema", "'main'"),
     scalar(
@@ -243,6 +244,18 @@ static ALL: [Macro; 72] = [
         "key, value",
         "A JSON object of the keys and values",
         "\"#json_entries\"(list(key), list(value))",
+    ),
+    aggregate(
+        "bitstring_agg",
+        "number",
+        "A bit for every number from the least to the greatest, 1 where there is one",
+        "\"#bits_of_numbers\"(list(DISTINCT number), min(number), max(number))",
+    ),
+    aggregate(
+        "bitstring_agg",
+        "number, least, greatest",
+        "A bit for every number between two, 1 where there is one",
+        "\"#bits_of_numbers\"(list(DISTINCT number), any_value(least), any_value(greatest))",
     ),
     aggregate("histogram", "value", "How often every value occurs", "list_histogram(list(value ORDER BY value))"),
     aggregate(

@@ -8,6 +8,7 @@
 
 mod aliases;
 mod bits;
+mod bitstrings;
 pub(crate) mod blob;
 pub(super) mod catalog;
 mod date;
@@ -34,6 +35,7 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion_expr::ScalarUDF;
 
+pub use bitstrings::operator as bit_operator;
 pub(in crate::expr) use date::{days_in_month, days_of, moment};
 pub(super) use function::Function;
 pub(in crate::expr) use operators::{BETWEEN, CONDITION};
@@ -46,7 +48,7 @@ pub(super) use list::statistics::Moments;
 type Family = (&'static str, fn() -> Vec<Function>);
 
 /// The families in the order of the documentation.
-const FAMILIES: [Family; 17] = [
+const FAMILIES: [Family; 18] = [
     ("text", text::functions),
     ("text", similarity::functions),
     ("text", format::functions),
@@ -55,6 +57,7 @@ const FAMILIES: [Family; 17] = [
     ("regex", regex::functions),
     ("numeric", numeric::functions),
     ("numeric", bits::functions),
+    ("bit", bitstrings::functions),
     ("date", date::functions),
     ("list", list::functions),
     ("struct", nested::structs),

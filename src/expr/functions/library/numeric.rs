@@ -1,8 +1,9 @@
 //! Numbers.
 
 use super::decimal;
+use super::bitstrings::count_ones;
 use super::function::{Function, function};
-use super::typed::{
+use super::typed::{Bits, 
     Blob, Date, Double, Huge, Instant, Int, Int8, Int16, Int32, Single, Text, Timestamp, UInt, Wide, row1, row2, row3,
 };
 use crate::error::{Code, Error, Result};
@@ -126,6 +127,7 @@ fn bits() -> Vec<Function> {
             "number",
             "How many bits are set",
             [
+                row1::<Bits, _>(count_ones),
                 row1::<Int8, _>(|number| number.count_ones() as i8),
                 row1::<Int16, _>(|number| number.count_ones() as i8),
                 row1::<Int32, _>(|number| number.count_ones() as i8),

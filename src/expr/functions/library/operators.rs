@@ -14,6 +14,7 @@ use datafusion_common::{Result as DataFusionResult, internal_err};
 use datafusion_expr::type_coercion::binary::comparison_coercion;
 
 use super::decimal;
+use super::bitstrings::turned as turned_bits;
 use super::function::{Arguments, Bound, Function, Overload, function};
 use super::typed::{Date, Double, Int, Interval, Micros, Single, Text, Time, Wide, row1, row2};
 use crate::batch::hash::{canonical_f32, canonical_f64};
@@ -52,7 +53,7 @@ pub(super) fn functions() -> Vec<Function> {
             "Whether the number is between the bounds or one of them",
             [Overload::generic(bind_between, between)],
         ),
-        function("#bit_not", "number", "The number with every bit turned", [bit_not()]),
+        function("#bit_not", "number", "The number with every bit turned", [bit_not(), turned_bits()]),
         function(
             "#like_pattern",
             "pattern[, escape]",

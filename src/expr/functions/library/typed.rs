@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array,
     FixedSizeBinaryArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array,
-    IntervalMonthDayNanoArray, LargeStringArray, ListArray, StringViewArray, Time64MicrosecondArray,
+    IntervalMonthDayNanoArray, LargeBinaryArray, LargeStringArray, ListArray, StringViewArray, Time64MicrosecondArray,
     TimestampMicrosecondArray, TimestampNanosecondArray, UInt64Array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
@@ -18,7 +18,7 @@ use arrow::datatypes::{DataType, Field, IntervalMonthDayNano, IntervalUnit, Time
 use datafusion_common::{DataFusionError, Result as DataFusionResult, internal_err};
 
 use super::function::{Arguments, Overload};
-use crate::batch::logical::{JSON, UUID, uuids};
+use crate::batch::logical::{BIT, JSON, UUID, bit_array, uuids};
 use crate::error::Error;
 
 /// A type of argument.
@@ -117,6 +117,23 @@ impl Input for Blob {
     }
 
     fn item(array: &BinaryViewArray, row: usize) -> &[u8] {
+        array.value(row)
+    }
+}
+
+/// BIT, as the signs 0 and 1
+#[derive(Debug)]
+pub(super) struct Bits;
+
+impl Input for Bits {
+    type Array = LargeBinaryArray;
+    type Item<'a> = &'a [u8];
+
+    fn data_type() -> DataType {
+        BIT
+    }
+
+    fn item(array: &LargeBinaryArray, row: usize) -> &[u8] {
         array.value(row)
     }
 }
@@ -278,6 +295,20 @@ impl Output for Identifier {
 
     fn array(values: Vec<Option<Self>>) -> DataFusionResult<ArrayRef> {
         Ok(uuids(values.into_iter().map(|value| value.map(|value| value.0)))?)
+    }
+}
+
+/// A BIT, as the signs 0 and 1.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Signs(pub Vec<u8>);
+
+impl Output for Signs {
+    fn data_type() -> DataType {
+        BIT
+    }
+
+    fn array(values: Vec<Option<Self>>) -> DataFusionResult<ArrayRef> {
+        Ok(bit_array(values.into_iter().map(|value| value.map(|value| value.0))))
     }
 }
 

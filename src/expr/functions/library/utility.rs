@@ -2,11 +2,11 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use arrow::array::{Array, ArrayRef, StringViewArray};
+use arrow::array::{Array, ArrayRef, BooleanArray, StringViewArray};
 use arrow::datatypes::DataType;
 use std::sync::Arc;
 
-use super::function::{Arguments, Bound, Function, Overload, function};
+use super::function::{Arguments, Bound, Function, Overload, cast_cost, function};
 use super::typed::{Bool, Identifier, Moment, Text, Uuid, row0, row1, row2};
 use crate::batch::logical::{parse_uuid, write_uuid};
 use crate::error::{Code, Error, Result};
@@ -29,6 +29,23 @@ pub(super) fn functions() -> Vec<Function> {
                 |arguments| {
                     let unknown = arrow::compute::is_null(&arguments.array(1)?)?;
                     Ok(arrow::compute::nullif(&arguments.array(0)?, &unknown)?)
+                },
+            )],
+        ),
+        function(
+            "can_cast_implicitly",
+            "value, other",
+            "Whether values of the one type are taken for values of the other without a cast",
+            [Overload::generic(
+                |types: &[DataType]| {
+                    let takes = types.len() == 2;
+                    takes.then(|| Bound { arguments: types.to_vec(), result: DataType::Boolean })
+                },
+                |arguments| {
+                    let (from, to) = (arguments.array(0)?, arguments.array(1)?);
+                    // Dearer are casts that a value may not survive.
+                    let can = cast_cost(from.data_type(), to.data_type()).is_some_and(|cost| cost <= 20);
+                    Ok(Arc::new(BooleanArray::from(vec![can; arguments.rows])))
                 },
             )],
         ),

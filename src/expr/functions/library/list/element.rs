@@ -11,7 +11,7 @@ use datafusion_expr_common::type_coercion::binary::type_union_resolution;
 use super::{Lists, Picker, index_of, of_list};
 use crate::error::{Code, Error};
 use crate::expr::functions::library::function::{Arguments, Bound, Function, Overload, function, item_type};
-use crate::expr::functions::library::typed::{Int, Text, list_type, row1, row2, row3};
+use crate::expr::functions::library::typed::{Bits, Int, Text, list_type, row1, row2, row3};
 
 /// The functions of this file.
 pub(super) fn functions() -> Vec<Function> {
@@ -26,6 +26,7 @@ pub(super) fn functions() -> Vec<Function> {
             "text or list",
             "The number of characters, or of values",
             [
+                row1::<Bits, _>(|bits| bits.len() as i64),
                 row1::<Text, _>(|text| if text.is_ascii() { text.len() as i64 } else { text.chars().count() as i64 }),
                 of_list(vec![], |_| DataType::Int64, lengths),
             ],
