@@ -102,15 +102,22 @@ fn shape(text: &str) -> Option<Error> {
             "put the condition into HAVING, behind GROUP BY",
         );
     }
-    if let Some((inner, outer)) = between(text, "calls cannot be nested: '", "").and_then(|rest| rest.split_once("' is nested inside '")) {
+    if let Some((inner, outer)) =
+        between(text, "calls cannot be nested: '", "").and_then(|rest| rest.split_once("' is nested inside '"))
+    {
         let outer = outer.trim_end_matches('\'');
         return error(format!("{inner} cannot stand within {outer}"), "calculate the inner one in a subquery of FROM");
     }
-    if let Some((position, columns)) = between(text, "Order by column out of bounds, specified: ", "").and_then(|rest| rest.split_once(", max: ")) {
+    if let Some((position, columns)) =
+        between(text, "Order by column out of bounds, specified: ", "").and_then(|rest| rest.split_once(", max: "))
+    {
         return error(format!("ORDER BY {position} is out of range: there are {columns} columns"), "count from 1");
     }
     if text.contains("Too many columns! The subquery should only return one column") {
-        return error("a subquery that is a value must have one column".to_string(), "a row of several is (SELECT {'a': a, 'b': b} FROM …)");
+        return error(
+            "a subquery that is a value must have one column".to_string(),
+            "a row of several is (SELECT {'a': a, 'b': b} FROM …)",
+        );
     }
     if let Some((operation, _)) = text.split_once(" queries have different number of columns") {
         let operation = operation.rsplit(' ').next().unwrap_or(operation);
@@ -119,10 +126,15 @@ fn shape(text: &str) -> Option<Error> {
             "UNION BY NAME has NULLs for columns that one of them lacks",
         );
     }
-    if let Some((count, rest)) = between(text, "across values list: got ", "").and_then(|rest| rest.split_once(" values in row ")) {
+    if let Some((count, rest)) =
+        between(text, "across values list: got ", "").and_then(|rest| rest.split_once(" values in row "))
+    {
         let (row, expected) = rest.split_once(" but expected ")?;
         let row: usize = row.parse().ok()?;
-        return error(format!("row {} of VALUES has {count} values, the first one {expected}", row + 1), "every row has as many");
+        return error(
+            format!("row {} of VALUES has {count} values, the first one {expected}", row + 1),
+            "every row has as many",
+        );
     }
     let name = between(text, "WITH query name \"", "\" specified more than once")?;
     error(format!("two common table expressions are called \"{name}\""), "give one of them another name")
@@ -137,7 +149,10 @@ mod tests {
         for (said, told) in [
             ("Can't cast value 300 to type Int8", "300 does not fit TINYINT"),
             ("Cannot cast value 'x' to value of Boolean type", "'x' cannot be read as BOOLEAN"),
-            ("Cannot coerce arithmetic expression Utf8View + Int64 to valid types", "there is no operator + for VARCHAR and BIGINT"),
+            (
+                "Cannot coerce arithmetic expression Utf8View + Int64 to valid types",
+                "there is no operator + for VARCHAR and BIGINT",
+            ),
             (
                 "12.5 is too large to store in a Decimal128 of precision 2. Max is 9.9",
                 "12.5 does not fit a DECIMAL of 2 digits, of which the greatest is 9.9",
@@ -146,7 +161,10 @@ mod tests {
                 "Inconsistent data length across values list: got 2 values in row 1 but expected 1",
                 "row 2 of VALUES has 2 values, the first one 1",
             ),
-            ("UNION queries have different number of columns", "the queries of UNION have different numbers of columns"),
+            (
+                "UNION queries have different number of columns",
+                "the queries of UNION have different numbers of columns",
+            ),
         ] {
             assert_eq!(known(said).map(|error| error.message().to_string()).as_deref(), Some(told));
         }

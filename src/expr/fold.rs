@@ -13,10 +13,11 @@ use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{DFSchema, Result as DataFusionResult, ScalarValue};
 use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::utils::merge_schema;
-use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan};
+use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
 
 use crate::error::Result;
 use crate::expr::arithmetic::{CheckedOperator, as_operators, checked_call, step_types};
+use crate::expr::nested_order;
 
 /// So many arguments make a chain a long one.
 const LONG: usize = 16;
@@ -27,7 +28,7 @@ pub fn fold_checked(plan: LogicalPlan) -> Result<LogicalPlan> {
     let rewritten = plan.transform_up_with_subqueries(|plan| {
         let has_arithmetic = std::cell::Cell::new(false);
         plan.apply_expressions(|expr| {
-            let is_changed = |expr: &Expr| Ok(is_arithmetic(expr) || as_written(expr).is_some());
+            let is_changed = |expr: &Expr| Ok(is_arithmetic(expr) || is_order(expr) || as_written(expr).is_some());
             has_arithmetic.set(has_arithmetic.get() || expr.exists(is_changed)?);
             Ok(TreeNodeRecursion::Continue)
         })?;
@@ -60,6 +61,12 @@ pub(super) fn unchecked(expr: Expr) -> Result<Expr> {
 fn is_arithmetic(expr: &Expr) -> bool {
     matches!(expr, Expr::Negative(_))
         || matches!(expr, Expr::BinaryExpr(binary) if CheckedOperator::from_binary(binary.op).is_some())
+}
+
+/// Whether values, which may be nested, are compared by their order.
+fn is_order(expr: &Expr) -> bool {
+    use Operator::{Gt, GtEq, Lt, LtEq};
+    matches!(expr, Expr::BinaryExpr(binary) if matches!(binary.op, Lt | LtEq | Gt | GtEq))
 }
 
 /// The decimal that a cast makes of a fraction, if it has no more digits than the decimal may have.
@@ -125,8 +132,8 @@ fn is_exact(expr: &Expr, schema: &DFSchema) -> bool {
 
 /// One node. A node whose types are unknown here (or not coerced yet) stays: what it compiles to is checked anyway.
 fn check_expr(expr: Expr, schema: &DFSchema) -> DataFusionResult<Transformed<Expr>> {
-    if let Some(decimal) = as_written(&expr) {
-        return Ok(Transformed::yes(decimal));
+    if let Some(constant) = as_written(&expr).or_else(|| nested_order::constant(&expr, schema)) {
+        return Ok(Transformed::yes(constant));
     }
     let (operator, may_be_wrong) = match &expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {

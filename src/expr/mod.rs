@@ -45,8 +45,8 @@ pub use evaluator::Evaluator;
 pub use fold::fold_checked;
 pub(crate) use functions::from_base64;
 pub use functions::{
-    bit_operator,    Entry, FunctionRegistry, Macro, NAMED_CAST, TABLE_MACROS, TableMacro, entries, first_row, function_list, functions,
-    macros, single_row,
+    Entry, FunctionRegistry, Macro, NAMED_CAST, TABLE_MACROS, TableMacro, bit_operator, entries, first_row,
+    function_list, functions, macros, single_row,
 };
 pub use growth::{SMALL_GROWTH, grown_bytes};
 pub use numbers::{own_numbers, quotient, settle, written_integer};

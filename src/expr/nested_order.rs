@@ -9,13 +9,14 @@ use arrow::array::{Array, ArrayRef, BooleanArray, make_comparator};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
-use arrow::record_batch::RecordBatch;
-use datafusion_common::{Result as DataFusionResult, internal_err};
-use datafusion_expr::{ColumnarValue, Operator};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion_common::{DFSchema, Result as DataFusionResult, ScalarValue, internal_err};
+use datafusion_expr::{ColumnarValue, Expr, ExprSchemable, Operator};
 use datafusion_physical_expr::PhysicalExpr;
 
 use crate::batch::logical::is_enum;
 use crate::expr::describe_physical;
+use crate::expr::evaluator::Evaluator;
 
 /// Such a comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,11 +25,30 @@ pub(super) struct NestedOrder {
     sides: [Arc<dyn PhysicalExpr>; 2],
 }
 
+/// The value of such a comparison of constants, which the library would fold in its own way; `None` for anything else.
+pub(super) fn constant(expr: &Expr, schema: &DFSchema) -> Option<Expr> {
+    let Expr::BinaryExpr(binary) = expr else { return None };
+    let data_type = binary.left.get_type(schema).ok()?;
+    if !is_order(binary.op, &data_type) || expr.any_column_refs() || expr.is_volatile() {
+        return None;
+    }
+    let one_row = RecordBatchOptions::new().with_row_count(Some(1));
+    let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &one_row).ok()?;
+    // What fails does so again when the query runs.
+    let value = Evaluator::compile(expr, &DFSchema::empty()).and_then(|compiled| compiled.evaluate(&row)).ok()?;
+    Some(Expr::Literal(ScalarValue::try_from_array(&value, 0).ok()?, None))
+}
+
+/// Whether values of the type, which are nested, are ordered by the operator.
+fn is_order(operator: Operator, data_type: &DataType) -> bool {
+    let is_order = matches!(operator, Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq);
+    is_order && data_type.is_nested() && !is_enum(data_type)
+}
+
 impl NestedOrder {
     /// The comparison; `None` for values that are not nested and for other operators.
     pub(super) fn of(operator: Operator, sides: [Arc<dyn PhysicalExpr>; 2], data_type: &DataType) -> Option<Self> {
-        let is_order = matches!(operator, Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq);
-        (is_order && data_type.is_nested() && !is_enum(data_type)).then_some(NestedOrder { operator, sides })
+        is_order(operator, data_type).then_some(NestedOrder { operator, sides })
     }
 
     fn holds(&self, order: Ordering) -> bool {

@@ -49,6 +49,8 @@ SELECT a, a FROM t ORDER BY 1;
 (SELECT a FROM t) ORDER BY a;
 -- select: TABLE name
 TABLE t ORDER BY a;
+-- select: method of a field
+SELECT {'x': 'ab'}.x.upper() AS x;
 -- star: *
 SELECT * FROM t ORDER BY a;
 -- star: table.*
@@ -91,6 +93,10 @@ SELECT coalesce(*COLUMNS(['c', 'a'])) FROM t ORDER BY a;
 SELECT s.* FROM (SELECT {'x': 1, 'y': 2} AS s);
 -- star: count()
 SELECT count() FROM t;
+-- star: *COLUMNS in a list
+SELECT [*COLUMNS(['a', 'c'])] AS l FROM t WHERE a < 3 ORDER BY a;
+-- star: #1
+SELECT #2, #1 FROM t ORDER BY #2;
 -- from: table alias with columns
 SELECT x FROM t AS r(x, y) ORDER BY x;
 -- from: subquery without alias
@@ -255,6 +261,12 @@ SELECT a, arg_max(b, a) OVER (ORDER BY a) FROM t ORDER BY a;
 SELECT a, lag(a, a - 1) OVER (ORDER BY a) FROM t ORDER BY a;
 -- window: ORDER BY ALL
 SELECT a, row_number() OVER (ORDER BY a DESC) AS r FROM t ORDER BY ALL;
+-- window: ORDER BY in a ranking call
+SELECT a, rank(ORDER BY c DESC) OVER (PARTITION BY b) AS r FROM t ORDER BY a;
+-- window: computed bounds of a frame
+SELECT a, sum(a) OVER (ORDER BY a ROWS BETWEEN 1 + 1 PRECEDING AND CURRENT ROW) AS s FROM t ORDER BY a;
+-- window: bounds of a frame that are columns
+SELECT a, sum(a) OVER (ORDER BY a ROWS BETWEEN a PRECEDING AND CURRENT ROW) AS s FROM t ORDER BY a;
 -- subquery: scalar
 SELECT (SELECT max(a) FROM t);
 -- subquery: EXISTS
@@ -271,6 +283,10 @@ SELECT a, (SELECT count(*) FROM u WHERE u.a >= t.a) FROM t ORDER BY a;
 SELECT a FROM t WHERE (a, b) IN (SELECT 1, 'x');
 -- subquery: table as a struct
 SELECT t FROM t ORDER BY a LIMIT 1;
+-- subquery: merged column of a join
+SELECT a FROM t JOIN u USING (a) WHERE EXISTS (SELECT 1 FROM (SELECT 1 AS k) w WHERE k = a) ORDER BY a;
+-- subquery: aggregate of the query around it
+SELECT (SELECT sum(t.a)) AS s FROM t;
 -- cte: WITH
 WITH x AS (SELECT 1 AS n) SELECT n FROM x;
 -- cte: WITH columns
@@ -283,6 +299,8 @@ WITH RECURSIVE x AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM x WHERE n < 3) SE
 WITH RECURSIVE x(k, n) USING KEY (k) AS (SELECT 1, 1 UNION SELECT k, n + 1 FROM x WHERE n < 3) SELECT k, n FROM x;
 -- cte: behind FROM
 WITH x AS (SELECT 1 AS n) FROM x;
+-- cte: within another of its name
+WITH x AS (SELECT 1 AS n), y AS (WITH x AS (SELECT 2 AS n) FROM x) SELECT x.n, y.n FROM x, y;
 -- setops: UNION
 SELECT b FROM t UNION SELECT d FROM u ORDER BY 1;
 -- setops: UNION ALL
@@ -444,7 +462,7 @@ CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy'); SELECT 'happy'::mood, 'sad'::mo
 -- type: UNION
 SELECT union_value(k := 1);
 -- type: BIT
-SELECT '101'::BIT;
+SELECT '101'::BIT::VARCHAR;
 -- type: JSON
 SELECT '{"a": 1}'::JSON;
 -- type: NULL
@@ -623,6 +641,8 @@ SELECT table_name FROM duckdb_tables() ORDER BY 1;
 EXPLAIN SELECT 1; SELECT 1;
 -- describe: EXPLAIN ANALYZE
 EXPLAIN ANALYZE SELECT 1; SELECT 1;
+-- describe: EXPLAIN with options
+EXPLAIN (FORMAT json) SELECT 1; SELECT 1;
 -- copy: COPY query TO csv
 COPY (SELECT a, b FROM t ORDER BY a) TO '{tmp}/a.csv'; SELECT * FROM '{tmp}/a.csv' ORDER BY a;
 -- copy: COPY table TO parquet
@@ -657,8 +677,24 @@ COPY (SELECT a FROM u) TO '{tmp}/ua.csv'; COPY u (a) FROM '{tmp}/ua.csv' (HEADER
 COPY u TO '{tmp}/u.parquet'; COPY u FROM '{tmp}/u.parquet' (FORMAT parquet); SELECT count(*) FROM u;
 -- copy: COPY RETURN_FILES
 COPY t TO '{tmp}/r.parquet' (RETURN_FILES); SELECT 1;
+-- copy: COPY RETURN_STATS
+COPY t TO '{tmp}/stats.parquet' (RETURN_STATS); SELECT 1;
+-- copy: COPY TO json ARRAY
+COPY (SELECT a, b FROM t ORDER BY a) TO '{tmp}/array.json' (ARRAY true); SELECT content FROM read_text('{tmp}/array.json');
+-- copy: COPY PREFIX and SUFFIX
+COPY (SELECT a FROM t ORDER BY a) TO '{tmp}/framed.csv' (HEADER false, PREFIX '[', SUFFIX ']'); SELECT content FROM read_text('{tmp}/framed.csv');
+-- copy: COPY DATEFORMAT and TIMESTAMPFORMAT
+COPY (SELECT DATE '2020-01-02' AS d, TIMESTAMP '2020-01-02 03:04:05' AS t) TO '{tmp}/times.csv' (DATEFORMAT '%d/%m/%Y', TIMESTAMPFORMAT '%H.%M'); SELECT content FROM read_text('{tmp}/times.csv');
+-- copy: COPY COMPRESSION_LEVEL, PARQUET_VERSION and KV_METADATA
+COPY t TO '{tmp}/level.parquet' (COMPRESSION zstd, COMPRESSION_LEVEL 10, PARQUET_VERSION 'V2', KV_METADATA {author: 'me'}); SELECT a FROM '{tmp}/level.parquet' ORDER BY a;
+-- copy: COPY FIELD_IDS
+COPY t TO '{tmp}/ids.parquet' (FIELD_IDS {a: 7, b: 9}); SELECT name, field_id FROM parquet_schema('{tmp}/ids.parquet') WHERE name IN ('a', 'b', 'c') ORDER BY 1;
+-- copy: COPY of INTERVALs to parquet
+COPY (SELECT INTERVAL '2 days 3 seconds' AS i) TO '{tmp}/interval.parquet'; SELECT i FROM '{tmp}/interval.parquet';
 -- copy: EXPORT DATABASE
 EXPORT DATABASE '{tmp}/exported'; SELECT 1;
+-- copy: IMPORT DATABASE
+EXPORT DATABASE '{tmp}/exported2' (FORMAT parquet); DROP TABLE t; DROP TABLE u; IMPORT DATABASE '{tmp}/exported2'; SELECT a, b FROM t ORDER BY a;
 -- session: BEGIN and COMMIT
 BEGIN TRANSACTION; COMMIT; SELECT 1;
 -- session: CREATE INDEX

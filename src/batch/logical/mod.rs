@@ -22,7 +22,8 @@ use crate::error::Result;
 
 pub use bit::{BIT, bit_array, bits_at, bits_of, number_of, parse_bits, write_bits};
 pub use enumeration::{
-    Labels, MOST_LABELS, code_type, enum_codes, enum_labels, enum_texts, enum_type, enum_values, in_files, is_enum, label_at,
+    Labels, MOST_LABELS, code_type, enum_codes, enum_labels, enum_texts, enum_type, enum_values, in_files, is_enum,
+    label_at,
 };
 pub use json::{write_compact, write_json_text};
 

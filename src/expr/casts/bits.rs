@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryViewBuilder, BooleanArray, Decimal128Array, Decimal256Array, Float32Array, Float64Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryViewBuilder, BooleanArray, Decimal128Array, Decimal256Array, Float32Array,
+    Float64Array,
+};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Float32Type, Float64Type, i256};
 
@@ -27,9 +30,7 @@ pub(super) fn to_bits(values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
             let numbers = values.as_primitive::<Float64Type>().iter();
             bit_array(numbers.map(|number| Some(bits_of(number?.to_bits().into(), 64))))
         }
-        DataType::Boolean => {
-            bit_array(values.as_boolean().iter().map(|value| Some(bits_of(value?.into(), 8))))
-        }
+        DataType::Boolean => bit_array(values.as_boolean().iter().map(|value| Some(bits_of(value?.into(), 8)))),
         blob if is_blob(blob) => {
             let blobs = cast(values, &DataType::BinaryView)?;
             let bits = |bytes: &[u8]| bytes.iter().flat_map(|byte| bits_of((*byte).into(), 8)).collect();

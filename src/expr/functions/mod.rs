@@ -34,6 +34,7 @@ pub(super) use coercing::plain_call;
 pub(super) use count::CountGroups;
 pub use gatherers::first_row;
 pub(super) use groups::counted;
+pub use library::bit_operator;
 pub(crate) use library::blob::from_base64;
 pub use library::catalog::{Entry, entries, function_list};
 pub use library::macros::{Macro, TABLE_MACROS, TableMacro, all as macros};

@@ -202,6 +202,7 @@ fn spelled(call: &Function) -> Option<Expr> {
             "list_zip" | "array_zip",
             [lists @ .., Expr::Value(ValueWithSpan { value: Value::Boolean(truncates), .. })],
         ) if !lists.is_empty() => Some(zipped(lists, *truncates)),
+        ("map", []) if list.args.is_empty() => Some(call_of("map", vec![empty_list(), empty_list()])),
         ("map", [keys, values]) if is_null(keys) || is_null(values) => Some(Expr::value(Value::Null)),
         ("age", [time]) => Some(call_of("age", vec![call_of("today", Vec::new()), (*time).clone()])),
         ("make_date", [Expr::Dictionary(parts)]) => date_of(parts),
@@ -247,6 +248,10 @@ fn aggregated(list: &Expr, aggregate: &str, more: &[&Expr]) -> Option<Expr> {
 
 fn one() -> Expr {
     Expr::value(Value::Number("1".to_string(), false))
+}
+
+fn empty_list() -> Expr {
+    Expr::Array(Array { elem: Vec::new(), named: false })
 }
 
 /// Lists side by side, as long as the longest, or else as the shortest.

@@ -120,14 +120,14 @@ fn option(tokens: &[TokenWithSpan]) -> Result<CopyOption> {
     Ok(CopyOption { name: word.value.to_lowercase(), values, pairs, span: span_of(name.span) })
 }
 
-/// What stands between commas, outside of parentheses. A comma at the end is no further part.
+/// What stands between commas, outside of parentheses and braces. A comma at the end is no further part.
 fn parts(tokens: &[TokenWithSpan]) -> Vec<&[TokenWithSpan]> {
     let mut depth = 0_usize;
     let mut parts: Vec<&[TokenWithSpan]> = tokens
         .split(|token| {
             match token.token {
-                Token::LParen => depth += 1,
-                Token::RParen => depth = depth.saturating_sub(1),
+                Token::LParen | Token::LBrace => depth += 1,
+                Token::RParen | Token::RBrace => depth = depth.saturating_sub(1),
                 _ => {}
             }
             depth == 0 && token.token == Token::Comma

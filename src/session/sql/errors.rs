@@ -117,7 +117,8 @@ fn plan_sentence(text: &str) -> Error {
                 .hint(format!("it is called as {}", calls.join(" or ")));
         }
         if functions::is_window(name) {
-            let error = Error::new(Code::UnknownFunction, format!("{name} is a function of windows, and there is none"));
+            let error =
+                Error::new(Code::UnknownFunction, format!("{name} is a function of windows, and there is none"));
             return error.hint(format!("write {name}() OVER (ORDER BY …)"));
         }
         let error = Error::new(Code::UnknownFunction, format!("there is no function named \"{name}\""));

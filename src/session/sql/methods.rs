@@ -20,6 +20,26 @@ struct Methods;
 impl VisitorMut for Methods {
     type Break = ();
 
+    /// `{…}.field.f()` is read as a call of `field.f`.
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let Expr::CompoundFieldAccess { access_chain, .. } = expr else { return ControlFlow::Continue(()) };
+        let mut chain = Vec::with_capacity(access_chain.len());
+        for access in std::mem::take(access_chain) {
+            match access {
+                AccessExpr::Dot(Expr::Function(mut call)) => {
+                    let name = call.name.0.split_off(call.name.0.len().saturating_sub(1));
+                    let fields = std::mem::replace(&mut call.name.0, name);
+                    let fields = fields.into_iter().filter_map(|part| part.as_ident().cloned());
+                    chain.extend(fields.map(|field| AccessExpr::Dot(Expr::Identifier(field))));
+                    chain.push(AccessExpr::Dot(Expr::Function(call)));
+                }
+                access => chain.push(access),
+            }
+        }
+        *access_chain = chain;
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         let spelled = match expr {
             Expr::Function(call) => of_name(call),
@@ -118,5 +138,6 @@ mod tests {
         assert_eq!(spelled("select t.s.f().g().h from t"), "SELECT g(f(t.s))['h'] FROM t");
         assert_eq!(spelled("select [1, 2].len(), a[1].f()"), "SELECT len([1, 2]), f(a[1])");
         assert_eq!(spelled("select main.upper('a')"), "SELECT upper('a')");
+        assert_eq!(spelled("select {'x': 'a'}.x.upper()"), "SELECT upper({'x': 'a'}.x)");
     }
 }

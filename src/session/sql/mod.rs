@@ -15,6 +15,7 @@ mod collate;
 mod conditions;
 mod constants;
 mod copy;
+mod ctes;
 pub(crate) mod defined;
 mod dialect;
 mod dots;
@@ -42,12 +43,14 @@ mod operands;
 mod operators;
 mod ordered;
 mod orders;
+mod outer_aggregates;
 mod parse;
 mod patterns;
 mod places;
 mod positional;
 mod provider;
 mod quantified;
+mod ranked;
 mod reject;
 mod relation_planner;
 pub(crate) mod relations;
@@ -153,6 +156,7 @@ impl Prepared {
         macros::spell_out_tables(&mut statement);
         relations.replace(&mut statement, &spelling)?;
         naming::name_columns(&mut statement);
+        ctes::rename(&mut statement);
         sorting::spell_out(&mut statement, tables.ordering());
         windows::spell_out(&mut statement)?;
         collate::spell_out(&mut statement)?;
@@ -225,6 +229,7 @@ impl Prepared {
         let statement = Statement::Query(query);
         let failed = |error| errors::placed(planning_error(error), &self.tokens);
         let plan = self.planner().sql_statement_to_plan(statement).map_err(failed)?;
+        outer_aggregates::refuse(&plan)?;
         let plan = with_struct_fields(plan)?;
         let plan = crate::plan::asof::asof_joins(plan).map_err(failed)?;
         crate::plan::analyze(plan).map_err(failed)
@@ -257,7 +262,7 @@ impl Prepared {
 pub(crate) fn friendly(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
     let tokens = types::take(limits::take(operators::take(from_first::spell_tables(tokens))));
     let tokens = asof::take(from_first::complete(stars::take(calls::take(tokens))))?;
-    Ok(exclude::take(positional::take(tokens)?))
+    ranked::take(exclude::take(positional::take(tokens)?))
 }
 
 /// How the planner reads what the parser gives it.

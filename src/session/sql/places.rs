@@ -84,7 +84,9 @@ impl Text<'_> {
             if digits.is_empty() || !digits.starts_with(|digit: char| digit.is_ascii_digit()) {
                 return None;
             }
-            Box::new(move |at| matches!(self.token(at), Some(Token::Number(text, _)) if text.replace('_', "") == digits))
+            Box::new(
+                move |at| matches!(self.token(at), Some(Token::Number(text, _)) if text.replace('_', "") == digits),
+            )
         };
         let at = self.only(&*holds).or_else(|| self.only(|at| holds(at) && self.is_cast(at)))?;
         let hint = self.is_cast(at).then_some(TRY_CAST);
@@ -164,9 +166,7 @@ impl Text<'_> {
         let message = error.message();
         if error.code() == Code::DivisionByZero {
             let divides = |at: usize| matches!(self.token(at), Some(Token::Div | Token::DuckIntDiv | Token::Mod));
-            let is_zero = |at: usize| {
-                matches!(self.token(at), Some(Token::Number(text, _)) if text.parse::<f64>().is_ok_and(|number| number == 0.0))
-            };
+            let is_zero = |at: usize| matches!(self.token(at), Some(Token::Number(text, _)) if text.parse::<f64>().is_ok_and(|number| number == 0.0));
             let at = self.only(divides).or_else(|| self.only(|at| divides(at) && is_zero(at + 1)))?;
             return self.place(at, at);
         }
@@ -179,12 +179,12 @@ impl Text<'_> {
         let expression = rest.rsplit_once(" (").map_or(rest, |(expression, _)| expression);
         let is_sign = |at: usize| matches!(self.token(at), Some(Token::Plus | Token::Minus | Token::Mul));
         let is_it = |at: usize| {
-            let parts = [at.wrapping_sub(1), at, at + 1].map(|at| self.token(at).map(Token::to_string).unwrap_or_default());
+            let parts =
+                [at.wrapping_sub(1), at, at + 1].map(|at| self.token(at).map(Token::to_string).unwrap_or_default());
             is_sign(at) && parts.join(" ") == expression
         };
-        let in_message = |at: usize| {
-            is_sign(at) && self.token(at).is_some_and(|token| expression.contains(&format!(" {token} ")))
-        };
+        let in_message =
+            |at: usize| is_sign(at) && self.token(at).is_some_and(|token| expression.contains(&format!(" {token} ")));
         let at = self.only(is_it).or_else(|| self.only(in_message))?;
         self.place(at, at)
     }
@@ -193,7 +193,8 @@ impl Text<'_> {
     fn name(&self, message: &str) -> Option<Span> {
         let quoted = message.split('"').nth(1)?;
         let name = quoted.rsplit('.').next()?;
-        let holds = |at: usize| matches!(self.token(at), Some(Token::Word(word)) if word.value.eq_ignore_ascii_case(name));
+        let holds =
+            |at: usize| matches!(self.token(at), Some(Token::Word(word)) if word.value.eq_ignore_ascii_case(name));
         let is_twice = message.starts_with("two ");
         let at = self.only(holds).or_else(|| (0..self.0.len()).rev().find(|at| is_twice && holds(*at)))?;
         self.place(at, at)
@@ -207,9 +208,10 @@ impl Text<'_> {
             _ => None,
         };
         if error.message().starts_with("an aggregate cannot stand in WHERE") {
-            let start = self.only(|at| matches!(self.token(at), Some(Token::Word(word)) if word.keyword == Keyword::WHERE))?;
-            let at = (start..self.0.len())
-                .find(|at| called(*at).is_some_and(|name| known.aggregate.contains_key(&name)))?;
+            let start =
+                self.only(|at| matches!(self.token(at), Some(Token::Word(word)) if word.keyword == Keyword::WHERE))?;
+            let at =
+                (start..self.0.len()).find(|at| called(*at).is_some_and(|name| known.aggregate.contains_key(&name)))?;
             return self.place(at, self.closing(at + 1)?);
         }
         let first = error.message().split(' ').next().filter(|_| error.code() == Code::UnknownFunction);

@@ -102,6 +102,7 @@ impl Visitor for Rejections {
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> Verdict {
+        refuse_if(matches!(expr, Expr::Dictionary(fields) if fields.is_empty()), "a STRUCT without fields")?;
         let Expr::Function(function) = expr else {
             return ControlFlow::Continue(());
         };

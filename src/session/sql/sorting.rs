@@ -4,10 +4,12 @@
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
-    Expr, FunctionArgumentClause, FunctionArguments, NamedWindowExpr, OrderBy, OrderByExpr, OrderByKind,
-    OrderByOptions, Query, Select, Statement, VisitMut, VisitorMut, WindowSpec, WindowType,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, NamedWindowExpr, OrderBy,
+    OrderByExpr, OrderByKind, OrderByOptions, Query, Select, Statement, Value, VisitMut, VisitorMut, WindowSpec,
+    WindowType,
 };
 
+use super::macros::plain_name;
 use crate::config::Ordering;
 
 /// Writes every ORDER BY of the statement out, unless the settings are what the planner does anyway.
@@ -27,6 +29,25 @@ impl Orders {
 
     fn write_all(&self, keys: &mut [OrderByExpr]) {
         keys.iter_mut().for_each(|key| self.write(&mut key.options));
+    }
+
+    /// The arguments that say how a list is sorted, behind those that do.
+    fn list_arguments(&self, arguments: &[FunctionArg]) -> Vec<FunctionArg> {
+        let argument = |text: &str| {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::value(Value::SingleQuotedString(text.to_string()))))
+        };
+        let direction = |descending: bool| if descending { "DESC" } else { "ASC" };
+        let nulls = |descending: bool| if self.0.nulls.is_first(!descending) { "NULLS FIRST" } else { "NULLS LAST" };
+        match arguments {
+            [_] => vec![argument(direction(self.0.descending)), argument(nulls(self.0.descending))],
+            [_, FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(order)))] => match &order.value {
+                Value::SingleQuotedString(order) => {
+                    vec![argument(nulls(order.trim().to_lowercase().starts_with("desc")))]
+                }
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
     }
 
     fn window(&self, window: &mut WindowSpec) {
@@ -61,6 +82,10 @@ impl VisitorMut for Orders {
             self.window(window);
         }
         if let FunctionArguments::List(list) = &mut call.args {
+            let sorts_list = plain_name(&call.name).is_some_and(|name| name == "list_sort" || name == "array_sort");
+            if sorts_list {
+                list.args.extend(self.list_arguments(&list.args));
+            }
             for clause in &mut list.clauses {
                 if let FunctionArgumentClause::OrderBy(keys) = clause {
                     self.write_all(keys);

@@ -1,16 +1,19 @@
 //! `OVER w`, `OVER (w ORDER BY a)` and `WINDOW w2 AS (w ORDER BY a)`: named windows, written out where they are named.
 //!
+//! Bounds of frames that are constants of several parts become their values.
+//!
 //! A window is known in its own SELECT and in the ORDER BY behind it, not in subqueries. Who extends one adds what it does not
 //! have: neither a second PARTITION BY or ORDER BY, nor anything to a frame.
 
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
-    Expr, Function, Ident, NamedWindowDefinition, NamedWindowExpr, Query, Select, Statement, VisitMut, VisitorMut,
-    WindowSpec, WindowType,
+    BinaryOperator, Expr, Function, Ident, NamedWindowDefinition, NamedWindowExpr, Query, Select, Spanned, Statement,
+    Value, VisitMut, VisitorMut, WindowFrameBound, WindowSpec, WindowType,
 };
 
 use super::parse::span_of;
+use super::scoped::names_in;
 use crate::error::{Code, Error, Result};
 
 /// Writes them out; after the columns have got their names.
@@ -63,7 +66,7 @@ impl VisitorMut for Windows {
             WindowType::NamedWindow(name) => found(name, known).cloned(),
             WindowType::WindowSpec(spec) => completed(spec.clone(), known),
         };
-        match complete {
+        match complete.and_then(with_constants) {
             Ok(spec) => *window = WindowType::WindowSpec(spec),
             Err(error) => return ControlFlow::Break(Box::new(error)),
         }
@@ -95,6 +98,52 @@ fn found<'a>(name: &Ident, known: &'a [(Ident, WindowSpec)]) -> Result<&'a Windo
             .span(span_of(name.span))
             .hint("WINDOW name AS (PARTITION BY … ORDER BY …) defines one, behind HAVING and before QUALIFY")
     })
+}
+
+/// The window with the values of the constants that its frame's bounds are.
+///
+/// # Errors
+/// `NOT_SUPPORTED` for a bound that differs from row to row.
+fn with_constants(mut spec: WindowSpec) -> Result<WindowSpec> {
+    let Some(frame) = &mut spec.window_frame else { return Ok(spec) };
+    for bound in std::iter::once(&mut frame.start_bound).chain(&mut frame.end_bound) {
+        let (WindowFrameBound::Preceding(Some(offset)) | WindowFrameBound::Following(Some(offset))) = bound else {
+            continue;
+        };
+        if let Some(number) = whole(offset) {
+            **offset = Expr::value(Value::Number(number.to_string(), false));
+        } else if !names_in(offset).is_empty() || matches!(offset.as_ref(), Expr::CompoundIdentifier(_)) {
+            let error = Error::not_supported("a frame's bound that differs from row to row");
+            return Err(error
+                .span(span_of(offset.span()))
+                .hint("write a constant: ROWS BETWEEN 2 PRECEDING AND CURRENT ROW"));
+        }
+    }
+    Ok(spec)
+}
+
+/// The value of a constant whole number of several parts, that is not negative.
+fn whole(expr: &Expr) -> Option<i64> {
+    fn value(expr: &Expr) -> Option<i64> {
+        match expr {
+            Expr::Value(value) => match &value.value {
+                Value::Number(digits, _) => digits.replace('_', "").parse().ok(),
+                _ => None,
+            },
+            Expr::Nested(inner) => value(inner),
+            Expr::BinaryOp { left, op, right } => {
+                let (left, right) = (value(left)?, value(right)?);
+                match op {
+                    BinaryOperator::Plus => left.checked_add(right),
+                    BinaryOperator::Minus => left.checked_sub(right),
+                    BinaryOperator::Multiply => left.checked_mul(right),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+    value(expr).filter(|number| *number >= 0)
 }
 
 /// The window with what it takes from the one that it extends.

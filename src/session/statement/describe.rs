@@ -7,9 +7,9 @@ use super::Running;
 use crate::error::{Error, Result};
 use crate::session::names::Name;
 use crate::session::scope::Scope;
+use crate::session::sql::Prepared;
 use crate::session::sql::facts;
 use crate::session::sql::visible::Visible;
-use crate::session::sql::Prepared;
 use crate::session::sql::words::{Tokens, Words, made, parts, written};
 use crate::session::{DataFrame, Session};
 

@@ -107,7 +107,8 @@ fn made(folder: &Path) -> Result<bool> {
             }
         },
         Err(_) => {
-            fs::create_dir(folder).map_err(|error| Error::from(error).context(format!("making the folder '{}'", folder.display())))?;
+            fs::create_dir(folder)
+                .map_err(|error| Error::from(error).context(format!("making the folder '{}'", folder.display())))?;
             Ok(true)
         }
     }
@@ -215,7 +216,8 @@ fn file_name(named: &Named, ending: &str, taken: &[String]) -> String {
 fn stored_columns(table: &Table) -> Option<String> {
     let is_computed = |index: usize| table.rules.generated_as(index).is_some();
     let fields = table.schema.fields().iter().enumerate();
-    let stored: Vec<String> = fields.filter(|(index, _)| !is_computed(*index)).map(|(_, field)| quoted(field.name())).collect();
+    let stored: Vec<String> =
+        fields.filter(|(index, _)| !is_computed(*index)).map(|(_, field)| quoted(field.name())).collect();
     (stored.len() < table.schema.fields().len()).then(|| stored.join(", "))
 }
 
@@ -229,7 +231,7 @@ fn table_text(named: &Named, table: &Table) -> String {
             text += " NOT NULL";
         }
         if let Some(default) = table.defaults.get(index).and_then(Option::as_ref) {
-            text += &format!(" DEFAULT ({default})");
+            text += &format!(" DEFAULT {default}");
         }
         text
     };
@@ -287,8 +289,11 @@ fn views_in_order(all: &[Named]) -> Vec<(&Named, &View)> {
     let mut waiting: Vec<(usize, HashSet<String>)> = views.iter().map(|(_, view)| words(view)).enumerate().collect();
     let mut ordered = Vec::with_capacity(views.len());
     while !waiting.is_empty() {
-        let names: Vec<(usize, String)> = waiting.iter().filter_map(|(index, _)| Some((*index, views.get(*index)?.0.name.to_lowercase()))).collect();
-        let is_ready = |(index, words): &(usize, HashSet<String>)| !names.iter().any(|(other, name)| other != index && words.contains(name));
+        let names: Vec<(usize, String)> =
+            waiting.iter().filter_map(|(index, _)| Some((*index, views.get(*index)?.0.name.to_lowercase()))).collect();
+        let is_ready = |(index, words): &(usize, HashSet<String>)| {
+            !names.iter().any(|(other, name)| other != index && words.contains(name))
+        };
         // Names that are no tables may go round in a circle.
         let next = waiting.iter().position(is_ready).unwrap_or(0);
         let (index, _) = waiting.remove(next);
@@ -301,7 +306,9 @@ fn views_in_order(all: &[Named]) -> Vec<(&Named, &View)> {
 fn within(folder: &Path, sql: &str) -> Result<String> {
     let mut tokens = crate::session::sql::words::solid(tokens(sql)?);
     let file = tokens.iter().position(|token| matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("FROM")));
-    if let Some(TokenWithSpan { token: Token::SingleQuotedString(path), .. }) = file.and_then(|at| tokens.get_mut(at + 1)) {
+    if let Some(TokenWithSpan { token: Token::SingleQuotedString(path), .. }) =
+        file.and_then(|at| tokens.get_mut(at + 1))
+    {
         *path = folder.join(&*path).to_string_lossy().into_owned();
     }
     Ok(written(&tokens))

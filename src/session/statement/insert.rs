@@ -85,7 +85,8 @@ fn into_columns(session: &Session, plan: LogicalPlan, table: &Table, targets: &[
     let columns: Vec<Column> = plan.schema().columns();
     if columns.len() != targets.len() {
         let message = format!("{} values for {} columns", columns.len(), targets.len());
-        let names = targets.iter().filter_map(|index| table.schema.fields().get(*index)).map(|field| field.name().as_str());
+        let names =
+            targets.iter().filter_map(|index| table.schema.fields().get(*index)).map(|field| field.name().as_str());
         let names = names.collect::<Vec<_>>().join(", ");
         return Err(Error::new(Code::InvalidQuery, message).hint(format!("the columns are {names}")));
     }

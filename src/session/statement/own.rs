@@ -5,8 +5,8 @@ use datafusion_sql::sqlparser::ast::Statement;
 use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::{
-    Running, alter, change, comments, describe, export, insert, macros, merge, prepared, refused, rules, run_tokens, schemas,
-    types, variables,
+    Running, alter, change, comments, describe, export, insert, macros, merge, prepared, refused, rules, run_tokens,
+    schemas, types, variables,
 };
 use crate::error::{Error, Result};
 use crate::session::scope::Scope;

@@ -25,10 +25,7 @@ pub(super) fn functions() -> Vec<Function> {
             "xor",
             "a, b",
             "The bits in which two integers, or BITs, differ",
-            [
-                Overload::generic(bind, |arguments| each(arguments, |a, b, _| Ok(a ^ b))),
-                of_two(|a, b| a ^ b),
-            ],
+            [Overload::generic(bind, |arguments| each(arguments, |a, b, _| Ok(a ^ b))), of_two(|a, b| a ^ b)],
         ),
         of("#shift_left", "The number with its bits so many places further", shifted_left),
         of("#shift_right", "The number without so many of its last bits", |a, b, data_type| {

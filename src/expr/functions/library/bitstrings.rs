@@ -28,7 +28,7 @@ pub(super) fn functions() -> Vec<Function> {
             "text or bits, length",
             "The bits with zeros before them up to a length",
             [
-                row2::<Bits, Int, _>(|bits, length| padded(bits, length)),
+                row2::<Bits, Int, _>(padded),
                 row2::<Text, Int, _>(|text, length| match parse_bits(text) {
                     Some(bits) => padded(&bits, length),
                     None => Err(Error::new(Code::InvalidCast, format!("'{text}' cannot be read as a BIT"))),
@@ -39,7 +39,9 @@ pub(super) fn functions() -> Vec<Function> {
             "get_bit",
             "bits, index",
             "The bit at a place, from 0 on, from the left",
-            [row2::<Bits, Int, _>(|bits, index| Ok::<_, Error>(i32::from(bits.get(place(bits, index)?) == Some(&b'1'))))],
+            [row2::<Bits, Int, _>(|bits, index| {
+                Ok::<_, Error>(i32::from(bits.get(place(bits, index)?) == Some(&b'1')))
+            })],
         ),
         function(
             "set_bit",
@@ -144,7 +146,8 @@ fn shifted(bits: &[u8], count: i64, to_left: bool) -> Result<Signs> {
 
 fn of_numbers(types: &[DataType]) -> Option<Bound> {
     let [DataType::List(item), ..] = types else { return None };
-    let takes = types.len() == 3 && (item.data_type().is_integer() || *item.data_type() == HUGEINT || item.data_type().is_null());
+    let takes = types.len() == 3
+        && (item.data_type().is_integer() || *item.data_type() == HUGEINT || item.data_type().is_null());
     let list = list_type(item.data_type().clone());
     takes.then(|| Bound { arguments: vec![list, HUGEINT, HUGEINT], result: BIT })
 }

@@ -49,7 +49,9 @@ fn encodings() -> Vec<Function> {
             "The number of bytes",
             [
                 row1::<Bits, _>(|bits| bits.len().div_ceil(8) as i64),
-                row1::<Blob, _>(|bytes| bytes.len() as i64), row1::<Text, _>(|text| text.len() as i64)],
+                row1::<Blob, _>(|bytes| bytes.len() as i64),
+                row1::<Text, _>(|text| text.len() as i64),
+            ],
         ),
     ]
 }

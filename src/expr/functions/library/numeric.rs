@@ -1,10 +1,11 @@
 //! Numbers.
 
-use super::decimal;
 use super::bitstrings::count_ones;
+use super::decimal;
 use super::function::{Function, function};
-use super::typed::{Bits, 
-    Blob, Date, Double, Huge, Instant, Int, Int8, Int16, Int32, Single, Text, Timestamp, UInt, Wide, row1, row2, row3,
+use super::typed::{
+    Bits, Blob, Date, Double, Huge, Instant, Int, Int8, Int16, Int32, Single, Text, Timestamp, UInt, Wide, row1, row2,
+    row3,
 };
 use crate::error::{Code, Error, Result};
 

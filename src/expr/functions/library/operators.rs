@@ -13,8 +13,8 @@ use arrow::datatypes::{
 use datafusion_common::{Result as DataFusionResult, internal_err};
 use datafusion_expr::type_coercion::binary::comparison_coercion;
 
-use super::decimal;
 use super::bitstrings::turned as turned_bits;
+use super::decimal;
 use super::function::{Arguments, Bound, Function, Overload, function};
 use super::typed::{Date, Double, Int, Interval, Micros, Single, Text, Time, Wide, row1, row2};
 use crate::batch::hash::{canonical_f32, canonical_f64};

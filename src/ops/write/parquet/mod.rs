@@ -73,8 +73,9 @@ impl Layout {
             .set_key_value_metadata((!metadata.is_empty()).then_some(metadata))
             .build();
         // It settles how columns are stored; nothing is written through it.
-        let options_of =
-            ArrowWriterOptions::new().with_properties(properties).with_parquet_schema(parquet_schema(&schema, &options.field_ids)?);
+        let options_of = ArrowWriterOptions::new()
+            .with_properties(properties)
+            .with_parquet_schema(parquet_schema(&schema, &options.field_ids)?);
         let writer = ArrowWriter::try_new_with_options(std::io::sink(), schema.clone(), options_of)?;
         let (writer, factory) = writer.into_serialized_writer()?;
         let descriptor = Arc::new(SchemaDescriptor::new(writer.schema_descr().root_schema_ptr()));

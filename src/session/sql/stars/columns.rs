@@ -24,7 +24,8 @@ use super::super::parse::span_of;
 use super::super::suggest;
 use super::Tables;
 use super::merged::Merged;
-use super::tokens::UNPACKED;
+use super::positions::{at_position, put_positions};
+use super::tokens::{POSITION, UNPACKED};
 use crate::error::{Code, Error, Result};
 use crate::plan::folded;
 
@@ -45,7 +46,8 @@ pub(in crate::session::sql) fn has_columns(expr: &Expr) -> bool {
 
 /// Whether the call is COLUMNS, or `*` as an expression.
 pub(in crate::session::sql) fn is_columns(call: &Function) -> bool {
-    call.over.is_none() && plain_name(&call.name).is_some_and(|name| name == "columns" || name == UNPACKED)
+    call.over.is_none()
+        && plain_name(&call.name).is_some_and(|name| name == "columns" || name == UNPACKED || name == POSITION)
 }
 
 /// A column, and what its place in the list is called: the parts of its name that a pattern found.
@@ -61,7 +63,7 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
-    fn expr(&self) -> Expr {
+    pub(super) fn expr(&self) -> Expr {
         if let Some(value) = &self.value {
             return value.clone();
         }
@@ -85,6 +87,7 @@ pub(super) fn spell_out(select: &mut Select, tables: &Tables<'_>) -> Result<()> 
         spell_item(item, &relations, tables, &mut items)?;
     }
     select.projection = items;
+    put_positions(select, tables)?;
     if let Some(condition) = select.selection.take_if(|condition| has_columns(condition)) {
         let both =
             |left, right| Expr::BinaryOp { left: Box::new(left), op: BinaryOperator::And, right: Box::new(right) };
@@ -105,7 +108,12 @@ fn spell_item(
             let is_bare = matches!(&expr, Expr::Function(call) if is_columns(call));
             let mut taken = HashSet::new();
             for (expr_of, column) in repeated(&expr, tables)? {
-                let name = if is_bare { column.shown().to_string() } else { named(&expr, &column) };
+                let name = match (is_bare, &column.table) {
+                    (true, _) => column.shown().to_string(),
+                    // The columns have become arguments.
+                    (false, None) if column.groups.is_empty() && is_unpacked(&expr) => column.name.clone(),
+                    _ => named(&expr, &column),
+                };
                 let plain = is_bare && column.alias.is_none() && column.value.is_none();
                 let free = free_name(&name, &mut taken);
                 items.push(match plain {
@@ -199,8 +207,9 @@ pub(super) fn repeated(expr: &Expr, tables: &Tables<'_>) -> Result<Vec<(Expr, Ch
     let sets = calls.found.iter().map(|call| chosen(call, tables)).collect::<Result<Vec<_>>>()?;
     let Some(first) = sets.first() else {
         let nothing = Chosen { table: None, name: String::new(), value: None, alias: None, groups: Vec::new() };
-        let name = expr.to_string();
-        return Ok(vec![(expr, Chosen { name, ..nothing })]);
+        let mut shown = expr.clone();
+        let _: ControlFlow<()> = VisitMut::visit(&mut shown, &mut Unquoted);
+        return Ok(vec![(expr, Chosen { name: shown.to_string(), ..nothing })]);
     };
     if sets.iter().any(|set| set.len() != first.len()) {
         return Err(Error::new(
@@ -265,6 +274,9 @@ impl VisitorMut for Unpacker<'_> {
     type Break = Box<Error>;
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Box<Error>> {
+        if let Expr::Array(list) = expr {
+            return self.unpack_items(&mut list.elem);
+        }
         let Expr::Function(call) = expr else { return ControlFlow::Continue(()) };
         let FunctionArguments::List(list) = &mut call.args else { return ControlFlow::Continue(()) };
         let mut arguments = Vec::with_capacity(list.args.len());
@@ -288,8 +300,53 @@ impl VisitorMut for Unpacker<'_> {
     }
 }
 
+impl Unpacker<'_> {
+    /// The same among the items of a list.
+    fn unpack_items(&self, items: &mut Vec<Expr>) -> ControlFlow<Box<Error>> {
+        for item in std::mem::take(items) {
+            match &item {
+                Expr::Function(call) if plain_name(&call.name).is_some_and(|name| name == UNPACKED) => {
+                    match chosen(call, self.tables) {
+                        Ok(columns) => items.extend(columns.iter().map(Chosen::expr)),
+                        Err(error) => return ControlFlow::Break(Box::new(error)),
+                    }
+                }
+                _ => items.push(item),
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Whether all COLUMNS of an expression are arguments of calls or items of lists.
+fn is_unpacked(expr: &Expr) -> bool {
+    let mut calls = Calls::default();
+    let _: ControlFlow<()> = Visit::visit(expr, &mut calls);
+    calls.found.iter().all(|call| plain_name(&call.name).is_some_and(|name| name == UNPACKED))
+}
+
+/// Takes quotes off plain names, to show them.
+struct Unquoted;
+
+impl VisitorMut for Unquoted {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let names = match expr {
+            Expr::Identifier(name) => std::slice::from_mut(name),
+            Expr::CompoundIdentifier(names) => names.as_mut_slice(),
+            _ => &mut [],
+        };
+        for name in names {
+            let is_plain = name.value.chars().all(|character| character.is_alphanumeric() || character == '_');
+            name.quote_style = name.quote_style.filter(|_| !is_plain);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
 /// The columns that a call of COLUMNS stands for.
-fn chosen(call: &Function, tables: &Tables<'_>) -> Result<Vec<Chosen>> {
+pub(super) fn chosen(call: &Function, tables: &Tables<'_>) -> Result<Vec<Chosen>> {
     let bad = || {
         Error::new(Code::InvalidQuery, "COLUMNS takes a pattern, a list of names, a lambda or *")
             .span(span_of(call.name.span()))
@@ -306,6 +363,11 @@ fn chosen(call: &Function, tables: &Tables<'_>) -> Result<Vec<Chosen>> {
         [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] => match argument {
             Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(pattern), .. }) => {
                 chosen_by_pattern(pattern, all(tables)?).map_err(|error| error.span(span_of(argument.span())))?
+            }
+            Expr::Value(ValueWithSpan { value: Value::Number(number, _), .. })
+                if plain_name(&call.name).is_some_and(|name| name == POSITION) =>
+            {
+                at_position(call, number, tables)?
             }
             Expr::Array(names) => chosen_by_names(&names.elem, all(tables)?)?.ok_or_else(bad)?,
             Expr::Lambda(lambda) => chosen_by_lambda(lambda, all(tables)?, tables)?.ok_or_else(bad)?,
@@ -333,7 +395,7 @@ fn shown_call(call: &Function) -> String {
 }
 
 /// The columns of all tables as a star shows them: what a join merged stands where its first column is.
-fn all(tables: &Tables<'_>) -> Result<Vec<Chosen>> {
+pub(super) fn all(tables: &Tables<'_>) -> Result<Vec<Chosen>> {
     let mut shown = HashSet::new();
     let as_shown = |column: Chosen| {
         let holds = |merged: &Merged| merged.holds(column.table.as_deref(), &column.name);

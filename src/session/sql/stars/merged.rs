@@ -4,12 +4,13 @@
 //! its joins get ON in place of USING; the name alone, and a star, then stand for the value of both columns: the right one
 //! of RIGHT, the first that is not NULL of FULL, else the left one.
 //!
-//! # Known limitation
-//! Not within subqueries that name a merged column of the query around them.
+//! A subquery may name a merged column, too, where its own tables have none of that name: it stands for the value there as well.
+
+use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
     BinaryOperator, Distinct, Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, OrderBy,
-    OrderByKind, Select, SelectItem, SetExpr, Spanned, TableFactor, TableWithJoins,
+    OrderByKind, Query, Select, SelectItem, SetExpr, Spanned, TableFactor, TableWithJoins, VisitMut, VisitorMut,
 };
 
 use super::super::calls::call_of;
@@ -42,16 +43,119 @@ impl Merged {
 /// `UNKNOWN_COLUMN` for a name in USING that is not one column of each side, `INVALID_QUERY` for NATURAL without a common one.
 pub(super) fn spell_out(select: &mut Select, stars: &Stars<'_>, scope: &Scope) -> Result<Vec<Merged>> {
     let mut merged = Vec::new();
-    for table in select.from.iter_mut().filter(|table| needs(table)) {
+    let by_subqueries = named_in_subqueries(select);
+    let is_named = |table: &TableWithJoins| {
+        let mut names = table.joins.iter().flat_map(using_names);
+        names.any(|name| by_subqueries.iter().any(|other| other.eq_ignore_ascii_case(&name)))
+    };
+    for table in select.from.iter_mut().filter(|table| needs(table) || is_named(table)) {
         merged.extend(joined(table, stars, scope)?.merged);
     }
     Ok(merged)
 }
 
+/// The columns that a join's USING names.
+fn using_names(join: &Join) -> Vec<String> {
+    match constraint(&join.join_operator) {
+        Some((JoinConstraint::Using(names), _)) => names.iter().filter_map(only_part).map(|name| name.value).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The plain names in the subqueries of the select's expressions.
+fn named_in_subqueries(select: &Select) -> Vec<String> {
+    let mut within = Within { depth: 0, found: Vec::new() };
+    let mut expressions = select.clone();
+    expressions.from.clear();
+    let _: ControlFlow<()> = VisitMut::visit(&mut expressions, &mut within);
+    within.found
+}
+
+struct Within {
+    depth: usize,
+    found: Vec<String>,
+}
+
+impl VisitorMut for Within {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let (Expr::Identifier(name), true) = (&*expr, self.depth > 0) {
+            self.found.push(name.value.clone());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Puts the values of merged columns into the subqueries of the select's expressions, where no table within has the column.
+fn put_into_subqueries(node: &mut impl VisitMut, merged: &[Merged], stars: &Stars<'_>, scope: &Scope) {
+    let _: ControlFlow<()> = VisitMut::visit(node, &mut Subqueries { merged, stars, scope, hidden: Vec::new() });
+}
+
+struct Subqueries<'a> {
+    merged: &'a [Merged],
+    stars: &'a Stars<'a>,
+    scope: &'a Scope,
+    /// The names that the selects around have, the innermost last.
+    hidden: Vec<Vec<String>>,
+}
+
+impl VisitorMut for Subqueries<'_> {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        let tables = Tables::new(self.stars, select.from.clone(), self.scope);
+        let has = |column: &&Merged| match tables.schema() {
+            Ok(schema) => schema.fields().iter().any(|field| *field.name() == column.name),
+            // Tables that are not known here may have any column.
+            Err(_) => true,
+        };
+        self.hidden.push(self.merged.iter().filter(has).map(|column| column.name.clone()).collect());
+        let mut value = |name: &Ident| {
+            let is_hidden = self.hidden.iter().flatten().any(|hidden| *hidden == name.value);
+            if is_hidden { None } else { value_of(name, self.merged) }
+        };
+        for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+                replace_names(expr, &mut value);
+            }
+        }
+        for condition in [&mut select.selection, &mut select.having, &mut select.qualify].into_iter().flatten() {
+            replace_names(condition, &mut value);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, _select: &mut Select) -> ControlFlow<()> {
+        self.hidden.pop();
+        ControlFlow::Continue(())
+    }
+}
+
 /// Puts the values of merged columns where their names stand alone, but for those in ORDER BY that name the output.
-pub(super) fn put(select: &mut Select, order: Option<&mut OrderBy>, merged: &[Merged]) {
+pub(super) fn put(
+    select: &mut Select,
+    order: Option<&mut OrderBy>,
+    merged: &[Merged],
+    stars: &Stars<'_>,
+    scope: &Scope,
+) {
     if merged.is_empty() {
         return;
+    }
+    put_into_subqueries(&mut select.projection, merged, stars, scope);
+    for condition in [&mut select.selection, &mut select.having, &mut select.qualify].into_iter().flatten() {
+        put_into_subqueries(condition, merged, stars, scope);
     }
     let mut value = |name: &Ident| value_of(name, merged);
     let mut outputs = Vec::new();

@@ -2,6 +2,7 @@
 //!
 //! * [`columns`]: `COLUMNS('regex')`, `COLUMNS(n -> …)`, `COLUMNS(['a', 'b'])`, `COLUMNS(* EXCLUDE (a))`, and `*` with RENAME,
 //!   LIKE or a qualified EXCLUDE, and `column.*` of a struct;
+//! * [`positions`]: columns by number, as in `#2`;
 //! * [`pivot`]: PIVOT and UNPIVOT, whose columns are the values of a table;
 //! * [`merged`]: what joins with USING make of two columns;
 //! * [`twice`]: names that a select list has twice;
@@ -17,6 +18,7 @@ mod columns;
 mod merged;
 mod pivot;
 mod pivot_tokens;
+mod positions;
 mod rows;
 mod tokens;
 mod twice;
@@ -86,6 +88,7 @@ impl Stars<'_> {
             }
         }
         let Query { body, order_by, .. } = query;
+        order_by.iter_mut().for_each(positions::order_by_positions);
         match body.as_mut() {
             SetExpr::Select(select) => {
                 if let Some(outputs) = self.select(select, &scope, order_by.as_mut())? {
@@ -153,7 +156,7 @@ impl Stars<'_> {
         let tables = Tables { merged, ..Tables::new(self, select.from.clone(), &scope) };
         columns::spell_out(select, &tables)?;
         unnests::spell_out(select, &tables)?;
-        merged::put(select, order.as_deref_mut(), &tables.merged);
+        merged::put(select, order.as_deref_mut(), &tables.merged, self, &scope);
         if select.having.is_some() {
             // The planner would find no key in HAVING that is more than a column.
             groups::name_all_keys(select);

@@ -1,7 +1,8 @@
 //! Forms of the select list and of FROM that the parser does not read, in tokens that it reads.
 //!
 //! * `* [NOT] LIKE 'a%'` (ILIKE, GLOB, SIMILAR TO) is `COLUMNS(lambda name: name [NOT] LIKE 'a%')`;
-//! * `f(*COLUMNS(…))` calls COLUMNS under another name;
+//! * `f(*COLUMNS(…))` and `[*COLUMNS(…)]` call COLUMNS under another name;
+//! * `#2`, the second column of FROM, calls it under a third one;
 //! * `GROUP BY *` is `GROUP BY ALL`;
 //! * `x: a + 1` is `a + 1 AS x`, and in FROM `r: t` is `t AS r`.
 
@@ -13,13 +14,16 @@ use super::pivot_tokens::pivots;
 /// What `*COLUMNS` is called.
 pub(super) const UNPACKED: &str = "*columns";
 
+/// What `#` before a number is called.
+pub(super) const POSITION: &str = "#column";
+
 /// The parameter of the lambda that `* LIKE` becomes.
 const NAME: &str = "column name";
 
 /// Rewrites the tokens.
 pub(in crate::session::sql) fn take(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let needs = |token: &TokenWithSpan| match &token.token {
-        Token::Mul | Token::Colon => true,
+        Token::Mul | Token::Colon | Token::Sharp => true,
         _ => matches!(keyword(Some(token)), Keyword::PIVOT | Keyword::UNPIVOT),
     };
     if !tokens.iter().any(needs) {
@@ -72,6 +76,14 @@ fn stars(words: Vec<TokenWithSpan>, changed: &mut bool) -> Vec<TokenWithSpan> {
         if token.token == Token::Mul && keyword(out.last()) == Keyword::BY && keyword(before) == Keyword::GROUP {
             out.push(TokenWithSpan { token: Token::make_keyword("ALL"), span: token.span });
             (at, *changed) = (at + 1, true);
+            continue;
+        }
+        if let (Token::Sharp, Some(TokenWithSpan { token: Token::Number(..), .. })) = (&token.token, rest.first()) {
+            out.push(quoted(POSITION, token.span));
+            out.push(TokenWithSpan { token: Token::LParen, span: token.span });
+            out.extend(rest.first().cloned());
+            out.push(TokenWithSpan { token: Token::RParen, span: token.span });
+            (at, *changed) = (at + 2, true);
             continue;
         }
         if token.token == Token::Mul
@@ -135,7 +147,7 @@ fn table_before(out: &[TokenWithSpan]) -> Option<usize> {
 
 fn begins_item(before: Option<&TokenWithSpan>) -> bool {
     before.is_none_or(|before| {
-        matches!(before.token, Token::Comma | Token::LParen)
+        matches!(before.token, Token::Comma | Token::LParen | Token::LBracket)
             || matches!(keyword(Some(before)), Keyword::SELECT | Keyword::DISTINCT)
     })
 }
@@ -298,5 +310,7 @@ mod tests {
         );
         assert_eq!(rewritten("select a * b, 2 * 3 from t"), "select a * b , 2 * 3 from t");
         assert_eq!(rewritten("select f(*columns(*)) from t"), "select f ( \"*columns\" ( * ) ) from t");
+        assert_eq!(rewritten("select [*columns(*)] from t"), "select [ \"*columns\" ( * ) ] from t");
+        assert_eq!(rewritten("select #2 from t"), "select \"#column\" ( 2 ) from t");
     }
 }

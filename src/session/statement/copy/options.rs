@@ -153,7 +153,9 @@ impl Settings {
             // It always is one.
             "use_tmp_file" if flag(option)? => {}
             "use_tmp_file" => {
-                return Err(Error::not_supported("a file that has its name before it is whole").hint("leave USE_TMP_FILE out"));
+                return Err(
+                    Error::not_supported("a file that has its name before it is whole").hint("leave USE_TMP_FILE out")
+                );
             }
             other => {
                 let error = Error::new(Code::InvalidSetting, format!("COPY has no option {other}"));
