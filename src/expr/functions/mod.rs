@@ -38,7 +38,6 @@ pub use library::bit_operator;
 pub(crate) use library::blob::from_base64;
 pub use library::catalog::{Entry, entries, function_list};
 pub use library::macros::{Macro, TABLE_MACROS, TableMacro, all as macros};
-pub use library::bit_operator;
 pub(super) use library::{BETWEEN, CONDITION, days_in_month, days_of, moment};
 pub use named_cast::NAMED_CAST;
 pub use registry::{FunctionRegistry, functions};
