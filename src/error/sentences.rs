@@ -90,7 +90,7 @@ fn types(text: &str) -> Option<Error> {
         return Some(Error::new(Code::InvalidQuery, format!("a value of type {owner} has no fields")));
     }
     let unnested = text.contains("unnest() can only be applied to array");
-    unnested.then(|| Error::new(Code::UnknownFunction, "unnest takes a list or a struct"))
+    unnested.then(|| Error::new(Code::InvalidQuery, "unnest takes a list or a struct"))
 }
 
 /// Parts of a query that do not fit each other.
