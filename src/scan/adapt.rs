@@ -7,6 +7,7 @@ use arrow::compute::{CastOptions, cast_with_options, take};
 use arrow::datatypes::{DataType, Field, Fields};
 
 use crate::error::{Code, Error, Result};
+use crate::scan::parquet::intervals::intervals;
 
 /// `array` as `target`: structs by the names of their fields, with NULL for those that the file does not have.
 ///
@@ -22,7 +23,8 @@ pub(in crate::scan) fn adapted(array: &ArrayRef, target: &DataType) -> Result<Ar
     }
     match (array.data_type(), target) {
         (DataType::Struct(_), DataType::Struct(fields)) => structs(array.as_struct(), fields),
-        (DataType::List(_), DataType::List(item)) if item.data_type().is_nested() => {
+        (DataType::FixedSizeBinary(_), DataType::Interval(_)) => Ok(Arc::new(intervals(array.as_fixed_size_binary())?)),
+        (DataType::List(_), DataType::List(item)) if item.data_type().is_nested() || is_interval(item) => {
             let list = array.as_list::<i32>();
             let values = adapted(list.values(), item.data_type())?;
             Ok(Arc::new(ListArray::try_new(item.clone(), list.offsets().clone(), values, list.nulls().cloned())?))
@@ -33,6 +35,10 @@ pub(in crate::scan) fn adapted(array: &ArrayRef, target: &DataType) -> Result<Ar
         }
         _ => cast(array, target),
     }
+}
+
+fn is_interval(field: &Field) -> bool {
+    matches!(field.data_type(), DataType::Interval(_))
 }
 
 fn structs(array: &StructArray, fields: &Fields) -> Result<ArrayRef> {

@@ -27,6 +27,7 @@ use crate::scan::parquet::chunk::ChunkSource;
 use crate::scan::parquet::extensions::with_extensions;
 use crate::scan::parquet::fault::guard;
 use crate::scan::parquet::index::{IndexReader, PageIndexes};
+use crate::scan::parquet::intervals::{as_bytes, has_intervals};
 use crate::scan::statistics::Piece;
 use crate::scan::wide::wide_integer;
 
@@ -169,15 +170,15 @@ fn read(key: FileKey, path: &Location) -> Result<Footer> {
             .with_metadata_options(Some(options.metadata_options().clone()))
             .parse_and_finish(&source)?;
         check_chunks(&metadata, key.size)?;
-        let metadata = Arc::new(metadata);
+        let written = metadata.file_metadata().schema_descr_ptr();
+        let metadata = Arc::new(if has_intervals(&written) { as_bytes(&metadata)? } else { metadata });
         let by_parquet =
             || ArrowReaderMetadata::try_new(metadata.clone(), options.clone().with_skip_arrow_metadata(true));
         let declared = match declares_wide_integers(&metadata) {
             true => by_parquet()?,
             false => ArrowReaderMetadata::try_new(metadata.clone(), options.clone()).or_else(|_| by_parquet())?,
         };
-        let schema: SchemaRef =
-            Arc::new(logical_schema(&with_extensions(declared.schema(), declared.parquet_schema())));
+        let schema: SchemaRef = Arc::new(logical_schema(&with_extensions(declared.schema(), &written)));
         let reader = as_views(declared, &schema, &options)?;
         let unchecked_text = unchecked_text(metadata.file_metadata().schema_descr());
         let (pages, pieces) = (PageIndexes::default(), Mutex::default());

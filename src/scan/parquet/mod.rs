@@ -19,6 +19,7 @@ mod fault;
 mod flat;
 mod footer;
 mod index;
+pub(in crate::scan) mod intervals;
 mod late;
 mod numbered;
 mod pages;
