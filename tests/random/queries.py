@@ -441,7 +441,11 @@ class Queries:
             kinds = self.some(KINDS, 0, 2)
             columns = [(self.expr(scope, kind, 1), kind) for kind in kinds]
             columns += [self.aggregate(scope) for _ in range(rng.randint(1, 3))]
-            tail = self.groups(kinds) + (f" HAVING count(*) > {rng.randint(0, 3)}" if rng.random() < 0.3 else "")
+            tail = self.groups(kinds)
+            having = f" HAVING count(*) > {rng.randint(0, 3)}" if rng.random() < 0.3 else ""
+            # DuckDB takes a number within HAVING for a key that is the same number, which is NULL in some of the sets.
+            if "(" not in tail or not any(sql.lstrip("-").isdigit() for sql, _ in columns):
+                tail += having
             select = "SELECT"
         else:
             columns = [(self.expr(scope, kind), kind) for kind in self.some(KINDS, 1, 4)]
