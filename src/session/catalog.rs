@@ -70,8 +70,8 @@ pub(crate) struct Table {
     pub defaults: Vec<Option<String>>,
     pub rules: Rules,
     rows: RwLock<StoredRows>,
-    /// Held by whoever makes other rows of those that are there.
-    changing: Mutex<()>,
+    /// Held by whoever makes other rows of those that are there; says whether ALTER has put another table in its place.
+    changing: Mutex<bool>,
 }
 
 impl Table {
@@ -92,15 +92,27 @@ impl Table {
     }
 
     /// Adds rows of its types.
-    pub(crate) fn append(&self, more: &StoredRows) {
-        let _changing = self.changing();
+    ///
+    /// # Errors
+    /// As [`changing`](Table::changing).
+    pub(crate) fn append(&self, more: &StoredRows) -> Result<()> {
+        let _changing = self.changing()?;
         let mut rows = self.rows.write();
         *rows = rows.followed_by(more);
+        Ok(())
     }
 
-    /// Waits for its turn to make other rows of those that are there.
-    pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {
-        self.changing.lock()
+    /// Waits for its turn to make other rows of those that are there. Who puts another table in its place makes it `true`.
+    ///
+    /// # Errors
+    /// `INVALID_QUERY` where that has happened since the statement was planned: its columns may be others.
+    pub(crate) fn changing(&self) -> Result<MutexGuard<'_, bool>> {
+        let replaced = self.changing.lock();
+        if *replaced {
+            return Err(Error::new(Code::InvalidQuery, "the table was altered while the statement ran")
+                .hint("nothing was changed by it; run it again"));
+        }
+        Ok(replaced)
     }
 
     /// Puts other rows in the place of all; the caller holds [`changing`](Table::changing).

@@ -46,10 +46,11 @@ pub(super) fn table(session: &Session, mut words: Words) -> Nothing {
         return nothing(session);
     }
     let old = table_of(session, &name, span, "ALTER TABLE of")?;
-    let _changing = old.changing();
+    let mut replaced = old.changing()?;
     let alter = Alter { session, table: &old, place: words.place() };
     if let Some(new) = alter.altered(words)? {
         session.engine().catalog.swap(&name, &old, new)?;
+        *replaced = true;
     }
     nothing(session)
 }

@@ -56,7 +56,7 @@ pub(super) fn column_of(table: &Table, name: &str, span: Span) -> Result<usize> 
 pub(super) fn change(session: &Session, change: &Change) -> Result<DataFrame> {
     let deletes = change.assignments.is_none();
     let table = table_of(session, &change.table, change.span, if deletes { "DELETE FROM" } else { "UPDATE of" })?;
-    let _changing = table.changing();
+    let _changing = table.changing()?;
     if deletes && change.condition.is_none() && change.from.is_empty() && change.returning.is_none() {
         return emptied(session, &table);
     }
@@ -99,7 +99,7 @@ pub(super) fn truncate(session: &Session, mut words: Words) -> Result<DataFrame>
     let name = words.name("the name of a table")?;
     words.end()?;
     let table = table_of(session, &name, span, "TRUNCATE of")?;
-    let _changing = table.changing();
+    let _changing = table.changing()?;
     emptied(session, &table)
 }
 

@@ -30,7 +30,7 @@ pub(super) fn insert(session: &Session, insert: &InsertInto) -> Result<DataFrame
         Some(returning) => returned(session, returning, rows.clone())?,
         None => changed_rows(session, rows.rows())?,
     };
-    table.append(&rows);
+    table.append(&rows)?;
     Ok(answer)
 }
 

@@ -27,7 +27,7 @@ use crate::store::{StoredRows, StoredRowsBuilder};
 /// Runs a MERGE: the answer is the number of rows that changed, went or came, or what RETURNING says.
 pub(super) fn merge(session: &Session, mut merge: Merge) -> Result<DataFrame> {
     let table = table_of(session, &merge.table, merge.span, "MERGE INTO")?;
-    let _changing = table.changing();
+    let _changing = table.changing()?;
     name_columns(session, &mut merge, &table)?;
     check_columns(&merge, &table)?;
     let old = table.rows();

@@ -3,6 +3,9 @@
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 
+use crate::error::Code;
+use crate::session::catalog::Entry;
+use crate::session::names::Name;
 use crate::session::prelude::*;
 
 /// Numbers that look random, the same every time.
@@ -87,4 +90,17 @@ fn parameters_are_values() {
     assert_eq!(session.sql_with("SELECT ?", &[col("k")]).unwrap_err().code(), Code::NotSupported);
     let text = session.sql_with("SELECT '?' || ? || $1 AS t, \"k\" FROM t", &[lit("it's ?")]).unwrap();
     assert_eq!(text.collect().unwrap()[0].column(0).as_string_view().value(0), "?it's ?it's ?");
+}
+
+/// A statement that was planned before an ALTER must not change what nobody sees any more.
+#[test]
+fn what_waits_while_the_table_is_altered_is_refused() {
+    let session = Session::builder().build().unwrap();
+    session.sql("CREATE TABLE t AS SELECT 1 AS k").unwrap();
+    let Some(Entry::Table(planned)) = session.engine().catalog.get(&Name::plain("t")) else { panic!("no table") };
+    session.sql("ALTER TABLE t ADD COLUMN x INTEGER").unwrap();
+    assert_eq!(planned.append(&planned.rows()).unwrap_err().code(), Code::InvalidQuery);
+    assert!(planned.changing().is_err());
+    session.sql("INSERT INTO t VALUES (2, 3)").unwrap();
+    assert_eq!(count(&session, "SELECT count(*) FROM t"), 2);
 }
