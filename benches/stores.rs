@@ -27,7 +27,7 @@ const BUFFER: usize = 1 << 20;
 const FLOE: &str = env!("CARGO_BIN_EXE_floe");
 
 /// Name, what it needs, and the query; `{}` stands for the folder.
-const QUERIES: [(&str, &str, &str); 9] = [
+const QUERIES: [(&str, &str, &str); 11] = [
     (
         "Parquet Q6",
         "lineitem.parquet",
@@ -47,6 +47,7 @@ const QUERIES: [(&str, &str, &str); 9] = [
          sum(l_discount), sum(l_tax), max(l_returnflag), max(l_linestatus), max(l_shipdate), max(l_commitdate), \
          max(l_receiptdate), max(l_shipinstruct), max(l_shipmode), max(l_comment) FROM '{}/lineitem.parquet'",
     ),
+    ("Parquet one order", "lineitem.parquet", "SELECT * FROM '{}/lineitem.parquet' WHERE l_orderkey = 30000001 ORDER BY l_linenumber"),
     (
         "CSV Q6",
         "csv",
@@ -58,6 +59,13 @@ const QUERIES: [(&str, &str, &str); 9] = [
         "csv",
         "SELECT l_returnflag, l_linestatus, sum(l_quantity), round(sum(l_extendedprice), 2), round(sum(l_extendedprice * (1 - l_discount)), 1), \
          round(avg(l_quantity), 6), count(*) FROM '{}/csv/lineitem_*.csv' WHERE l_shipdate <= DATE '1998-09-02' GROUP BY l_returnflag, l_linestatus ORDER BY 1, 2",
+    ),
+    (
+        "CSV all columns",
+        "csv",
+        "SELECT sum(l_orderkey), sum(l_partkey), sum(l_suppkey), sum(l_linenumber), sum(l_quantity), round(sum(l_extendedprice), 1), \
+         round(sum(l_discount), 1), round(sum(l_tax), 1), max(l_returnflag), max(l_linestatus), max(l_shipdate), max(l_commitdate), \
+         max(l_receiptdate), max(l_shipinstruct), max(l_shipmode), max(l_comment) FROM '{}/csv/lineitem_*.csv'",
     ),
     ("CSV count", "csv", "SELECT count(*) FROM '{}/csv/lineitem_*.csv'"),
     (
