@@ -109,7 +109,8 @@ impl Faultless {
             let (newlines, separators) = (passed.newlines, passed.delimiters | passed.newlines);
             // Up to the first newline; without one these are all bits.
             let first = newlines ^ newlines.wrapping_sub(1);
-            let in_first = separators_before + (separators & first).count_ones() as usize;
+            // Wraps behind a record of another length, which is a fault noted already.
+            let in_first = usize::wrapping_add(separators_before, (separators & first).count_ones() as usize);
             is_miscounted |= (newlines != 0) & (in_first != self.columns);
             let (mut counted, mut others) = (first, newlines & newlines.wrapping_sub(1));
             while others != 0 {
@@ -119,7 +120,7 @@ impl Faultless {
             }
             let ended = newlines.count_ones() as usize;
             records += ended;
-            separators_before += separators.count_ones() as usize;
+            separators_before = separators_before.wrapping_add(separators.count_ones() as usize);
             separators_before = separators_before.wrapping_sub(ended * self.columns);
             last = if newlines == 0 { last } else { (index, newlines) };
         }
