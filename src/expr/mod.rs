@@ -49,6 +49,7 @@ pub use functions::{
     function_list, functions, macros, single_row,
 };
 pub use growth::{SMALL_GROWTH, grown_bytes};
+pub use json::parsed_beyond_range;
 pub use numbers::{own_numbers, quotient, settle, written_integer};
 pub use predicate::Selection;
 pub use temporal::own_comparisons;

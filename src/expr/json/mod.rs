@@ -2,6 +2,7 @@
 
 mod normal;
 mod part;
+mod range;
 mod read;
 mod write;
 
@@ -12,6 +13,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 pub(super) use part::Part;
+pub use range::parsed_beyond_range;
 pub(super) use read::{Demand, from_json, read};
 pub(super) use write::{texts, write_value, written};
 
@@ -26,7 +28,15 @@ pub(super) fn parse(text: &str) -> Result<Value> {
     serde_json::from_str(text).map_err(|error| malformed(text, &error))
 }
 
-/// The same for what is written again: with all digits of its integers, or not at all.
+/// The same for what only looks at the types of values: numbers that are out of range become others.
+///
+/// # Errors
+/// `INVALID_CAST` that says where the text is malformed.
+pub(super) fn parse_for_types(text: &str) -> Result<Value> {
+    parsed_beyond_range(text, |text| serde_json::from_str(text)).map_err(|error| malformed(text, &error))
+}
+
+/// The value of what is written again: with all digits of its integers, or not at all.
 ///
 /// # Errors
 /// `NOT_SUPPORTED` for integers of more than 64 bits.
@@ -44,7 +54,7 @@ pub(super) fn parse_exactly(text: &str) -> Result<Value> {
 /// `INVALID_CAST` where it is, or is malformed.
 pub(super) fn shallow(text: &str) -> Result<Part<'_>> {
     // The library has a limit.
-    parse(text)?;
+    parse_for_types(text)?;
     Part::of(text)
 }
 

@@ -30,7 +30,7 @@ const LONGEST_REMEMBERED: usize = 64;
 pub(super) struct Column {
     pub(super) values: Values,
     validity: BooleanBufferBuilder,
-    target: DataType,
+    pub(super) target: DataType,
     /// How dates are written, where the column is of dates.
     forms: Forms,
 }
@@ -40,12 +40,17 @@ pub(super) struct Column {
 pub(super) enum Values {
     Boolean(BooleanBufferBuilder),
     Int(Vec<i64>),
+    /// Also decimals, without their point.
     Huge(Vec<i128>),
     Double(Vec<f64>),
     Date(Vec<i32>),
     Timestamp(Vec<i64>),
     Text(Texts),
-    List { ends: Vec<i32>, field: FieldRef, item: Box<Column> },
+    List {
+        ends: Vec<i32>,
+        field: FieldRef,
+        item: Box<Column>,
+    },
     Struct(Box<Row>),
 }
 
@@ -211,12 +216,11 @@ impl Column {
             DataType::Boolean => Values::Boolean(BooleanBufferBuilder::new(0)),
             DataType::UInt64 => Values::Huge(Vec::new()),
             data_type if data_type.is_integer() => Values::Int(Vec::new()),
-            DataType::Decimal128(_, 0) => Values::Huge(Vec::new()),
+            DataType::Decimal128(..) => Values::Huge(Vec::new()),
             DataType::Float32 | DataType::Float64 => Values::Double(Vec::new()),
             DataType::Date32 => Values::Date(Vec::new()),
             DataType::Timestamp(..) => Values::Timestamp(Vec::new()),
-            // A decimal's digits are read from the number's text, which keeps them.
-            DataType::Decimal128(..) | DataType::Utf8View | DataType::Utf8 => Values::Text(Texts::default()),
+            DataType::Utf8View | DataType::Utf8 => Values::Text(Texts::default()),
             json if *json == JSON => Values::Text(Texts::default()),
             DataType::List(field) => {
                 let item = Box::new(Column::new(field.data_type(), &Parts::All, forms, more)?);
@@ -317,7 +321,11 @@ impl Column {
             Values::Boolean(bits) => Arc::new(BooleanArray::new(bits.finish(), nulls)),
             Values::Int(values) => Arc::new(Int64Array::new(taken(values), nulls)),
             Values::Huge(values) => {
-                Arc::new(Decimal128Array::new(taken(values), nulls).with_precision_and_scale(38, 0)?)
+                let decimals = Decimal128Array::new(taken(values), nulls);
+                Arc::new(match &self.target {
+                    DataType::Decimal128(precision, scale) => decimals.with_precision_and_scale(*precision, *scale)?,
+                    _ => decimals.with_precision_and_scale(38, 0)?,
+                })
             }
             Values::Double(values) => Arc::new(Float64Array::new(taken(values), nulls)),
             Values::Date(values) => Arc::new(Date32Array::new(taken(values), nulls)),
@@ -339,7 +347,7 @@ impl Column {
         }
         let options = CastOptions { safe: false, ..CastOptions::default() };
         cast_with_options(&array, &self.target, &options)
-            .map_err(|error| Error::new(Code::InvalidData, format!("a value does not fit {}: {error}", self.target)))
+            .map_err(|error| Error::new(Code::InvalidData, format!("a value is no {}: {error}", self.type_name())))
     }
 }
 

@@ -5,6 +5,7 @@ use memchr::memchr_iter;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::error::{Code, Error, Result};
+use crate::expr::parsed_beyond_range;
 use crate::io::{Compression, InputFile};
 use crate::scan::fault::shown;
 use crate::scan::json::input::Portion;
@@ -38,7 +39,10 @@ pub(super) fn record_error(record: &Record, error: &serde_json::Error) -> (Error
     }
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or(&text);
-    let error = not_json(what, line.get(before.len()..).unwrap_or_default(), line);
+    let error = match what.strip_prefix("invalid type: ").and_then(|what| what.strip_suffix(", expected an object")) {
+        Some(found) => no_object(found, line),
+        None => not_json(what, line.get(before.len()..).unwrap_or_default(), line),
+    };
     (error.context(format!("column {column}")), record.lines + line_in_record)
 }
 
@@ -50,15 +54,24 @@ fn not_json(what: &str, found: &[u8], line: &[u8]) -> Error {
         .hint("one object per line is expected; ignore_errors => true leaves broken lines out")
 }
 
+/// The error for JSON that has no keys; `found` is what the parser calls it.
+fn no_object(found: &str, line: &[u8]) -> Error {
+    let found = if found == "sequence" { "an array".to_owned() } else { found.replace('`', "") };
+    Error::new(Code::InvalidData, format!("expected an object, found {found}, in the line: {}", shown(line)))
+        .hint("records => false reads values of any kind as one column; ignore_errors => true leaves such lines out")
+}
+
 /// The error for a record that the reader refused at byte `at` of it, in the words of a parser that has more of them.
 pub(super) fn refused_record(record: &Record, at: usize) -> (Error, u64) {
     let text = match std::str::from_utf8(record.bytes) {
         Ok(text) => text,
         Err(error) => return encoding_error(record, error),
     };
-    let parsed = serde_json::from_str::<serde_json::Value>(text);
-    let object = || AnyObject.deserialize(&mut serde_json::Deserializer::from_str(text));
-    let Err(error) = parsed.and_then(|_| object()) else {
+    let parsed = parsed_beyond_range(text, |text| {
+        serde_json::from_str::<serde_json::Value>(text)?;
+        AnyObject.deserialize(&mut serde_json::Deserializer::from_str(text))
+    });
+    let Err(error) = parsed else {
         let (column, lines) = place_in(record, at);
         let rest = record.bytes.get(at..).unwrap_or_default();
         let error = not_json("unexpected text", rest, line_in(record, lines));

@@ -10,6 +10,7 @@ use serde::de::DeserializeSeed;
 
 use crate::cancel::CancelToken;
 use crate::error::Result;
+use crate::expr::parsed_beyond_range;
 use crate::scan::format::Inferred;
 use crate::scan::json::VALUE_COLUMN;
 use crate::scan::json::fault::{encoding_error, placed, record_error};
@@ -138,14 +139,17 @@ impl Piece {
 
 fn look_at(record: &Record, keys: &mut Keys, settings: &Settings) -> Result<(), (crate::error::Error, u64)> {
     let text = std::str::from_utf8(record.bytes).map_err(|error| encoding_error(record, error))?;
-    let mut deserializer = serde_json::Deserializer::from_str(text);
     let limits = Limits { depth: settings.maximum_depth.saturating_sub(1), forms: &settings.forms };
-    let only = if settings.records { None } else { keys.only(VALUE_COLUMN) };
-    let seen = match only {
-        Some(shape) => ValueShape { shape, limits }.deserialize(&mut deserializer),
-        None => RowShape { keys, limits }.deserialize(&mut deserializer),
+    let look = |text: &str| {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let only = if settings.records { None } else { keys.only(VALUE_COLUMN) };
+        match only {
+            Some(shape) => ValueShape { shape, limits }.deserialize(&mut deserializer)?,
+            None => RowShape { keys: &mut *keys, limits }.deserialize(&mut deserializer)?,
+        }
+        deserializer.end()
     };
-    seen.and_then(|()| deserializer.end()).map_err(|error| record_error(record, &error))
+    parsed_beyond_range(text, look).map_err(|error| record_error(record, &error))
 }
 
 /// What is looked at, and whether that is everything.

@@ -19,6 +19,7 @@ mod fault;
 mod forms;
 mod infer;
 mod input;
+mod numbers;
 #[cfg(test)]
 mod oracle;
 mod parse;

@@ -6,14 +6,10 @@
 
 use memchr::memchr;
 
-use crate::scan::infer::number;
 use crate::scan::json::column::{Column, Place, Row, Values};
 use crate::scan::json::fault::Misfit;
 use crate::scan::json::unescape::unescape;
 use crate::scan::json::walk::{Cursor, Trouble, copy_string, is_number};
-
-/// Doubles count integers one by one below this.
-const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
 
 /// The object at the cursor as row number `rows` of `row`.
 pub(super) fn record(cursor: &mut Cursor, row: &mut Row, rows: usize) -> Result<(), Trouble> {
@@ -153,7 +149,7 @@ fn text(raw: &[u8], column: &mut Column) -> Option<bool> {
         return None;
     }
     let text = if escaped { plain.as_slice() } else { raw };
-    Some(column.push_moment(text))
+    Some(column.push_moment(text) || column.push_decimal(text))
 }
 
 fn boolean(word: &[u8], column: &mut Column, at: usize) -> Result<(), Trouble> {
@@ -166,57 +162,16 @@ fn boolean(word: &[u8], column: &mut Column, at: usize) -> Result<(), Trouble> {
 }
 
 fn number(digits: &[u8], column: &mut Column, at: usize, cursor: &Cursor) -> Result<(), Trouble> {
-    if let Values::Int(values) = &mut column.values
-        && let Some(value) = short_integer(digits)
-    {
-        values.push(value);
+    if column.push_short_integer(digits) {
         return Ok(());
     }
     if !is_number(digits) {
         return Err(cursor.not_scalar(at));
     }
-    let fits = match &mut column.values {
-        Values::Int(values) => integer::<i64>(digits).map(|value| values.push(value)).is_some(),
-        Values::Huge(values) => integer::<i128>(digits).map(|value| values.push(value)).is_some(),
-        Values::Double(values) => number::parse_double(digits).map(|value| values.push(value)).is_some(),
-        Values::Text(texts) => {
-            texts.push(digits);
-            true
-        }
-        _ => false,
-    };
-    if fits { Ok(()) } else { refuse(column, at, format!("the number {}", String::from_utf8_lossy(digits))) }
-}
-
-/// An integer of at most 18 digits, where it is written as JSON wants it.
-#[inline]
-fn short_integer(text: &[u8]) -> Option<i64> {
-    let (negative, digits) = match text {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    if digits.is_empty() || digits.len() > 18 || digits.len() > 1 && digits.first() == Some(&b'0') {
-        return None;
+    match column.push_number(digits) {
+        true => Ok(()),
+        false => refuse(column, at, format!("the number {}", String::from_utf8_lossy(digits))),
     }
-    let mut value = 0;
-    for byte in digits {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        value = value * 10 + i64::from(digit);
-    }
-    Some(if negative { -value } else { value })
-}
-
-/// An integer, also where it is written as 1.0 or 1e3, as long as doubles count them one by one.
-fn integer<T: std::str::FromStr + From<i64>>(text: &[u8]) -> Option<T> {
-    if let Some(value) = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()) {
-        return Some(value);
-    }
-    let value = number::parse_double(text)?;
-    let is_whole = value.fract() == 0.0 && value.abs() < EXACT_INTEGERS;
-    is_whole.then(|| T::from(value as i64))
 }
 
 fn nested_object(cursor: &mut Cursor, column: &mut Column, at: usize) -> Result<(), Trouble> {

@@ -117,15 +117,21 @@ impl Settings {
     }
 }
 
-/// The layout of a file that starts with `bytes`. An object that has not ended with its line is one of many lines.
+/// The layout of a file that starts with `bytes`. An object that has not ended with its line is one of many lines, and
+/// one that is followed by another on its line is not the only one.
 pub(super) fn layout_of(bytes: &[u8]) -> Layout {
     let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes).trim_ascii_start();
     match text.first() {
         Some(b'[') => Layout::Array,
         Some(b'{') => {
             let line = memchr(b'\n', text).and_then(|end| text.get(..end));
-            let ended = line.map(|line| serde_json::from_slice::<IgnoredAny>(line).map(drop));
-            if matches!(ended, Some(Err(error)) if error.is_eof()) { Layout::Values } else { Layout::Lines }
+            let first = line.unwrap_or(text);
+            let mut values = serde_json::Deserializer::from_slice(first).into_iter::<IgnoredAny>();
+            let are_values = match values.next() {
+                Some(Err(error)) => line.is_some() && error.is_eof(),
+                _ => first.get(values.byte_offset()..).unwrap_or_default().trim_ascii_start().starts_with(b"{"),
+            };
+            if are_values { Layout::Values } else { Layout::Lines }
         }
         _ => Layout::Lines,
     }

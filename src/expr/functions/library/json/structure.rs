@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::expr::functions::library::function::{Function, function};
 use crate::expr::functions::library::typed::{Json, Text, row1};
-use crate::expr::json::{Part, parse};
+use crate::expr::json::{Part, parse_for_types};
 
 /// The functions of this file.
 pub(super) fn functions() -> Vec<Function> {
@@ -13,7 +13,7 @@ pub(super) fn functions() -> Vec<Function> {
         "json_structure",
         "json",
         "The types of the parts, as JSON",
-        [row1::<Text, _>(|text| Ok::<_, Error>(Json(structure(&parse(text)?).to_string())))],
+        [row1::<Text, _>(|text| Ok::<_, Error>(Json(structure(&parse_for_types(text)?).to_string())))],
     )]
 }
 
