@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 
 use crate::batch::logical::extension_type;
 use crate::error::{Code, Error, Result};
+use crate::scan::infer::sql_name;
 use crate::scan::spec::{OptionValue, Options};
 
 /// Largest precision of a 128-bit decimal.
@@ -167,9 +168,9 @@ impl Merged {
                 format!(
                     "column '{}' is {} in file '{}' but {} in file '{path}'",
                     self.field.name(),
-                    self.field.data_type(),
+                    sql_name(self.field.data_type()),
                     self.path,
-                    other.data_type(),
+                    sql_name(other.data_type()),
                 ),
             )
             .hint("read the files apart and CAST the column"));
@@ -199,6 +200,9 @@ fn common_type(left: &DataType, right: &DataType, union: bool) -> Option<DataTyp
         }
         (DataType::List(one), DataType::List(other)) => Some(DataType::List(common_field(one, other, union)?)),
         (DataType::Struct(one), DataType::Struct(other)) => common_struct(one, other, union).map(DataType::Struct),
+        (DataType::Map(one, sorted), DataType::Map(other, also)) => {
+            Some(DataType::Map(common_entries(one, other, union)?, *sorted && *also))
+        }
         _ => common_number(left, right),
     }
 }
@@ -212,6 +216,14 @@ fn common_struct(one: &Fields, other: &Fields, union: bool) -> Option<Fields> {
     });
     let added = other.iter().filter(|field| one.find(field.name()).is_none()).map(|field| missing(field));
     shared.chain(added).collect()
+}
+
+/// Keys and values, whatever the writers call them.
+fn common_entries(one: &Field, other: &Field, union: bool) -> Option<FieldRef> {
+    let (DataType::Struct(ours), DataType::Struct(others)) = (one.data_type(), other.data_type()) else { return None };
+    let fields = ours.iter().zip(others).map(|(one, other)| common_field(one, other, union));
+    let fields = DataType::Struct(fields.collect::<Option<Fields>>()?);
+    Some(Arc::new(Field::new(one.name(), fields, one.is_nullable())))
 }
 
 fn common_field(one: &Field, other: &Field, union: bool) -> Option<FieldRef> {
@@ -280,7 +292,8 @@ fn common_integer(left: &DataType, right: &DataType) -> DataType {
         0..=2 => DataType::Int16,
         3..=4 => DataType::Int32,
         5..=8 => DataType::Int64,
-        _ => DataType::Decimal128(20, 0),
+        // HUGEINT.
+        _ => DataType::Decimal128(GREATEST_PRECISION, 0),
     }
 }
 

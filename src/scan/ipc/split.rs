@@ -19,7 +19,7 @@ use crate::batch::Split;
 use crate::error::{Code, Error, Result};
 use crate::io::{InputFile, Location};
 use crate::memory::Reservation;
-use crate::scan::adapt::adapted;
+use crate::scan::adapt::{adapted, cast};
 use crate::scan::format::{ScanRequest, SplitPlan, Splits};
 use crate::scan::merge::{find_column, logical_schema, union_by_name};
 use crate::store::QueryContext;
@@ -270,7 +270,7 @@ impl Split for Reading {
 /// An array in the engine's type. Rows of a larger array are copied, so that they do not keep all of it.
 fn converted(array: &ArrayRef, target: &DataType, whole: bool) -> Result<ArrayRef> {
     if array.data_type() != target {
-        return adapted(array, target);
+        return adapted(array, target, cast);
     }
     let is_view = matches!(target, DataType::Utf8View | DataType::BinaryView);
     if whole || is_view { Ok(array.clone()) } else { Ok(concat(&[array.as_ref()])?) }

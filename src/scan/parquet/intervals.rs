@@ -4,14 +4,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{FixedSizeBinaryArray, IntervalMonthDayNanoArray};
-use arrow::datatypes::IntervalMonthDayNano;
+use arrow::array::{ArrayRef, AsArray, FixedSizeBinaryArray, IntervalMonthDayNanoArray};
+use arrow::datatypes::{DataType, IntervalMonthDayNano};
 use parquet::basic::ConvertedType;
 use parquet::errors::Result as ParquetResult;
 use parquet::file::metadata::{FileMetaData, ParquetMetaData};
 use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
 
 use crate::error::{Code, Error, Result};
+use crate::scan::adapt::cast;
 
 const BYTES: i32 = 12;
 const NANOS_PER_MILLISECOND: i64 = 1_000_000;
@@ -59,11 +60,22 @@ fn bytes_in(node: &TypePtr) -> ParquetResult<TypePtr> {
     })
 }
 
+/// What the decoder gave as `target`: bytes that are to be intervals, or what a cast makes.
+///
+/// # Errors
+/// `INVALID_DATA` for a value that the type does not hold.
+pub(super) fn leaf(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
+    match (array.as_fixed_size_binary_opt(), target) {
+        (Some(bytes), DataType::Interval(_)) => Ok(Arc::new(intervals(bytes)?)),
+        _ => cast(array, target),
+    }
+}
+
 /// The intervals that the bytes are.
 ///
 /// # Errors
 /// `INVALID_DATA` where an INTERVAL does not hold the value: Parquet's have no sign.
-pub(in crate::scan) fn intervals(array: &FixedSizeBinaryArray) -> Result<IntervalMonthDayNanoArray> {
+fn intervals(array: &FixedSizeBinaryArray) -> Result<IntervalMonthDayNanoArray> {
     let interval = |bytes: &[u8]| {
         let part = |at: usize| {
             let bytes = bytes.get(at..at + 4).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()).unwrap_or_default();

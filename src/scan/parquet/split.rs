@@ -28,6 +28,7 @@ use crate::scan::parquet::fault::guard;
 use crate::scan::parquet::flat::FlatSplit;
 use crate::scan::parquet::footer::{FileKey, Footer, load_again};
 use crate::scan::parquet::index::IndexReader;
+use crate::scan::parquet::intervals::leaf;
 use crate::scan::parquet::late::{Gathering, Late, PASSING_SHARE, Survivors};
 use crate::scan::parquet::plan::{Part, Scan, file_column};
 use crate::scan::parquet::runtime;
@@ -497,7 +498,7 @@ pub(super) fn converted(array: &ArrayRef, column: &OutputColumn) -> Result<Array
     if column.unchecked_text {
         array.to_data().validate_full().map_err(|error| Error::new(Code::InvalidData, error.to_string()))?;
     }
-    adapted(array, &column.target)
+    adapted(array, &column.target, leaf)
 }
 
 /// No rows.

@@ -280,7 +280,7 @@ fn types_without_a_common_one_name_both_files() {
     write(&paths[0], &batch(vec![("a", ints(0..2))]), |p| p);
     write(&paths[1], &batch(vec![("a", Arc::new(StringArray::from(vec!["x"])))]), |p| p);
     let error = Scanned::new(&paths, Options::new()).err().unwrap().to_string();
-    assert!(error.contains("column 'a' is Int64 in file") && error.contains("b.parquet"), "{error}");
+    assert!(error.contains("column 'a' is BIGINT in file") && error.contains("b.parquet"), "{error}");
 }
 
 #[test]
