@@ -491,6 +491,8 @@ impl CsvSplit {
         let unproven = self.plan.settings.unproven.contains(&column.name);
         let error = Error::new(Code::InvalidData, message);
         match column.strict {
+            // Nobody can look at every value of a pipe and read it after that.
+            true if unproven && self.file.entry.path.comes_once() => error.hint(text).of_inferred_type(),
             true if unproven => {
                 error.hint(format!("{text}; sample_size => -1 looks at every value first")).of_inferred_type()
             }
