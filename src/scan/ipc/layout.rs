@@ -156,7 +156,14 @@ pub(super) fn message(header: &[u8]) -> Result<(usize, Message<'_>)> {
 /// Rows of a message that is a record batch.
 pub(super) fn rows_of(message: &Message<'_>) -> Result<u64> {
     let batch = message.header_as_record_batch().ok_or_else(|| damaged("a message is no record batch"))?;
-    u64::try_from(batch.length()).map_err(|_| damaged(format!("a record batch of {} rows", batch.length())))
+    let first = batch.nodes().and_then(|nodes| nodes.iter().next()).map(|node| node.length());
+    match u64::try_from(batch.length()).ok().filter(|_| first.is_none_or(|first| first == batch.length())) {
+        Some(rows) => Ok(rows),
+        None => {
+            let values = first.map_or(String::new(), |first| format!(" whose first column has {first} values"));
+            Err(damaged(format!("a record batch of {} rows{values}", batch.length())))
+        }
+    }
 }
 
 /// Walks from message to message.

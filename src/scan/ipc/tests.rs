@@ -209,3 +209,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn rows_of_a_batch_are_as_many_as_its_values() {
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..777));
+    let (batch, folder) = (RecordBatch::try_from_iter([("i", numbers)]).unwrap(), Folder::new());
+    for stream in [false, true] {
+        let bytes = written(stream, None, std::slice::from_ref(&batch));
+        let rows = 777i64.to_le_bytes();
+        let places = (0..bytes.len() - 8).filter(|at| bytes[*at..*at + 8] == rows && *at % 8 == 0).take(2);
+        for at in places.collect::<Vec<_>>() {
+            let mut damaged = bytes.clone();
+            damaged[at + 5] = 1;
+            let path = folder.put("a.arrow", &damaged);
+            assert_eq!(read(&path, Some(&[]), ROOMY).unwrap_err().code(), Code::InvalidData, "{stream} {at}");
+        }
+    }
+}

@@ -128,6 +128,11 @@ impl Input {
         self.at_end
     }
 
+    /// Whether no record that begins in the window goes on behind it.
+    pub(super) fn ends_with_record(&self) -> bool {
+        self.at_end || matches!(self.source, Source::Chunks { .. })
+    }
+
     /// Whether others read what stands before the window.
     pub(super) fn is_behind_others(&self) -> bool {
         matches!(&self.source, Source::Chunks { first, .. } if self.offset > *first)

@@ -134,7 +134,8 @@ impl Reader {
         let flaw = self.tokens.find(text, lines);
         let invalid = std::str::from_utf8(text).err();
         // A character may go on behind the tile.
-        let goes_on = |error: &Utf8Error| error.error_len().is_none() && !lines && !self.input.is_at_end();
+        let is_all = self.input.ends_with_record() && bytes == self.input.unread().len();
+        let goes_on = |error: &Utf8Error| error.error_len().is_none() && !lines && !is_all;
         let invalid = invalid.filter(|error| !goes_on(error)).map(|error| error.valid_up_to());
         let flaw = flaw.into_iter().chain(invalid).min();
         if let Some(flaw) = flaw {
@@ -365,7 +366,8 @@ impl Reader {
         if pending.is_none() {
             self.tile.begun = self.tile.bytes;
         }
-        let is_all = self.input.is_at_end() && self.tile.bytes == self.input.unread().len();
+        let ends = if pending.is_some() { self.input.ends_with_record() } else { self.input.is_at_end() };
+        let is_all = ends && self.tile.bytes == self.input.unread().len();
         if !is_all {
             // The next tile begins with what is pending, and is larger where that is all there was.
             self.goal = if self.tile.begun == 0 { self.goal * 2 } else { TILE_BYTES };

@@ -152,6 +152,12 @@ fn a_large_array_is_read_by_all_workers() {
             "{from:?} {to:?}"
         );
     }
+    let columns = OptionValue::Struct(vec![("i".to_owned(), OptionValue::Text("BIGINT".to_owned()))]);
+    for (end, words) in [(",", "an element of the array behind ','"), (",{\"t\": \"ä", "EOF while parsing a string")] {
+        let broken = text.replacen("\n]\n", end, 1);
+        let error = read_text("a.json", broken, &option("columns", columns.clone())).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
 }
 
 #[test]
@@ -294,10 +300,14 @@ fn what_is_not_json_names_line_and_column() {
     let cases: [(&[u8], &str, &str); 7] = [
         (b"{\"a\": 1}\n{\"a\": x}\n", "expected value, found 'x}'", "column 7; in line 2 of file"),
         ("{\"a\": 1}\n\n{\"ä\": x}\n".as_bytes(), "expected value, found 'x}'", "column 7; in line 3 of file"),
-        (b"{\"a\": 1} {\"a\": 2}\n", "trailing characters, found '{\"a\": 2}'", "column 10; in line 1 of file"),
+        (
+            b"{\"a\":1}\n{\"a\": 1} {\"a\": 2}\n",
+            "trailing characters, found '{\"a\": 2}'",
+            "column 10; in line 2 of file",
+        ),
         (b"{\"a\": 1", "EOF while parsing an object, found the end", "column 8; in line 1 of file"),
         (b"{'a': 1}", "key must be a string", "column 2; in line 1 of file"),
-        (b"{\"a\": 1}\n[1]\n", "expected an object", "line 2 of file"),
+        (b"{\"a\": 1}\n[1]\n", "expected an object, found an array, in the line: [1]", "line 2 of file"),
         (b"{\"a\": 1}\n{\"a\": \"\xff\"}\n", "not UTF-8", "column 8; in line 2 of file"),
     ];
     for (text, message, place) in cases {
@@ -347,7 +357,7 @@ fn given_columns_need_no_sample() {
     assert_eq!(texts(&batch, 2), [Some("[1]"), Some("x")]);
     let columns = OptionValue::Struct(vec![pair("i", "TINYINT")]);
     let error = error_of("{\"i\": 300}", &option("columns", columns)).to_string();
-    assert!(error.contains("key 'i'") && error.contains("Int8"), "{error}");
+    assert!(error.contains("key 'i'") && error.contains("TINYINT"), "{error}");
 }
 
 #[test]

@@ -240,6 +240,10 @@ fn check_chunks(metadata: &ParquetMetaData, size: u64) -> Result<()> {
     if metadata.file_metadata().column_orders().is_some_and(|orders| orders.len() != columns) {
         return Err(Error::new(Code::InvalidData, "the footer orders another number of columns than it has"));
     }
+    let rows = metadata.row_groups().iter().try_fold(0i64, |rows, group| rows.checked_add(group.num_rows()));
+    if rows != Some(metadata.file_metadata().num_rows()) {
+        return Err(Error::new(Code::InvalidData, "the row groups do not have as many rows as the file"));
+    }
     for (index, group) in metadata.row_groups().iter().enumerate() {
         if group.num_columns() != columns {
             let message = format!("row group {index} has {} columns instead of {columns}", group.num_columns());

@@ -21,6 +21,7 @@ mod footer;
 mod index;
 pub(in crate::scan) mod intervals;
 mod late;
+mod levels;
 mod numbered;
 mod pages;
 mod plan;

@@ -30,6 +30,7 @@ use crate::scan::parquet::footer::{FileKey, Footer, load_again};
 use crate::scan::parquet::index::IndexReader;
 use crate::scan::parquet::intervals::leaf;
 use crate::scan::parquet::late::{Gathering, Late, PASSING_SHARE, Survivors};
+use crate::scan::parquet::levels::{are_repeated, counting_reader};
 use crate::scan::parquet::plan::{Part, Scan, file_column};
 use crate::scan::parquet::runtime;
 use crate::scan::runtime::passing;
@@ -246,6 +247,12 @@ impl Opening<'_> {
                 None => (self.footer.reader.clone(), self.part.groups.clone().collect()),
             };
             let mask = ProjectionMask::roots(metadata.parquet_schema(), roots.iter().copied());
+            if let Some(selected) = &selected
+                && are_repeated(metadata.parquet_schema(), &self.leaves(roots))
+            {
+                let columns = (mask, groups);
+                return Ok(counting_reader(chunks, &metadata, columns, batch_rows, selected.clone())?);
+            }
             let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, metadata)
                 .with_projection(mask)
                 .with_row_groups(groups)

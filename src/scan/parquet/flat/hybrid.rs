@@ -20,7 +20,7 @@ const BLOCK: usize = 1024;
 
 /// Reads numbers of `width` bits one run after another.
 #[derive(Debug)]
-pub(super) struct Hybrid {
+pub(in crate::scan::parquet) struct Hybrid {
     data: Bytes,
     /// Where the next run's header stands.
     at: usize,
@@ -47,7 +47,7 @@ impl Hybrid {
     ///
     /// # Errors
     /// `INVALID_DATA` for numbers of more than 32 bits.
-    pub(super) fn new(data: Bytes, width: usize) -> Result<Self> {
+    pub(in crate::scan::parquet) fn new(data: Bytes, width: usize) -> Result<Self> {
         if width > 32 {
             return Err(damaged(format!("numbers of {width} bits")));
         }
@@ -80,7 +80,7 @@ impl Hybrid {
     ///
     /// # Errors
     /// `INVALID_DATA` when there are fewer.
-    pub(super) fn skip(&mut self, count: usize) -> Result<()> {
+    pub(in crate::scan::parquet) fn skip(&mut self, count: usize) -> Result<()> {
         self.pass(count, |_, _, _, _| ())
     }
 

@@ -32,6 +32,7 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::schema::types::ColumnDescriptor;
 
 use self::column::{Column, Leaf, Pages, Rows};
+pub(super) use self::hybrid::Hybrid;
 use self::physical::{Decimal32, Decimal64, DecimalBytes, Fixed, Float32, Float64, Int32, Int64};
 use self::text::Variable;
 use crate::batch::Split;
