@@ -235,7 +235,7 @@ fn as_views(
 }
 
 /// Row counts and byte ranges that cannot be: better refused here than met as an assertion later.
-fn check_chunks(metadata: &ParquetMetaData, size: u64) -> Result<()> {
+pub(super) fn check_chunks(metadata: &ParquetMetaData, size: u64) -> Result<()> {
     let columns = metadata.file_metadata().schema_descr().num_columns();
     if metadata.file_metadata().column_orders().is_some_and(|orders| orders.len() != columns) {
         return Err(Error::new(Code::InvalidData, "the footer orders another number of columns than it has"));

@@ -14,6 +14,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::{Expr, col, lit};
 use parquet::arrow::ArrowWriter;
+use parquet::file::metadata::{FileMetaData, ParquetMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -313,6 +314,20 @@ fn a_damaged_page_names_file_row_group_and_column() {
     assert_eq!(error.code(), Code::InvalidData, "{error}");
     let text = error.to_string();
     assert!(text.contains("hurt.parquet") && text.contains("row group 1, column 'b'"), "{text}");
+}
+
+#[test]
+fn row_groups_have_as_many_rows_as_the_file() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("rows.parquet");
+    write(&path, &batch(vec![("a", ints(0..10))]), |p| p);
+    let footer = super::footer::load(&path.to_str().unwrap().into()).unwrap();
+    let file = footer.metadata().file_metadata();
+    for (rows, is_right) in [(10, true), (9, false)] {
+        let file = FileMetaData::new(file.version(), rows, None, None, file.schema_descr_ptr(), None);
+        let metadata = ParquetMetaData::new(file, footer.metadata().row_groups().to_vec());
+        assert_eq!(super::footer::check_chunks(&metadata, 1 << 20).is_ok(), is_right);
+    }
 }
 
 #[test]
