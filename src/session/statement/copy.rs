@@ -6,13 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, ListBuilder, StringBuilder};
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::{DataType, FieldRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
 use datafusion_common::Column;
 use datafusion_expr::{Expr, LogicalPlanBuilder, lit};
 use datafusion_sql::sqlparser::ast::{CopySource, CopyTarget, Ident, ObjectName, Statement};
 
 use self::options::{CopyOptions, Settings, TimeFormats, bad_format, format_named, format_of, no_format};
+use super::export::stored_columns;
 use super::{Running, not_supported};
 use crate::batch::MemorySource;
 use crate::batch::logical::{JSON, is_logical};
@@ -23,6 +24,8 @@ use crate::ops::write::WriteFormat;
 use crate::plan::StoredTable;
 use crate::scan::infer::parse_type;
 use crate::session::DataFrame;
+use crate::session::catalog::Entry;
+use crate::session::names::Name;
 use crate::session::sql::CopyOption;
 
 impl Running<'_> {
@@ -77,7 +80,7 @@ impl Running<'_> {
                 (name, _) => options += &format!(", {name} => {value}"),
             }
         }
-        let columns_of_table = format!("SELECT {} FROM {table_name}", names(columns));
+        let columns_of_table = format!("SELECT {} FROM {table_name}", self.loaded(table_name, columns));
         let typed = |read: fn(&DataType) -> String| -> Result<String> {
             let fields = self.session.sql(&columns_of_table)?;
             let column = |field: &FieldRef| format!("{}: {}", quoted(field.name()), quoted(&read(field.data_type())));
@@ -91,10 +94,8 @@ impl Running<'_> {
                 "read_csv"
             }
             Some(WriteFormat::Json) => {
-                let fields = self.session.sql(&columns_of_table)?;
-                if fields.plan().schema().fields().iter().any(|field| has_json(field.data_type())) {
-                    options += &typed(type_in_json)?;
-                }
+                // Keys go to the columns of their names.
+                options += &typed(type_in_json)?;
                 "read_json"
             }
             Some(WriteFormat::Parquet) => "read_parquet",
@@ -104,6 +105,16 @@ impl Running<'_> {
         let target = if columns.is_empty() { String::new() } else { format!(" ({})", names(columns)) };
         let read = format!("SELECT * FROM {function}({}{options})", quoted(filename));
         self.session.sql(&format!("INSERT INTO {table_name}{target} {read}"))
+    }
+
+    /// The columns that a file has: without names all but those that are computed.
+    fn loaded(&self, table: &ObjectName, columns: &[Ident]) -> String {
+        let found = Name::of(table).and_then(|name| self.session.engine().catalog.get(&name));
+        match found {
+            Some(Entry::Table(table)) if columns.is_empty() => stored_columns(&table),
+            _ => None,
+        }
+        .unwrap_or_else(|| names(columns))
     }
 
     /// The rows that are written.
@@ -181,21 +192,11 @@ fn type_in_csv(data_type: &DataType) -> String {
     if is_read { name } else { "VARCHAR".to_string() }
 }
 
-/// The same from JSON, of which a cast makes everything.
+/// The same from JSON, of which a cast makes everything: numbers that are texts, too. The reader's options have the forms of times.
 fn type_in_json(data_type: &DataType) -> String {
-    let is_read = matches!(data_type, DataType::Boolean | DataType::Utf8View | DataType::Date32)
-        || data_type.is_signed_integer()
-        || data_type.is_floating();
+    let is_read =
+        matches!(data_type, DataType::Utf8View | DataType::Date32 | DataType::Timestamp(TimeUnit::Microsecond, None));
     sql_type_name(if is_read { data_type } else { &JSON })
-}
-
-/// Whether the values have JSON in them.
-fn has_json(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Struct(fields) => fields.iter().any(|field| has_json(field.data_type())),
-        DataType::List(item) | DataType::FixedSizeList(item, _) | DataType::Map(item, _) => has_json(item.data_type()),
-        other => *other == JSON,
-    }
 }
 
 fn names(columns: &[Ident]) -> String {

@@ -4,9 +4,9 @@
 //!
 //! # Known limitation
 //! The folder is a local one, new or empty. Frames, variables and prepared statements are the session's own and stay. An import is
-//! many statements: one that fails leaves what those before it made.
+//! many statements: one that fails leaves what those before it made. Views come last, so that one that cannot be made any more keeps
+//! no table from being filled.
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -20,11 +20,14 @@ use crate::session::Session;
 use crate::session::catalog::{Entry, Named, Table, View};
 use crate::session::definitions::MacroDefinition;
 use crate::session::names::MAIN;
-use crate::session::sql::words::{Words, parts, quoted, text_literal, written};
+use crate::session::sql::words::{Words, parts, quoted, solid, text_literal, written};
 use crate::session::sql::{split, tokens};
 
 const SCHEMA: &str = "schema.sql";
 const LOAD: &str = "load.sql";
+
+/// Bytes of a table's name that its file's name has: file systems take 255.
+const LONGEST_NAME: usize = 200;
 
 /// Options of writing that reading has to know, too.
 const OF_BOTH: [&str; 12] = [
@@ -67,6 +70,7 @@ pub(super) fn import(session: &Session, mut words: Words) -> Nothing {
     words.expect("IMPORT DATABASE")?;
     let (folder, span) = folder(&mut words)?;
     words.end()?;
+    let mut views = Vec::new();
     for (file, is_load) in [(SCHEMA, false), (LOAD, true)] {
         let path = folder.join(file);
         let text = fs::read_to_string(&path).map_err(|error| {
@@ -74,12 +78,45 @@ pub(super) fn import(session: &Session, mut words: Words) -> Nothing {
             error.context(format!("reading '{}'", path.display()))
         })?;
         for statement in split(&text).statements {
+            let place = format!("'{}', line {}", path.display(), statement.line);
             let sql = if is_load { within(&folder, &statement.text)? } else { statement.text };
-            let done = session.sql(&sql);
-            done.map_err(|error| error.context(format!("'{}', line {}", path.display(), statement.line)))?;
+            if !is_load && is_of_view(&sql)? {
+                views.push((sql, place));
+            } else {
+                session.sql(&sql).map_err(|error| error.context(place))?;
+            }
         }
     }
+    make_views(session, views)?;
     nothing(session)
+}
+
+/// Whether the statement makes a view or comments on one.
+fn is_of_view(sql: &str) -> Result<bool> {
+    let tokens = solid(tokens(sql)?);
+    let mut words = Words::new(&tokens);
+    Ok(words.accept("CREATE VIEW") || words.accept("COMMENT ON VIEW"))
+}
+
+/// Runs the statements, each with its place, in an order in which every view is behind those that it reads.
+///
+/// # Errors
+/// That of the first view that cannot be made at all.
+fn make_views(session: &Session, mut views: Vec<(String, String)>) -> Result<()> {
+    while !views.is_empty() {
+        let (count, mut first_error) = (views.len(), None);
+        views.retain(|(sql, place)| match session.sql(sql) {
+            Ok(_) => false,
+            Err(error) => {
+                first_error.get_or_insert_with(|| error.context(place.clone()));
+                true
+            }
+        });
+        if let Some(error) = first_error.filter(|_| views.len() == count) {
+            return Err(error);
+        }
+    }
+    Ok(())
 }
 
 /// The folder that the statement names.
@@ -188,7 +225,10 @@ fn write(session: &Session, folder: &Path, options: &Options, files: &mut Vec<St
         let columns = columns.map(|columns| format!(" ({columns})")).unwrap_or_default();
         load += &format!("COPY {}{columns} FROM {} {};\n", full_name(named), text_literal(&file), options.reading);
     }
-    views_in_order(&all).iter().for_each(|(named, view)| schema += &view_text(named, view));
+    for named in &all {
+        let Entry::View(view) = &named.entry else { continue };
+        schema += &view_text(named, view);
+    }
     all.iter().for_each(|named| schema += &comments(named));
     for (name, text) in [(SCHEMA, schema), (LOAD, load)] {
         files.push(name.to_string());
@@ -205,7 +245,8 @@ fn full_name(named: &Named) -> String {
 fn file_name(named: &Named, ending: &str, taken: &[String]) -> String {
     let name = if named.schema == MAIN { named.name.clone() } else { format!("{}_{}", named.schema, named.name) };
     let plain = |character: char| if character.is_alphanumeric() { character } else { '_' };
-    let stem: String = name.chars().map(plain).take(100).collect();
+    let mut stem: String = name.chars().map(plain).collect();
+    stem.truncate(stem.floor_char_boundary(LONGEST_NAME));
     let is_free = |name: &String| !taken.iter().any(|other| other.eq_ignore_ascii_case(name));
     let numbered = (1..).map(|number| format!("{stem}_{number}{ending}"));
     let mut names = std::iter::once(format!("{stem}{ending}")).chain(numbered);
@@ -213,7 +254,7 @@ fn file_name(named: &Named, ending: &str, taken: &[String]) -> String {
 }
 
 /// The columns that have to be loaded, where others are computed of them.
-fn stored_columns(table: &Table) -> Option<String> {
+pub(super) fn stored_columns(table: &Table) -> Option<String> {
     let is_computed = |index: usize| table.rules.generated_as(index).is_some();
     let fields = table.schema.fields().iter().enumerate();
     let stored: Vec<String> =
@@ -270,41 +311,9 @@ fn comments(named: &Named) -> String {
     own.into_iter().chain(table.schema.fields().iter().filter_map(of_column)).collect()
 }
 
-/// The views, each behind those whose names it has in it.
-fn views_in_order(all: &[Named]) -> Vec<(&Named, &View)> {
-    let views: Vec<(&Named, &View)> = all
-        .iter()
-        .filter_map(|named| match &named.entry {
-            Entry::View(view) => Some((named, view.as_ref())),
-            _ => None,
-        })
-        .collect();
-    let words = |view: &View| -> HashSet<String> {
-        let words = tokens(&view.sql).unwrap_or_default().into_iter().filter_map(|token| match token.token {
-            Token::Word(word) => Some(word.value.to_lowercase()),
-            _ => None,
-        });
-        words.collect()
-    };
-    let mut waiting: Vec<(usize, HashSet<String>)> = views.iter().map(|(_, view)| words(view)).enumerate().collect();
-    let mut ordered = Vec::with_capacity(views.len());
-    while !waiting.is_empty() {
-        let names: Vec<(usize, String)> =
-            waiting.iter().filter_map(|(index, _)| Some((*index, views.get(*index)?.0.name.to_lowercase()))).collect();
-        let is_ready = |(index, words): &(usize, HashSet<String>)| {
-            !names.iter().any(|(other, name)| other != index && words.contains(name))
-        };
-        // Names that are no tables may go round in a circle.
-        let next = waiting.iter().position(is_ready).unwrap_or(0);
-        let (index, _) = waiting.remove(next);
-        ordered.extend(views.get(index));
-    }
-    ordered
-}
-
 /// The statement with the file that it reads in `folder`.
 fn within(folder: &Path, sql: &str) -> Result<String> {
-    let mut tokens = crate::session::sql::words::solid(tokens(sql)?);
+    let mut tokens = solid(tokens(sql)?);
     let file = tokens.iter().position(|token| matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("FROM")));
     if let Some(TokenWithSpan { token: Token::SingleQuotedString(path), .. }) =
         file.and_then(|at| tokens.get_mut(at + 1))
