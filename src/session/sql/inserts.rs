@@ -1,10 +1,10 @@
 //! INSERT in its parts: the table, its columns, and the query of the rows.
 
 use datafusion_sql::sqlparser::keywords::Keyword;
-use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+use datafusion_sql::sqlparser::tokenizer::{Span as Place, Token, TokenWithSpan};
 
 use super::changes::{Returning, split_with, with_default};
-use super::words::{Tokens, Words, made, parts};
+use super::words::{Tokens, Words, made, parts, place_of};
 use crate::error::{Error, Result, Span};
 use crate::session::names::Name;
 
@@ -25,8 +25,10 @@ pub(crate) struct InsertInto {
 pub(crate) struct Target {
     /// What stands for DEFAULT.
     pub default: String,
-    /// The type, where it holds values of all types as texts: each becomes one before VALUES makes one type of them.
-    pub text: Option<&'static str>,
+    /// Its type, to which values of different kinds are cast before VALUES makes one type of them.
+    pub data_type: String,
+    /// Whether it holds values of all types as texts.
+    pub is_text: bool,
 }
 
 impl InsertInto {
@@ -76,11 +78,14 @@ impl InsertInto {
         }
         let mut query: Tokens = words.rest().iter().take(1).cloned().collect();
         words.expect("VALUES")?;
-        for (index, row) in parts(words.rest()).into_iter().enumerate() {
+        let rows: Vec<Row> = parts(words.rest()).into_iter().map(Row::of).collect();
+        let casts = targets.iter().enumerate().map(|(index, target)| target.cast(&rows, index));
+        let casts = casts.collect::<Result<Vec<_>>>()?;
+        for (index, row) in rows.iter().enumerate() {
             if index > 0 {
-                query.push(TokenWithSpan::new(Token::Comma, super::words::place_of(row)));
+                query.push(TokenWithSpan::new(Token::Comma, place_of(row.tokens)));
             }
-            query.extend(row_for(row, targets)?);
+            query.extend(row.with(targets, &casts)?);
         }
         Ok(Some(query))
     }
@@ -127,44 +132,93 @@ fn columns(words: &mut Words) -> Result<Vec<(String, Span)>> {
     Ok(columns)
 }
 
-/// `(1, DEFAULT)` with the default of the second column.
-fn row_for(row: &[TokenWithSpan], targets: &[Target]) -> Result<Tokens> {
-    let ([open, inner @ .., close], true) = (row, row.len() > 2) else { return Ok(row.to_vec()) };
-    if open.token != Token::LParen || close.token != Token::RParen {
-        return Ok(row.to_vec());
-    }
-    let mut values = vec![open.clone()];
-    for (index, value) in parts(inner).into_iter().enumerate() {
-        if index > 0 {
-            values.push(TokenWithSpan::new(Token::Comma, open.span));
+/// How a value is written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Null,
+    Text,
+    Integer,
+    Fraction,
+    Other,
+}
+
+impl Kind {
+    fn of(value: &[TokenWithSpan]) -> Self {
+        let value = match value {
+            [TokenWithSpan { token: Token::Minus, .. }, number @ ..] => number,
+            value => value,
+        };
+        match value {
+            [TokenWithSpan { token: Token::SingleQuotedString(_), .. }] => Kind::Text,
+            [TokenWithSpan { token: Token::Word(word), .. }] if word.keyword == Keyword::NULL => Kind::Null,
+            [TokenWithSpan { token: Token::Number(digits, _), .. }]
+                if digits.bytes().all(|byte| byte.is_ascii_digit()) =>
+            {
+                Kind::Integer
+            }
+            [TokenWithSpan { token: Token::Number(..), .. }] => Kind::Fraction,
+            _ => Kind::Other,
         }
-        let target = targets.get(index);
-        let value = with_default(value, target.map_or("NULL", |target| &target.default))?;
-        values.extend(match target.and_then(|target| target.text) {
-            Some(name) if !is_text(&value) => as_type(value, name)?,
-            _ => value,
-        });
-    }
-    values.push(close.clone());
-    Ok(values)
-}
-
-/// Whether it is a text as written, or NULL.
-fn is_text(value: &[TokenWithSpan]) -> bool {
-    match value {
-        [TokenWithSpan { token: Token::SingleQuotedString(_), .. }] => true,
-        [TokenWithSpan { token: Token::Word(word), .. }] => word.keyword == Keyword::NULL,
-        _ => false,
     }
 }
 
-/// `CAST(value AS name)`
-fn as_type(value: Tokens, name: &str) -> Result<Tokens> {
-    let place = super::words::place_of(&value);
-    let mut tokens = made("CAST(", place)?;
-    tokens.extend(value);
-    tokens.extend(made(&format!("AS {name})"), place)?);
-    Ok(tokens)
+impl Target {
+    /// `AS type)`, the end of the casts of the values in a column; `None` where these are of one kind, so that none is needed.
+    fn cast(&self, rows: &[Row], index: usize) -> Result<Option<Tokens>> {
+        let kinds = rows.iter().filter_map(|row| row.values.get(index).map(|value| Kind::of(value)));
+        let mut kinds = kinds.filter(|kind| *kind != Kind::Null);
+        let Some(first) = kinds.next() else { return Ok(None) };
+        let is_plain = if self.is_text { first == Kind::Text } else { rows.len() == 1 || first != Kind::Other };
+        if is_plain && kinds.all(|kind| kind == first) {
+            return Ok(None);
+        }
+        made(&format!("AS {})", self.data_type), rows.first().map_or_else(Place::empty, |row| place_of(row.tokens)))
+            .map(Some)
+    }
+}
+
+/// A row of VALUES.
+struct Row<'a> {
+    tokens: &'a [TokenWithSpan],
+    /// Empty where it is not one in parentheses.
+    values: Vec<&'a [TokenWithSpan]>,
+}
+
+impl<'a> Row<'a> {
+    fn of(tokens: &'a [TokenWithSpan]) -> Self {
+        let values = match tokens {
+            [open, inner @ .., close] if open.token == Token::LParen && close.token == Token::RParen => parts(inner),
+            _ => Vec::new(),
+        };
+        Row { tokens, values }
+    }
+
+    /// `(1, DEFAULT)` with the default of the second column, and with the casts that columns need.
+    fn with(&self, targets: &[Target], casts: &[Option<Tokens>]) -> Result<Tokens> {
+        let ([open, .., close], [_, ..]) = (self.tokens, self.values.as_slice()) else {
+            return Ok(self.tokens.to_vec());
+        };
+        let mut row = vec![open.clone()];
+        for (index, value) in self.values.iter().enumerate() {
+            if index > 0 {
+                row.push(TokenWithSpan::new(Token::Comma, open.span));
+            }
+            let (target, kind) = (targets.get(index), Kind::of(value));
+            let value = with_default(value, target.map_or("NULL", |target| &target.default))?;
+            let is_there = kind == Kind::Null || kind == Kind::Text && target.is_some_and(|target| target.is_text);
+            match casts.get(index).and_then(Option::as_ref).filter(|_| !is_there) {
+                Some(end) => {
+                    let place = place_of(&value);
+                    row.extend(made("CAST(", place)?);
+                    row.extend(value);
+                    row.extend(end.iter().map(|token| TokenWithSpan::new(token.token.clone(), place)));
+                }
+                None => row.extend(value),
+            }
+        }
+        row.push(close.clone());
+        Ok(row)
+    }
 }
 
 #[cfg(test)]
@@ -177,8 +231,12 @@ mod tests {
     }
 
     fn query(sql: &str) -> String {
-        let target = |default: &str, text| Target { default: default.to_string(), text };
-        let targets = [target("7", None), target("x", None), target("y", Some("JSON"))];
+        let target = |default: &str, data_type: &str, is_text| Target {
+            default: default.to_string(),
+            data_type: data_type.to_string(),
+            is_text,
+        };
+        let targets = [target("7", "INTEGER", false), target("x", "BIT", false), target("y", "JSON", true)];
         let tokens = read(sql).and_then(|insert| insert.query(&targets)).unwrap().unwrap();
         tokens.iter().map(|token| token.token.to_string()).collect::<Vec<_>>().join(" ")
     }
@@ -187,7 +245,7 @@ mod tests {
     fn the_parts_of_an_insert_are_found() {
         assert_eq!(
             query("insert into t values (1, default), (default, (2, 3))"),
-            "values ( 1 , x ) , ( 7 , ( 2 , 3 ) )"
+            "values ( CAST ( 1 AS INTEGER ) , CAST ( x AS BIT ) ) , ( CAST ( 7 AS INTEGER ) , CAST ( ( 2 , 3 ) AS BIT ) )"
         );
         assert_eq!(
             query("insert into t values (1, 2, 3), (1, 2, '3'), (1, 2, null)"),

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion_common::{Column, ScalarValue};
 use datafusion_expr::expr::Cast;
 use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
@@ -12,8 +13,8 @@ use datafusion_sql::sqlparser::tokenizer::Span as Place;
 use super::change::{column_of, table_of};
 use super::returning::{changed_rows, returned};
 use super::rules::{refuse_generated, ruled};
-use crate::batch::logical::JSON;
 use crate::error::{Code, Error, Result, Span};
+use crate::expr::types::sql_type_name;
 use crate::session::catalog::Table;
 use crate::session::rows::store_rows;
 use crate::session::scope::Scope;
@@ -40,9 +41,8 @@ pub(super) fn inserted(session: &Session, insert: &InsertInto) -> Result<(Arc<Ta
     let mut targets = targets(&table, &insert.columns)?;
     let target = |index: &usize| {
         let default = table.defaults.get(*index).cloned().flatten().unwrap_or_else(|| "NULL".to_string());
-        let data_type = table.schema.fields().get(*index).map(|field| field.data_type());
-        let text = data_type.filter(|data_type| data_type.is_string());
-        Target { default, text: text.map(|text| if *text == JSON { "JSON" } else { "VARCHAR" }) }
+        let data_type = table.schema.fields().get(*index).map_or(&DataType::Null, |field| field.data_type());
+        Target { default, data_type: sql_type_name(data_type), is_text: data_type.is_string() }
     };
     let columns: Vec<Target> = targets.iter().map(target).collect();
     let plan = match insert.query(&columns)? {
