@@ -18,7 +18,7 @@ use datafusion_expr::{
 use super::contains::Searching;
 use super::library::Function;
 use super::wrapped::as_wrapped;
-use crate::batch::logical::{is_logical, reads_as_text};
+use crate::batch::logical::{is_blob, is_logical, reads_as_text};
 use crate::expr::coercion::agreed_values;
 use crate::expr::numbers::settled_types;
 
@@ -92,6 +92,26 @@ pub(in crate::expr) fn plain_call(call: &ScalarFunction, schema: &DFSchema) -> O
     (changed || coercing.is_some()).then(|| Expr::ScalarFunction(ScalarFunction::new_udf(function, arguments)))
 }
 
+/// The type of a list's items where the library finds none: texts become the times, intervals or BLOBs beside them, and truth
+/// values the numbers.
+fn agreed_items(types: &[DataType]) -> Option<DataType> {
+    let mut known: Vec<&DataType> = types.iter().filter(|data_type| !data_type.is_null()).collect();
+    let is_text = |data_type: &&DataType| data_type.is_string();
+    let is_truth = |data_type: &&DataType| **data_type == DataType::Boolean;
+    if known.iter().any(is_text) {
+        known.retain(|data_type| !is_text(data_type));
+        let becomes = |data_type: &&DataType| {
+            data_type.is_temporal() || is_blob(data_type) || matches!(data_type, DataType::Interval(_))
+        };
+        known.first().filter(|first| becomes(first))?;
+    } else if known.iter().any(is_truth) {
+        known.retain(|data_type| !is_truth(data_type));
+        known.first().filter(|first| first.is_numeric())?;
+    }
+    let (first, others) = known.split_first()?;
+    others.iter().all(|other| other == first).then(|| (*first).clone())
+}
+
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Coercing {
     function: Arc<ScalarUDF>,
@@ -102,7 +122,9 @@ impl Coercing {
     /// The types that arguments become before the library sees them.
     fn known_types(&self, types: &[DataType]) -> Vec<DataType> {
         if CHOOSING.contains(&self.function.name()) {
+            let are_items = self.function.name() == "make_array";
             let common = agreed_values(&types.iter().collect::<Vec<_>>());
+            let common = common.or_else(|| if are_items { agreed_items(types) } else { None });
             return types.iter().map(|data_type| common.as_ref().unwrap_or(data_type).clone()).collect();
         }
         let joins = JOINING.contains(&self.function.name());

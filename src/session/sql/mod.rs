@@ -36,6 +36,7 @@ mod macros;
 mod marks;
 pub(crate) mod merges;
 mod methods;
+mod mixed;
 mod naming;
 mod nulls;
 mod numbers;
@@ -225,6 +226,11 @@ impl Prepared {
 
     fn planned(&self, query: &Query) -> Result<LogicalPlan> {
         let mut query = Box::new(query.clone());
+        mixed::meet(&mut query, &|list| {
+            let plan = self.planned(&list).ok()?;
+            plan.schema().fields().first().map(|field| field.data_type().clone())
+        });
+        functions::call_by_own_names(&mut query);
         written::mark(&mut query);
         let statement = Statement::Query(query);
         let failed = |error| errors::placed(planning_error(error), &self.tokens);

@@ -2,7 +2,7 @@
 //!
 //! * `(a, b) IN (SELECT x, y …)` becomes `row(a, b) IN (SELECT row(x, y) …)`, which the planner takes for one column; the
 //!   rule for subqueries takes the rows apart again.
-//! * `[a, b]` becomes `list_value(a, b)`: the planner forgets CTEs, parameters of lambdas and the query around within brackets.
+//! * `[a, b]` becomes `make_array(a, b)`: the planner forgets CTEs, parameters of lambdas and the query around within brackets.
 //! * A subquery in FROM may name the relations before it without LATERAL ([`make_lateral`]).
 
 use std::ops::ControlFlow;
@@ -29,7 +29,7 @@ impl VisitorMut for Rows {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if let Expr::Array(list) = expr {
-            *expr = call_of("list_value", std::mem::take(&mut list.elem));
+            *expr = call_of("make_array", std::mem::take(&mut list.elem));
             return ControlFlow::Continue(());
         }
         let membership = match expr {
