@@ -8,7 +8,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion_common::DFSchema;
 use datafusion_expr::Expr;
 use datafusion_physical_expr::PhysicalExpr;
-use datafusion_physical_expr::expressions::{Column, Literal};
+use datafusion_physical_expr::expressions::{CastExpr, Column, Literal};
 use datafusion_physical_expr_common::physical_expr::is_volatile;
 
 use crate::error::Result;
@@ -71,6 +71,17 @@ impl Evaluator {
             _ => None,
         };
         Ok(Evaluator { tree, data_type, column, predicate })
+    }
+
+    /// The same values as they lie in another type, whatever a cast of SQL would make of them: texts and bytes have several layouts.
+    ///
+    /// # Errors
+    /// An internal error for types that have nothing in common.
+    pub fn laid_out_as(self, data_type: &DataType, schema: &Schema) -> Result<Self> {
+        match self.data_type == *data_type {
+            true => Ok(self),
+            false => Evaluator::new(Arc::new(CastExpr::new(self.tree, data_type.clone(), None)), schema),
+        }
     }
 
     /// The value for every row of `batch`; a constant is repeated.

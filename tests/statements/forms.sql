@@ -463,6 +463,8 @@ CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy'); SELECT 'happy'::mood, 'sad'::mo
 SELECT union_value(k := 1);
 -- type: BIT
 SELECT '101'::BIT::VARCHAR;
+-- type: literal of BIT
+SELECT B'101' AS b;
 -- type: JSON
 SELECT '{"a": 1}'::JSON;
 -- type: NULL

@@ -2,11 +2,12 @@
 //!
 //! Own scalar functions lie in `library`, one file for each family.
 //!
-//! Own aggregates: `sum` (widens, exact or an error), `avg` of integers and decimals (exact sum), `min` and `max` of texts, and the aggregates of all values of a group
+//! Own aggregates: `sum` (widens, exact or an error), `avg` of integers and decimals (exact sum), `min` and `max` of texts, `bit_and` and the like of BITs, and the aggregates of all values of a group
 //! (`median`, quantiles, `mode`, `string_agg`).
 
 mod average;
 mod average_accumulators;
+mod bitwise;
 mod coalesce;
 mod coercing;
 mod concat;

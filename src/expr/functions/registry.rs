@@ -9,6 +9,7 @@ use datafusion_functions_aggregate::array_agg::array_agg_udaf;
 use datafusion_functions_aggregate::first_last::{first_value_udaf, last_value_udaf};
 
 use super::average::Average;
+use super::bitwise::bitwise;
 use super::coalesce::coalesce;
 use super::coercing::coercing;
 use super::concat::concat;
@@ -64,7 +65,7 @@ impl FunctionRegistry {
             Arc::new(first_value_udaf().as_ref().clone().with_aliases(["first"])),
             Arc::new(last_value_udaf().as_ref().clone().with_aliases(["last"])),
         ]);
-        let aggregate = aggregate.chain(gatherers()).chain(moments()).chain(ordered_functions());
+        let aggregate = aggregate.chain(bitwise()).chain(gatherers()).chain(moments()).chain(ordered_functions());
         let own = library::higher_order().into_iter().map(|(function, ..)| function);
         let higher_order = datafusion_functions_nested::all_default_higher_order_functions().into_iter().chain(own);
         let window = datafusion_functions_window::all_default_window_functions().into_iter().map(counting_window);

@@ -1,9 +1,10 @@
 //! Values that the parser does not read.
 //!
 //! * `(FROM t SELECT max(a))` and `(VALUES (7))` are subqueries.
+//! * `b'101'` is a BIT.
 //! * `localtime` and `localtimestamp` stand for times without a zone.
 
-use datafusion_sql::sqlparser::ast::Expr;
+use datafusion_sql::sqlparser::ast::{CastKind, DataType, Expr, Value};
 use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
 use datafusion_sql::sqlparser::tokenizer::Token;
@@ -12,7 +13,7 @@ use super::calls::call_of;
 
 /// What begins here, where it is one of this file's values.
 pub(super) fn prefix(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
-    subquery(parser).or_else(|| local_time(parser))
+    subquery(parser).or_else(|| bits(parser)).or_else(|| local_time(parser))
 }
 
 fn subquery(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
@@ -31,6 +32,14 @@ fn subquery(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
         parser.expect_token(&Token::RParen)?;
         Ok(Expr::Subquery(query))
     }))
+}
+
+fn bits(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+    let Token::SingleQuotedByteStringLiteral(signs) = &parser.peek_token_ref().token else { return None };
+    let signs = Value::SingleQuotedString(signs.clone());
+    parser.advance_token();
+    let expr = Box::new(Expr::value(signs));
+    Some(Ok(Expr::Cast { kind: CastKind::Cast, expr, data_type: DataType::Bit(None), array: false, format: None }))
 }
 
 fn local_time(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {

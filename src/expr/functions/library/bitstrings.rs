@@ -101,16 +101,21 @@ pub(super) fn turned() -> Overload {
     row1::<Bits, _>(|bits| Signs(bits.iter().map(|sign| if *sign == b'1' { b'0' } else { b'1' }).collect()))
 }
 
-/// The bits that a rule makes of two, place by place.
+/// The function of two BITs by a rule.
 pub(super) fn of_two(run: fn(bool, bool) -> bool) -> Overload {
-    let both = move |a: &[u8], b: &[u8]| {
-        if a.len() != b.len() {
-            let message = format!("bits of the lengths {} and {} do not go together", a.len(), b.len());
-            return Err(Error::new(Code::InvalidQuery, message).hint("bitstring(bits, length) puts zeros before them"));
-        }
-        Ok(Signs(a.iter().zip(b).map(|(a, b)| if run(*a == b'1', *b == b'1') { b'1' } else { b'0' }).collect()))
-    };
-    row2::<Bits, Bits, _>(both)
+    row2::<Bits, Bits, _>(move |a, b| bits_of_two(a, b, run).map(Signs))
+}
+
+/// The bits that a rule makes of two, place by place.
+///
+/// # Errors
+/// `INVALID_QUERY` where their lengths differ.
+pub fn bits_of_two(a: &[u8], b: &[u8], rule: fn(bool, bool) -> bool) -> Result<Vec<u8>> {
+    if a.len() != b.len() {
+        let message = format!("bits of the lengths {} and {} do not go together", a.len(), b.len());
+        return Err(Error::new(Code::InvalidQuery, message).hint("bitstring(bits, length) puts zeros before them"));
+    }
+    Ok(a.iter().zip(b).map(|(a, b)| if rule(*a == b'1', *b == b'1') { b'1' } else { b'0' }).collect())
 }
 
 fn place(bits: &[u8], index: i64) -> Result<usize> {

@@ -35,6 +35,7 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion_expr::ScalarUDF;
 
+pub(super) use bitstrings::bits_of_two;
 pub use bitstrings::operator as bit_operator;
 pub(in crate::expr) use date::{days_in_month, days_of, moment};
 pub(super) use function::Function;

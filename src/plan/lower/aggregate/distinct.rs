@@ -100,7 +100,7 @@ impl Lowering<'_> {
             }
             let mut places = finer.places[calls.len()].iter();
             let call = call.clone().with_filter(None).without_distinct().over(|input| match places.next() {
-                Some(Some(place)) => column_as(self.compiler, &schema, first_argument + place, input.data_type()),
+                Some(Some(place)) => column_as(&schema, first_argument + place, input.data_type()),
                 _ => Ok(input.clone()),
             })?;
             let filter = (spread.sets.len() > 1).then(|| self.is_of_set(&schema, keys, set)).transpose()?;

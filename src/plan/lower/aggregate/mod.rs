@@ -12,15 +12,13 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion_common::DFSchema;
 use datafusion_expr::logical_plan::Aggregate;
 use datafusion_expr::utils::grouping_set_to_exprlist;
-use datafusion_expr::{cast, col};
 
 use self::grouping::key_sets;
 use super::{Branches, Lowering, with_operator};
 use crate::error::Result;
-use crate::expr::{AggregateCall, Compiler, Evaluator};
+use crate::expr::{AggregateCall, Evaluator};
 use crate::ops::aggregate::HashAggregate;
 use crate::ops::holistic::HolisticAggregate;
 use crate::ops::project::Project;
@@ -148,11 +146,6 @@ fn columns_schema<'a>(types: impl Iterator<Item = &'a DataType>) -> SchemaRef {
 }
 
 /// Column `index` of `schema` as `data_type`: texts lie in a hash table in another form than that in which they came.
-fn column_as(compiler: &Compiler, schema: &SchemaRef, index: usize, data_type: &DataType) -> Result<Evaluator> {
-    let column = Evaluator::of_column(schema, index)?;
-    if column.data_type() == data_type {
-        return Ok(column);
-    }
-    let logical = DFSchema::try_from(schema.as_ref().clone())?;
-    compiler.compile(&cast(col(schema.field(index).name()), data_type.clone()), &logical)
+fn column_as(schema: &SchemaRef, index: usize, data_type: &DataType) -> Result<Evaluator> {
+    Evaluator::of_column(schema, index)?.laid_out_as(data_type, schema)
 }
