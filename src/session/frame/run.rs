@@ -247,18 +247,29 @@ fn with_texts(plan: &LogicalPlan) -> Result<LogicalPlan> {
 
 /// The plan with INTERVALs as Parquet has them: months, days and milliseconds, four bytes each.
 fn with_intervals(plan: LogicalPlan, format: WriteFormat) -> Result<LogicalPlan> {
-    let is_interval = |field: &FieldRef| matches!(field.data_type(), DataType::Interval(_));
-    if format != WriteFormat::Parquet || !plan.schema().fields().iter().any(is_interval) {
+    let has_interval = |field: &FieldRef| has_interval(field.data_type());
+    if format != WriteFormat::Parquet || !plan.schema().fields().iter().any(has_interval) {
         return Ok(plan);
     }
     let encode = functions().scalar.get("#parquet_interval").cloned();
     let encode = encode.ok_or_else(|| Error::internal("there is no function #parquet_interval"))?;
     let column = |(qualifier, field): (Option<&TableReference>, &FieldRef)| {
         let column = Expr::Column(Column::from((qualifier, field.as_ref())));
-        if is_interval(field) { encode.call(vec![column]).alias(field.name()) } else { column }
+        if has_interval(field) { encode.call(vec![column]).alias(field.name()) } else { column }
     };
     let columns: Vec<Expr> = plan.schema().iter().map(column).collect();
     Ok(LogicalPlanBuilder::from(plan).project(columns)?.build()?)
+}
+
+fn has_interval(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Interval(_) => true,
+        DataType::Struct(fields) => fields.iter().any(|field| has_interval(field.data_type())),
+        DataType::List(item) | DataType::FixedSizeList(item, _) | DataType::Map(item, _) => {
+            has_interval(item.data_type())
+        }
+        _ => false,
+    }
 }
 
 fn has_other(data_type: &DataType) -> bool {

@@ -75,7 +75,9 @@ fn option(tokens: &[TokenWithSpan]) -> Result<CopyOption> {
     let Token::Word(word) = &name.token else { return bad(Some(name)) };
     let text = |token: &TokenWithSpan| match &token.token {
         Token::Word(word) => Some(word.value.clone()),
-        Token::SingleQuotedString(text) | Token::Number(text, _) => Some(text.clone()),
+        Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) | Token::Number(text, _) => {
+            Some(text.clone())
+        }
         Token::Mul => Some("*".to_string()),
         _ => None,
     };
@@ -102,6 +104,9 @@ fn option(tokens: &[TokenWithSpan]) -> Result<CopyOption> {
             Some(text) => vec![text],
             None => return bad(Some(value)),
         },
+        [minus, TokenWithSpan { token: Token::Number(digits, _), .. }] if minus.token == Token::Minus => {
+            vec![format!("-{digits}")]
+        }
         [open, inner @ .., close] if open.token == Token::LParen && close.token == Token::RParen => {
             let mut values = Vec::new();
             for part in parts(inner) {

@@ -1,5 +1,7 @@
 //! The options of COPY … TO.
 
+use std::collections::HashSet;
+use std::hash::Hash;
 use std::path::Path;
 
 use crate::error::{Code, Error, Result};
@@ -247,8 +249,14 @@ fn bad(option: &CopyOption, takes: &str) -> Error {
 fn pairs(option: &CopyOption) -> Result<Vec<(String, String)>> {
     match option.pairs.as_slice() {
         [] => Err(bad(option, "names and values, {name: 'value'}")),
-        pairs => Ok(pairs.to_vec()),
+        pairs if are_distinct(pairs.iter().map(|(name, _)| name.to_lowercase())) => Ok(pairs.to_vec()),
+        _ => Err(bad(option, "every name once")),
     }
+}
+
+fn are_distinct<T: Eq + Hash>(mut values: impl Iterator<Item = T>) -> bool {
+    let mut seen = HashSet::new();
+    values.all(|value| seen.insert(value))
 }
 
 fn field_ids(option: &CopyOption) -> Result<FieldIds> {
@@ -259,7 +267,11 @@ fn field_ids(option: &CopyOption) -> Result<FieldIds> {
         Ok(id) => Ok((name, id)),
         Err(_) => Err(bad(option, "'auto', or columns and their numbers, {a: 1}")),
     };
-    pairs(option)?.into_iter().map(id).collect::<Result<Vec<_>>>().map(FieldIds::Of)
+    let ids = pairs(option)?.into_iter().map(id).collect::<Result<Vec<(String, i32)>>>()?;
+    match are_distinct(ids.iter().map(|(_, id)| *id)) {
+        true => Ok(FieldIds::Of(ids)),
+        false => Err(bad(option, "every number once")),
+    }
 }
 
 fn text(option: &CopyOption) -> Result<&str> {
