@@ -55,6 +55,17 @@ fn value(text: &str) -> Option<Error> {
     if let Some(number) = between(text, "LIMIT must be >= 0, '", "'") {
         return Some(Error::new(Code::InvalidQuery, format!("{number} is no number of rows: LIMIT takes 0 or more")));
     }
+    // `Int8Array overflow on abs(-128)`
+    if let Some((array, call)) = text.split_once("Array overflow on ") {
+        let message = format!("integer overflow in {call} ({})", in_types_of_sql(array));
+        return Some(Error::new(Code::Overflow, message));
+    }
+    if let Some(arguments) = between(text, "integer overflow in LCM", "") {
+        return Some(Error::new(Code::Overflow, format!("integer overflow in lcm{arguments}")));
+    }
+    if let Some(rounded) = between(text, "Overflow while rounding ", "") {
+        return Some(Error::new(Code::Overflow, format!("the rounded number does not fit {rounded}")));
+    }
     let parameter = between(text, "Placeholder '", "' was not provided a value")?;
     let error = Error::new(Code::InvalidQuery, format!("parameter {parameter} has no value"));
     Some(error.hint("PREPARE name AS … takes parameters, and EXECUTE name(…) gives them values"))
@@ -157,6 +168,7 @@ mod tests {
                 "12.5 is too large to store in a Decimal128 of precision 2. Max is 9.9",
                 "12.5 does not fit a DECIMAL of 2 digits, of which the greatest is 9.9",
             ),
+            ("Int8Array overflow on abs(-128)", "integer overflow in abs(-128) (TINYINT)"),
             (
                 "Inconsistent data length across values list: got 2 values in row 1 but expected 1",
                 "row 2 of VALUES has 2 values, the first one 1",

@@ -63,7 +63,7 @@ use datafusion_common::DataFusionError;
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr_common::physical_expr::fmt_sql;
 
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, known_sentence};
 
 /// An error that evaluation raised. The library's functions (`abs`, `power`, `factorial`) have no kind of error for
 /// overflow, only the word.
@@ -77,7 +77,9 @@ fn from_library(error: DataFusionError) -> Error {
         _ => None,
     };
     match text {
-        Some(text) if text.to_lowercase().contains("overflow") => Error::new(Code::Overflow, text.clone()),
+        Some(text) if text.to_lowercase().contains("overflow") => {
+            known_sentence(text).unwrap_or_else(|| Error::new(Code::Overflow, text.clone())).hint(arithmetic::WIDER)
+        }
         _ => error.into(),
     }
 }

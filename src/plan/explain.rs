@@ -26,13 +26,15 @@ pub fn explain(logical: &LogicalPlan, physical: &PhysicalPlan, context: &Arc<Que
 fn node_to(text: &mut String, depth: usize, plan: &LogicalPlan, estimator: &Estimator) {
     let rows = estimator.estimate(plan).shown_rows();
     let plural = if rows == 1 { "row" } else { "rows" };
-    for (index, line) in plan.display().to_string().lines().enumerate() {
-        let estimate = if index == 0 { format!("  (about {rows} {plural})") } else { String::new() };
-        line_to(text, depth, &format!("{line}{estimate}"));
-    }
+    line_to(text, depth, &format!("{}  (about {rows} {plural})", one_line(&plan.display().to_string())));
     for input in plan.inputs() {
         node_to(text, depth + 1, input, estimator);
     }
+}
+
+/// The text of a node in one line, whatever stands in its names and constants.
+pub(super) fn one_line(text: &str) -> String {
+    text.replace('\n', "\\n")
 }
 
 fn line_to(text: &mut String, depth: usize, line: &str) {

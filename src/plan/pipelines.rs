@@ -1,5 +1,6 @@
 //! A physical plan as lines of text, for EXPLAIN.
 
+use super::explain::one_line;
 use super::physical::{Branch, Input, PhysicalPlan, Pipeline, PlanNode};
 
 /// A line of EXPLAIN about pipelines.
@@ -54,5 +55,5 @@ fn with_detail(name: &str, detail: &str) -> String {
 }
 
 fn line(depth: usize, text: String, node: Option<PlanNode>) -> PipelineLine {
-    PipelineLine { text: format!("{:indent$}{text}", "", indent = depth * 2), node }
+    PipelineLine { text: format!("{:indent$}{}", "", one_line(&text), indent = depth * 2), node }
 }

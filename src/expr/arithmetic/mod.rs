@@ -10,3 +10,6 @@ pub(crate) use function::{as_operators, checked_call, checked_operator, step_typ
 pub(crate) use kernels::DECIMAL128_LIMIT;
 pub(crate) use operator::CheckedOperator;
 pub(crate) use physical::CheckedArithmetic;
+
+/// What to try where a number does not fit its type.
+pub(in crate::expr) const WIDER: &str = "cast an operand to a wider type, e.g. HUGEINT or DOUBLE";

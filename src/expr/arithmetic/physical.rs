@@ -12,8 +12,8 @@ use datafusion_expr::ColumnarValue;
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr_common::datum::apply;
 
-use super::kernels;
 use super::operator::CheckedOperator;
+use super::{WIDER, kernels};
 use crate::error::{Code, Error};
 use crate::expr::describe_physical;
 use crate::expr::types::sql_type_name;
@@ -59,9 +59,7 @@ impl CheckedArithmetic {
         match arrow.as_ref() {
             ArrowError::ArithmeticOverflow(_) => {
                 let message = format!("{whole} overflow in {} ({type_name})", describe_physical(self));
-                Error::new(Code::Overflow, message)
-                    .hint("cast an operand to a wider type, e.g. HUGEINT or DOUBLE")
-                    .into()
+                Error::new(Code::Overflow, message).hint(WIDER).into()
             }
             ArrowError::DivideByZero => {
                 let message = format!("division by zero in {}", describe_physical(self));

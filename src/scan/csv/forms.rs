@@ -134,7 +134,7 @@ impl Forms {
         wider.iter().find(|wider| candidates.contains(wider)).copied().unwrap_or(Kind::Text)
     }
 
-    /// What a value of the type looks like, for errors.
+    /// What a value of the type looks like, behind its article, for errors.
     pub fn described(&self, data_type: &DataType) -> String {
         let form = match data_type {
             DataType::Date32 => &self.date,
@@ -142,6 +142,8 @@ impl Forms {
             _ => &None,
         };
         let name = infer::sql_name(data_type);
+        let article = if name.starts_with(['A', 'E', 'I', 'O']) { "an" } else { "a" };
+        let name = format!("{article} {name}");
         match form {
             Some(form) => format!("{name} in the form '{}'", form.text()),
             None if self.comma && (data_type.is_floating() || data_type.is_decimal()) => {

@@ -85,10 +85,10 @@ impl PlannedColumn {
         if self.not_null { builder.without_null() } else { builder }
     }
 
-    /// What a value looks like, for errors.
+    /// What a value looks like, behind its article, for errors.
     fn described(&self, forms: &Forms) -> String {
         match &self.form {
-            Some(form) => format!("{} in the form '{}'", sql_name(&self.data_type), form.text()),
+            Some(form) => format!("a {} in the form '{}'", sql_name(&self.data_type), form.text()),
             None => forms.described(&self.data_type),
         }
     }
@@ -442,7 +442,7 @@ impl CsvSplit {
         let kind = if column.data_type == DataType::Utf8View { "INVALID ENCODING" } else { "CAST" };
         let (value, expected) = (self.records.shown(field), column.described(&self.plan.settings.forms));
         let message = match kind {
-            "CAST" => format!("'{value}' is not a {expected}"),
+            "CAST" => format!("'{value}' is not {expected}"),
             _ => format!("the text is not UTF-8: {value}"),
         };
         Ok(Reject {
@@ -485,7 +485,7 @@ impl CsvSplit {
         }
         let place = self.records.location(field.start());
         let expected = column.described(&self.plan.settings.forms);
-        let message = format!("{place}, column '{name}': '{value}' is not a {expected}, in the line: {line}");
+        let message = format!("{place}, column '{name}': '{value}' is not {expected}, in the line: {line}");
         let name = shown(name.replace('\'', "''").as_bytes());
         let text = format!("types => {{'{name}': 'VARCHAR'}} reads the column as text");
         let unproven = self.plan.settings.unproven.contains(&column.name);

@@ -2,6 +2,7 @@
 //!
 //! * `date + interval` is a TIMESTAMP, `date + time` too.
 //! * `interval * number` and `interval / number` are functions of floe.
+//! * `a || b` of numbers, truth values and times joins their texts.
 //! * `list || list` is NULL where one is, unlike `list_concat`.
 //! * `a ^ b` is a DOUBLE, and so is `a / b`, if none of them is a FLOAT.
 //! * `a << b` and `a >> b` are functions of floe, and `&` and `|` of HUGEINTs.
@@ -89,6 +90,9 @@ pub(super) fn plan(operation: RawBinaryExpr, schema: &DFSchema) -> Result<Planne
                 }
             }
         }
+        (BinaryOperator::StringConcat, _, left, right) if is_joined_as_text(&left) && is_joined_as_text(&right) => {
+            binary_expr(cast(a, DataType::Utf8View), datafusion_expr::Operator::StringConcat, b)
+        }
         (BinaryOperator::StringConcat, _, T::List(_), T::List(_)) => call("#list_concat_known", vec![a, b])?,
         (op, _, left, right) => match operator(&op) {
             Some(operator) if is_unsigned(&left, &right) => {
@@ -101,6 +105,11 @@ pub(super) fn plan(operation: RawBinaryExpr, schema: &DFSchema) -> Result<Planne
         },
     };
     Ok(PlannerResult::Planned(planned))
+}
+
+/// Whether it has no `||` of its own: two such values are joined as texts.
+fn is_joined_as_text(data_type: &DataType) -> bool {
+    data_type.is_numeric() || data_type.is_temporal() || matches!(data_type, DataType::Boolean | DataType::Null)
 }
 
 fn operator(op: &BinaryOperator) -> Option<datafusion_expr::Operator> {

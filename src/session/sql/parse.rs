@@ -6,6 +6,7 @@ use datafusion_sql::sqlparser::parser::{Parser, ParserError};
 use datafusion_sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 use super::dialect::FloeDialect;
+use super::suggest;
 use crate::error::{Code, Error, Result, Span};
 
 /// How deep expressions and subqueries may nest.
@@ -44,7 +45,29 @@ pub(crate) fn statement(tokens: &[TokenWithSpan]) -> Result<Statement> {
         return Err(error);
     }
     let message = format!("unexpected {} behind the end of the statement", described(&next.token));
-    Err(Error::new(Code::Syntax, message).span(place_of(&next)))
+    let error = Error::new(Code::Syntax, message).span(place_of(&next));
+    // What should have been a word of SQL may have been taken for an alias.
+    let at = tokens.iter().position(|token| token.span == next.span).unwrap_or(tokens.len());
+    let before = tokens.iter().take(at).rev().find(|token| !matches!(token.token, Token::Whitespace(_)));
+    Err(match [Some(&next), before].into_iter().flatten().find_map(|token| meant(&token.token)) {
+        Some(hint) => error.hint(hint),
+        None => error,
+    })
+}
+
+/// Words that statements and clauses begin with.
+const BEGINNINGS: &str = "ALTER COMMENT COPY CREATE DELETE DESCRIBE DROP EXECUTE EXPLAIN EXPORT \
+    FROM GROUP HAVING IMPORT INSERT INTERSECT INTO JOIN LIMIT MERGE OFFSET ORDER PIVOT PREPARE QUALIFY \
+    RESET SELECT SHOW SUMMARIZE TABLE TRUNCATE UNION UPDATE VALUES WHERE WINDOW WITH";
+
+/// The word of SQL that a name may be a slip for.
+fn meant(token: &Token) -> Option<String> {
+    match token {
+        Token::Word(word) if word.quote_style.is_none() && word.keyword == Keyword::NoKeyword => {
+            suggest::nearest(&word.value, BEGINNINGS.split(' ')).map(|near| format!("did you mean {near}?"))
+        }
+        _ => None,
+    }
 }
 
 /// The tokens behind EXPLAIN or DESCRIBE, when they begin a query.
@@ -91,10 +114,10 @@ fn syntax_error(error: ParserError, tokens: &[TokenWithSpan]) -> Error {
     }
     let (message, place) = split_place(&text);
     let error = Error::new(Code::Syntax, sentence(message));
-    match place {
-        Some(place) => error.span(span_at(tokens, place)),
-        None => error.span(end_of(tokens)),
-    }
+    let Some(place) = place else { return error.span(end_of(tokens)) };
+    let hint = tokens.iter().find(|token| token.span.start == place).and_then(|token| meant(&token.token));
+    let error = error.span(span_at(tokens, place));
+    hint.map_or(error.clone(), |hint| error.hint(hint))
 }
 
 /// Cuts ` at Line: 1, Column: 8` off the end of a message.

@@ -263,6 +263,12 @@ fn explain_analyze_counts_the_rows_of_every_operator() {
 }
 
 #[test]
+fn explain_has_a_line_for_each_node_whatever_constants_hold() {
+    let lines = query(&session(), "explain select 'a\nb' as x, i from range(2) r(i)");
+    assert!(lines.iter().all(|line| !line.starts_with('b')), "{lines:?}");
+}
+
+#[test]
 fn a_query_says_how_far_it_is_and_never_goes_back() {
     let session = Session::builder().threads(2).build().unwrap();
     assert_eq!(session.progress(), None);

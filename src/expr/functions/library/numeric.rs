@@ -8,6 +8,7 @@ use super::typed::{
     row3,
 };
 use crate::error::{Code, Error, Result};
+use crate::expr::arithmetic::WIDER;
 
 /// The functions of this family.
 pub(super) fn functions() -> Vec<Function> {
@@ -175,7 +176,7 @@ pub(super) fn by_zero() -> Error {
 }
 
 pub(super) fn overflow(what: &str) -> Error {
-    Error::new(Code::Overflow, format!("the result of {what} does not fit its type"))
+    Error::new(Code::Overflow, format!("the result of {what} does not fit its type")).hint(WIDER)
 }
 
 fn even(number: f64) -> f64 {
