@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 mod bar;
 #[path = "../src/cli/statements.rs"]
 mod statements;
+#[path = "shared/terminal.rs"]
+mod terminal;
 
 /// A query that nobody waits for: a slow function over the flights, fifty times.
 fn long_query() -> String {
@@ -227,23 +229,6 @@ fn is_empty(folder: &Path) -> bool {
     fs::read_dir(folder).unwrap().all(|entry| !entry.unwrap().path().is_file())
 }
 
-/// A terminal of `columns` columns: the side that a program gets, and the one that reads what it shows.
-fn terminal(columns: u16) -> Option<(fs::File, fs::File)> {
-    use std::os::fd::FromRawFd;
-    let (mut reader, mut program) = (0, 0);
-    let size = libc::winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    let none = std::ptr::null_mut();
-    // SAFETY: the pointers are to live values or null, which the call allows for name and settings.
-    let opened =
-        unsafe { libc::openpty(&raw mut reader, &raw mut program, none, none.cast(), (&raw const size).cast_mut()) };
-    if opened != 0 {
-        eprintln!("skipped: there are no pseudo-terminals here");
-        return None;
-    }
-    // SAFETY: both descriptors were just opened, and nobody else has them.
-    Some(unsafe { (fs::File::from_raw_fd(program), fs::File::from_raw_fd(reader)) })
-}
-
 /// What the program shows on a terminal as its standard error. It is interrupted when that is `enough`, or after `patience`.
 fn shown_on_a_terminal(
     columns: u16,
@@ -251,7 +236,7 @@ fn shown_on_a_terminal(
     patience: Duration,
     enough: impl Fn(&str) -> bool,
 ) -> Option<(String, Output)> {
-    let (program, mut reader) = terminal(columns)?;
+    let (program, mut reader) = terminal::terminal(columns)?;
     let mut command = floe(arguments);
     command.env("TERM", "xterm").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(program);
     let child = command.spawn().unwrap();

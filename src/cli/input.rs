@@ -12,6 +12,7 @@ use floe::{Error, Result};
 
 use super::arguments::Arguments;
 use super::diagnostic::note;
+use super::shell::{Shell, Typed};
 use super::statements::{Splitter, Statement};
 
 const READ_BYTES: usize = 64 * 1024;
@@ -21,6 +22,8 @@ pub struct Input {
     sources: VecDeque<Source>,
     splitter: Splitter,
     interactive: bool,
+    /// Where a person types at a terminal that shows it.
+    shell: Option<Shell>,
 }
 
 /// One text of statements and the name to give in errors.
@@ -48,10 +51,11 @@ impl Input {
             sources.push_back(Source { name: Some(name), reader });
         }
         let interactive = sources.is_empty() && io::stdin().is_terminal();
+        let shell = if interactive && io::stdout().is_terminal() { Some(Shell::open()?) } else { None };
         if sources.is_empty() {
             sources.push_back(Source { name: None, reader: Box::new(io::stdin()) });
         }
-        Ok(Input { sources, splitter: Splitter::default(), interactive })
+        Ok(Input { sources, splitter: Splitter::default(), interactive, shell })
     }
 
     /// Whether a person types the statements.
@@ -69,7 +73,21 @@ impl Input {
             if let Some(statement) = self.splitter.next() {
                 return statement.map(Some).map_err(|error| named(error, source.name.as_deref()));
             }
-            if self.interactive {
+            if let Some(shell) = &mut self.shell {
+                match shell.line(self.splitter.is_between_statements())? {
+                    Typed::Line(line) => {
+                        self.splitter.push(line.as_bytes());
+                        self.splitter.push(b"\n");
+                        continue;
+                    }
+                    Typed::Cleared => {
+                        self.splitter = Splitter::default();
+                        continue;
+                    }
+                    // What is left of the input is nothing.
+                    Typed::Ended => source.reader = Box::new(io::empty()),
+                }
+            } else if self.interactive {
                 note(if self.splitter.is_between_statements() { "floe> " } else { "  ... " });
             }
             let mut buffer = vec![0; READ_BYTES];

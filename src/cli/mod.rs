@@ -13,6 +13,7 @@ mod interrupt;
 mod output;
 mod progress;
 mod runner;
+mod shell;
 mod statements;
 
 use std::process::ExitCode;
