@@ -8,6 +8,7 @@
 //! dropped.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -18,6 +19,11 @@ use crate::io::remote::runtime::{Pending, Watch};
 const GAP: u64 = 512 << 10;
 /// No block is larger: beyond this a further connection is faster.
 const GREATEST_BLOCK: u64 = 8 << 20;
+/// A store that answers at once is asked for so much at a time: what comes is then read before it leaves the caches of the
+/// processor.
+const BLOCK_OF_QUICK_STORE: u64 = 1 << 20;
+/// Bytes that a connection may bring in a second.
+const RATE: u64 = 500_000_000;
 /// No block is smaller, where it is cut.
 const LEAST_BLOCK: u64 = 128 << 10;
 /// Blocks that the allowance has room for at least.
@@ -28,6 +34,8 @@ const BLOCKS: u64 = 4;
 pub(super) struct Ahead {
     /// In the order of the file, disjoint.
     blocks: Vec<Block>,
+    /// Bytes of a block, where it is cut.
+    block: u64,
     /// Bytes that may be under way or in memory.
     allowance: u64,
     /// Bytes that are.
@@ -52,15 +60,16 @@ enum State {
 }
 
 impl Ahead {
-    /// Nothing to read, and room for `allowance` bytes.
-    pub(super) fn new(allowance: u64) -> Self {
-        Ahead { blocks: Vec::new(), allowance, held: 0 }
+    /// Nothing to read, and room for `allowance` bytes; less where the store, whose answers begin after `latency`, is kept
+    /// busy by less.
+    pub(super) fn new(allowance: u64, latency: Option<Duration>) -> Self {
+        let block = latency.map_or(GREATEST_BLOCK, block_for).min(allowance / BLOCKS).max(LEAST_BLOCK);
+        Ahead { blocks: Vec::new(), block, allowance: allowance.min(BLOCKS * block), held: 0 }
     }
 
     /// Forgets what there was and plans to read `ranges`.
     pub(super) fn plan(&mut self, ranges: Vec<Range<u64>>) {
-        let greatest = (self.allowance / BLOCKS).clamp(LEAST_BLOCK, GREATEST_BLOCK);
-        self.blocks = blocks(ranges, greatest);
+        self.blocks = blocks(ranges, self.block);
         self.held = 0;
     }
 
@@ -148,6 +157,12 @@ fn within(offset: u64) -> usize {
     usize::try_from(offset).unwrap_or(usize::MAX)
 }
 
+/// Bytes that a connection brings while the next answer is waited for, and no less than is worth a request.
+fn block_for(latency: Duration) -> u64 {
+    let bytes = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).saturating_mul(RATE / 1_000_000);
+    bytes.clamp(BLOCK_OF_QUICK_STORE, GREATEST_BLOCK)
+}
+
 /// The blocks that hold `ranges`, none longer than `greatest`.
 fn blocks(mut ranges: Vec<Range<u64>>, greatest: u64) -> Vec<Block> {
     ranges.retain(|range| range.start < range.end);
@@ -230,8 +245,22 @@ mod tests {
     }
 
     #[test]
+    fn the_slower_the_answers_the_more_is_under_way() {
+        let sizes = |allowance: u64, milliseconds: Option<u64>| {
+            let ahead = Ahead::new(allowance, milliseconds.map(Duration::from_millis));
+            (ahead.block, ahead.allowance)
+        };
+        assert_eq!(sizes(32 << 20, None), (8 << 20, 32 << 20));
+        assert_eq!(sizes(32 << 20, Some(0)), (1 << 20, 4 << 20));
+        assert_eq!(sizes(32 << 20, Some(8)), (4_000_000, 16_000_000));
+        assert_eq!(sizes(32 << 20, Some(60_000)), (8 << 20, 32 << 20));
+        assert_eq!(sizes(2 << 20, Some(0)), (512 << 10, 2 << 20));
+        assert_eq!(sizes(100, Some(0)), (LEAST_BLOCK, 100));
+    }
+
+    #[test]
     fn everything_is_fetched_once_and_let_go_when_read() {
-        let mut ahead = Ahead::new(4 * LEAST_BLOCK);
+        let mut ahead = Ahead::new(4 * LEAST_BLOCK, None);
         ahead.plan(vec![0..10 * LEAST_BLOCK]);
         assert_eq!(read(&mut ahead, &[0..10], true).len(), 4);
         let rest = read(&mut ahead, &[10..LEAST_BLOCK * 5, LEAST_BLOCK * 5..LEAST_BLOCK * 10], true);
@@ -242,7 +271,7 @@ mod tests {
 
     #[test]
     fn what_is_not_planned_or_has_no_room_is_left_to_the_reader() {
-        let mut ahead = Ahead::new(1 << 20);
+        let mut ahead = Ahead::new(1 << 20, None);
         ahead.plan(vec![100..200]);
         assert!(read(&mut ahead, &[0..10, 200..210], true).is_empty());
         assert!(read(&mut ahead, &[100..110], false).is_empty());

@@ -83,7 +83,9 @@ async fn body(store: &Arc<Store>, key: &Path, facts: &Facts, range: Range<u64>) 
         let (key, options) = (key.clone(), options.clone());
         async move { client.objects.get_opts(&key, options).await }
     };
+    let asked = Instant::now();
     let answer = store.run("reading", Some(key), ask).await?;
+    store.note_latency(asked.elapsed());
     if answer.meta.size != facts.size || answer.range != range {
         let message = format!("'{}' was changed while it was read", store.url(key));
         return Err(Error::new(Code::Io, format!("{message}: it had {} bytes, now {}", facts.size, answer.meta.size))

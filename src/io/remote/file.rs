@@ -49,7 +49,7 @@ impl RemoteFile {
             Some(query) => (query.budget.limit() / SHARE / query.workers).clamp(*ALLOWANCE.start(), *ALLOWANCE.end()),
             None => PLANNING_ALLOWANCE,
         };
-        let ahead = Mutex::new(Ahead::new(allowance as u64));
+        let ahead = Mutex::new(Ahead::new(allowance as u64, object.store.latency()));
         Ok(RemoteFile { location: location.clone(), object: object.clone(), facts, ahead })
     }
 

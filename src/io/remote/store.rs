@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use object_store::http::HttpBuilder;
@@ -37,6 +37,8 @@ pub(in crate::io) struct Store {
     /// How long a store that does not answer, or answers that it cannot, is tried again.
     pub(super) patience: Duration,
     pub(super) interrupts: Arc<AtomicU64>,
+    /// The shortest time after which a body began, in nanoseconds; the greatest number while there was none.
+    quickest: AtomicU64,
 }
 
 /// How a client is built.
@@ -86,7 +88,8 @@ impl Store {
             Protocol::Az => (Recipe::Fixed, az(address, retries)?),
         };
         let (protocol, scheme, bucket) = (address.protocol, address.scheme.clone(), address.bucket.clone());
-        Ok(Store { protocol, scheme, bucket, recipe, client: RwLock::new(Arc::new(client)), patience, interrupts })
+        let (client, quickest) = (RwLock::new(Arc::new(client)), AtomicU64::new(u64::MAX));
+        Ok(Store { protocol, scheme, bucket, recipe, client, patience, interrupts, quickest })
     }
 
     /// The URL of an object.
@@ -101,6 +104,16 @@ impl Store {
     /// After how long a body that gives no byte has stopped.
     pub(super) fn stall(&self) -> Duration {
         self.patience.min(LONGEST_STALL)
+    }
+
+    /// The shortest time after which a body began: that of the way, whatever else the machines did. `None` before the first.
+    pub(super) fn latency(&self) -> Option<Duration> {
+        Some(self.quickest.load(Ordering::Relaxed)).filter(|time| *time < u64::MAX).map(Duration::from_nanos)
+    }
+
+    /// A body began `time` after it was asked for.
+    pub(super) fn note_latency(&self, time: Duration) {
+        self.quickest.fetch_min(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Runs an operation; `doing` and `key` are for its error.
