@@ -14,9 +14,13 @@ use std::thread;
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use floe::session::Session;
-use floe::session::format::{is_null, write_value};
 use floe::{Error, Result};
 use sqllogictest::{ColumnType, DB, DBOutput, Runner};
+
+#[path = "shared/cell.rs"]
+mod cell;
+
+use cell::cell_text;
 
 /// How a session is built for one pass over the folder.
 #[derive(Debug, Clone, Copy)]
@@ -85,17 +89,11 @@ impl DB for Database {
 
 fn append_rows(batch: &RecordBatch, rows: &mut Vec<Vec<String>>) -> Result<()> {
     for row in 0..batch.num_rows() {
-        let mut cells = Vec::with_capacity(batch.num_columns());
-        for column in batch.columns() {
-            let mut cell = String::new();
-            if is_null(column, row) {
-                cell.push_str("NULL");
-            } else {
-                write_value(&mut cell, column, row)?;
-            }
-            cells.push(if cell.is_empty() { "(empty)".to_owned() } else { cell });
-        }
-        rows.push(cells);
+        let cells = batch.columns().iter().map(|column| {
+            let cell = cell_text(column, row)?;
+            Ok(if cell.is_empty() { "(empty)".to_owned() } else { cell })
+        });
+        rows.push(cells.collect::<Result<_>>()?);
     }
     Ok(())
 }
